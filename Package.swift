@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+// The house in floor order: a target may depend only on targets above it in this file (HouseTests holds this).
+
+import PackageDescription
+
+/// The settings every Swift target shares: one language mode, no warning lets a build pass, and in release the
+/// walls between modules cost nothing at run time.
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+func room(_ name: String, on floors: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: floors, swiftSettings: house)
+}
+
+func test(_ name: String, of rooms: [Target.Dependency], exclude: [String] = []) -> Target {
+  .testTarget(name: name, dependencies: rooms, exclude: exclude, swiftSettings: house)
+}
+
+/// A libFuzzer target: it has no `main` of its own, so it exists only when FUZZ=1 asks for it.
+func fuzz(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
+  guard Context.environment["FUZZ"] != nil else { return [] }
+  return [
+    .executableTarget(
+      name: name, dependencies: rooms, path: "Tests/Fuzz/\(name)",
+      swiftSettings: house + [.unsafeFlags(["-parse-as-library"])])
+  ]
+}
+
+let package = Package(
+  name: "stockade",
+  products: [
+    .executable(name: "stockade", targets: ["stockade"]),
+    .executable(name: "cedar-conformance", targets: ["cedar-conformance"]),
+  ],
+  targets: [
+    // Ground: what Swift cannot import. Real C targets with opaque headers.
+    .target(name: "CSystem", cSettings: [.define("_GNU_SOURCE")]),
+    .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+
+    // Floor 1: materials.
+    room("Bytes"),
+    room("JSON", on: ["Bytes"]),
+    room("Crypto", on: ["Bytes", "COpenSSL"]),
+
+    // Floor 2: languages and protocols, without I/O, clocks or threads.
+    room("HTTP", on: ["Bytes"]),
+    room("JOSE", on: ["Bytes", "JSON", "Crypto"]),
+    room("Cedar", on: ["Bytes", "JSON"]),
+    room("CedarSchema", on: ["Bytes", "JSON", "Cedar"]),
+
+    // Floor 3: I/O, threads and clocks; and what we tell the world.
+    room("Net", on: ["Bytes", "HTTP", "CSystem", "COpenSSL"]),
+    room("Telemetry", on: ["Bytes", "JSON", "CSystem", "Net"]),
+
+    // Floor 4: the page (pure), and the development stand-ins.
+    room("Pipeline", on: ["Bytes", "JSON", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),
+    room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
+
+    // Floor 5: the product.
+    room("PolicyTools", on: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline"]),
+    room("Proxy", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "CSystem"]),
+    room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
+
+    // Door.
+    .executableTarget(
+      name: "stockade",
+      dependencies: [
+        "Bytes", "JSON", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools", "Proxy", "Admin",
+        "CSystem",
+      ], swiftSettings: house),
+    .executableTarget(name: "cedar-conformance", dependencies: ["Bytes", "JSON", "Cedar", "CedarSchema"], swiftSettings: house),
+
+    // Tests, one target a room.
+  ]
+)

@@ -1,0 +1,1 @@
+// First file of Admin; replaced as the room is furnished.

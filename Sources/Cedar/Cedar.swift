@@ -1,0 +1,1 @@
+// First file of Cedar; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of CedarSchema; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of Crypto; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of Development; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of HTTP; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of JOSE; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of Net; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of Pipeline; replaced as the room is furnished.

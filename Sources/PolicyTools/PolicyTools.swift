@@ -1,0 +1,1 @@
+// First file of PolicyTools; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of Proxy; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of Telemetry; replaced as the room is furnished.
