@@ -32,6 +32,10 @@ func fuzz(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
   ]
 }
 
+let fuzzTargets: [Target] = ([
+  // fuzz("FuzzRequestHead", of: ["HTTP"]),
+] as [[Target]]).flatMap { $0 }
+
 let package = Package(
   name: "stockade",
   products: [
@@ -77,5 +81,23 @@ let package = Package(
     .executableTarget(name: "cedar-conformance", dependencies: ["Bytes", "JSON", "Cedar", "CedarSchema"], swiftSettings: house),
 
     // Tests, one target a room.
+    .target(name: "TestSupport", dependencies: ["Bytes", "JSON"], path: "Tests/Support", swiftSettings: house),
+    test("BytesTests", of: ["Bytes", "TestSupport"]),
+    test("JSONTests", of: ["Bytes", "JSON", "TestSupport"]),
+    test("CryptoTests", of: ["Bytes", "JSON", "Crypto", "TestSupport"]),
+    test("HTTPTests", of: ["Bytes", "JSON", "HTTP", "TestSupport"]),
+    test("JOSETests", of: ["Bytes", "JSON", "Crypto", "JOSE", "TestSupport"]),
+    test("CedarTests", of: ["Bytes", "JSON", "Cedar", "TestSupport"]),
+    test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"]),
+    test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
+    test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
+    test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
+    test("PipelineTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
+    test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline", "PolicyTools", "TestSupport"]),
+    test("ProxyTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
+    test("AdminTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline", "Admin", "TestSupport"]),
+    test("HouseTests", of: ["TestSupport"]),
   ]
+    // Fuzz targets, one a parser (FUZZ=1 only).
+    + fuzzTargets
 )

@@ -1,0 +1,1 @@
+// First file of AdminTests; replaced as the room is furnished.

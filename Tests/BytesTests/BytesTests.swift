@@ -1,0 +1,1 @@
+// First file of BytesTests; replaced as the room is furnished.

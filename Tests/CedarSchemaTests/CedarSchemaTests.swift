@@ -1,0 +1,1 @@
+// First file of CedarSchemaTests; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of CedarTests; replaced as the room is furnished.

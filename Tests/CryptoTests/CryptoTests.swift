@@ -1,0 +1,1 @@
+// First file of CryptoTests; replaced as the room is furnished.

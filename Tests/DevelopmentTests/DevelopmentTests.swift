@@ -1,0 +1,1 @@
+// First file of DevelopmentTests; replaced as the room is furnished.

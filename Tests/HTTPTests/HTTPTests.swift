@@ -1,0 +1,1 @@
+// First file of HTTPTests; replaced as the room is furnished.

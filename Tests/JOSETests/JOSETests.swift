@@ -1,0 +1,1 @@
+// First file of JOSETests; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of NetTests; replaced as the room is furnished.

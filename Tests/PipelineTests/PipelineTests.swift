@@ -1,0 +1,1 @@
+// First file of PipelineTests; replaced as the room is furnished.

@@ -1,0 +1,1 @@
+// First file of PolicyToolsTests; replaced as the room is furnished.

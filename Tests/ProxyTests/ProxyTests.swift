@@ -1,0 +1,1 @@
+// First file of ProxyTests; replaced as the room is furnished.

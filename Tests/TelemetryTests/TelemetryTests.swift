@@ -1,0 +1,1 @@
+// First file of TelemetryTests; replaced as the room is furnished.
