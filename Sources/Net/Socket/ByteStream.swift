@@ -255,6 +255,14 @@ public final class ByteStream: EventSource {
     if !told.isEmpty { owner?.streamReady(self, told) }
   }
 
+  /// Sends a client's first handshake bytes.
+  func beginHandshake() {
+    if state == .handshaking { proceedHandshake() }
+  }
+
+  /// Why the handshake failed, if it did.
+  private(set) var handshakeFailure: NetError?
+
   private func proceedHandshake() {
     do throws(NetError) {
       if tls?.hasWaitingOutput ?? false { guard try tls?.flush() ?? true else { return } }
@@ -264,6 +272,7 @@ public final class ByteStream: EventSource {
       owner?.streamReady(self, [.readable, .writable])
     } catch {
       // The session is dead: reading and writing report why.
+      handshakeFailure = error
       state = .open
       owner?.streamReady(self, [.failed, .readable, .writable])
     }

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import HTTP
 
 /// One stream's TLS. Used by `ByteStream` only.
 final class TLSSession {
