@@ -20,7 +20,7 @@ final class TLSSession {
 
   deinit { copenssl_tls_session_free(pointer) }
 
-  func markReadable() { copenssl_tls_mark_readable(pointer) }
+  func markReadable(isEnding: Bool) { copenssl_tls_mark_readable(pointer, isEnding ? 1 : 0) }
 
   /// True when done, false when it waits for the peer.
   func handshake() throws(NetError) -> Bool {
