@@ -4,8 +4,8 @@ internal import JSON
 /// The protected header of a compact JWS, RFC 7515 §4.
 ///
 /// Keys that a header brings along or points to (`jwk`, `jku`, `x5u`, `x5c`) are not read at all: a token does not say whom to trust.
-struct JOSEHeader {
-  let algorithmName: String
+struct JOSEHeader: Sendable {
+  let algorithm: JWSAlgorithm
   let kid: String?
   /// `typ` as a media type in lower case without `application/`, RFC 7515 §4.1.9.
   let type: String?
@@ -13,7 +13,8 @@ struct JOSEHeader {
   init(_ value: JSONValue) throws(TokenError) {
     guard value.object != nil else { throw .notAnObject(.header, found: value.kindName) }
     guard let name = try Self.string("alg", in: value) else { throw .missing("alg") }
-    algorithmName = name
+    guard let algorithm = JWSAlgorithm(name: name) else { throw .algorithm(found: name, expected: JWSAlgorithm.allCases) }
+    self.algorithm = algorithm
     kid = try Self.string("kid", in: value)
     type = try Self.string("typ", in: value).map(Self.mediaType)
     // Whatever crit lists, in whatever form: we understand no extension.

@@ -50,7 +50,7 @@ public struct VerifiedToken: Sendable {
     alg = token.algorithm
     jti = checked.jti
     claims = token.claims
-    bytes = token.bytes
+    bytes = token.jws.bytes
   }
 }
 
@@ -70,27 +70,9 @@ public enum TokenVerifier {
       throw .algorithm(found: token.algorithm.rawValue, expected: JWSAlgorithm.allCases.filter(rules.algorithms.contains))
     }
     // RFC 8725 §3.11: a token typed as something else (a DPoP proof, a logout or security event token) is none of ours.
-    if let type = token.type, !["jwt", "at+jwt"].contains(where: { exactlyEquals($0, type) }) { throw .type(found: type) }
-    try verifySignature(of: token, keys: keys, verifier: verifier)
-    let checked = try ClaimCheck(claims: token.claims, type: token.type, rules: rules, now: now).checked()
+    if let type = token.jws.header.type, !["jwt", "at+jwt"].contains(where: { exactlyEquals($0, type) }) { throw .type(found: type) }
+    try token.jws.verifySignature(keys: keys, verifier: verifier)
+    let checked = try ClaimCheck(claims: token.claims, type: token.jws.header.type, rules: rules, now: now).checked()
     return VerifiedToken(token, checked)
-  }
-
-  static func verifySignature(of token: UnverifiedToken, keys: JWKSet, verifier: SignatureVerifier) throws(TokenError) {
-    let candidates = keys.candidates(kid: token.kid, algorithm: token.algorithm)
-    guard !candidates.isEmpty else {
-      if let kid = token.kid, keys.hasKey(kid: kid) { throw .keyAlgorithm(kid: kid, algorithm: token.algorithm) }
-      throw .unknownKey(kid: token.kid, algorithm: token.algorithm)
-    }
-    let valid = token.bytes.exposed.withUnsafeBytes { bytes in
-      token.signature.withUnsafeBytes { signature in
-        candidates.contains { key in
-          verifier.verify(
-            token.algorithm.signature, key: key.publicKey, message: UnsafeRawBufferPointer(rebasing: bytes[..<token.signedCount]),
-            signature: signature)
-        }
-      }
-    }
-    guard valid else { throw .signature(kid: token.kid, algorithm: token.algorithm) }
   }
 }
