@@ -78,10 +78,11 @@ public final class DecisionLog: Sendable {
 
   /// Writes what waits and stops the writer thread. Workers must have flushed; lines that come later are dropped.
   /// - Parameter timeoutMillis: How long to wait for a slow destination.
-  /// - Returns: Whether everything was written.
+  /// - Returns: Whether everything that waited was written.
   public func drain(timeoutMillis: Int) -> Bool {
+    let before = queue.droppedLines
     queue.requestStop()
-    return queue.waitUntilStopped(timeoutMillis: timeoutMillis) && queue.queuedLines == 0
+    return queue.waitUntilStopped(timeoutMillis: timeoutMillis) && queue.droppedLines == before
   }
 
   /// How many lines were dropped since the start.

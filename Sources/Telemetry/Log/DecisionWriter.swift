@@ -23,6 +23,7 @@ struct DecisionWriter: ~Copyable {
   }
 
   mutating func run() {
+    Self.holdBrokenPipeSignals()
     while true {
       let work = queue.nextWork()
       if work.wantsReopen { reopen() }
@@ -35,6 +36,14 @@ struct DecisionWriter: ~Copyable {
       }
       reportDrops(atLeastApartMillis: Self.summaryMillis)
     }
+  }
+
+  /// A reader that went away is an error to report, not a signal to die of, whatever the process does about SIGPIPE.
+  private static func holdBrokenPipeSignals() {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGPIPE)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
   }
 
   private mutating func reopen() {
