@@ -93,6 +93,12 @@ public enum Defaults {
   public static let clientConnections = 10_000
   /// How long a request may wait for keys.
   public static let keysWaitMillis: UInt64 = 5_000
+  /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
+  public static let drainIdleMillis: UInt64 = 500
+  /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.
+  public static let discardBytes = 1 << 20
+  /// See `discardBytes`.
+  public static let discardMillis: UInt64 = 2_000
   /// Allowance for clocks that differ, in seconds.
   public static let clockSkewSeconds: Int64 = 60
   /// How often keys are fetched anew, in seconds.
