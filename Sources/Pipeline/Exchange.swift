@@ -44,10 +44,10 @@ public struct Peer: Sendable {
   /// The address as text without port, for the record and for X-Forwarded-For; nil for a unix socket.
   public let address: String?
   /// The address for policies; nil for a unix socket.
-  public let ip: IPAddress?
+  public let ip: Cedar.IPAddress?
 
   /// A peer by its address.
-  public init(address: String?, ip: IPAddress?) {
+  public init(address: String?, ip: Cedar.IPAddress?) {
     self.address = address
     self.ip = ip
   }

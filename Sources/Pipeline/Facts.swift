@@ -18,7 +18,7 @@ public final class Facts {
   public private(set) var cacheMisses = 0
 
   /// Nothing known yet of a number of issuers.
-  public init(issuers: Int, cacheKey: UInt64) {
+  public init(issuers: Int, cacheKey: (UInt64, UInt64)) {
     keys = Array(repeating: .unfetched, count: issuers)
     tokens = TokenCache(key: cacheKey)
   }
@@ -50,22 +50,21 @@ public final class Facts {
   /// Whose token the credential is, if it was verified before under the same snapshot and keys, and has not expired.
   func identity(of credential: Credential, in head: RequestHead, under snapshot: Snapshot, at time: Int64) -> Identity? {
     let found = head.fields.withBytes(credential.range) { bytes in
-      tokens.find(bytes, now: time, snapshot: snapshot.generation) { issuer in self.generation(of: issuer) }
+      tokens.entry(for: bytes, now: time, snapshot: snapshot.generation) { issuer in generation(of: issuer) }
     }
     if found == nil { cacheMisses += 1 } else { cacheHits += 1 }
     return found
   }
 
   /// Keeps what a verified token said.
-  func remember(_ identity: Identity, of token: VerifiedToken, from issuer: Issuer, under snapshot: Snapshot) {
-    guard case .known(let known) = keys[issuer.index] else { return }
-    tokens.insert(
-      identity, for: token, expiresAt: token.expiresAt &+ issuer.rules.clockSkew, snapshot: snapshot.generation, issuer: issuer.index,
-      keys: known.generation)
+  func remember(_ identity: Identity, of token: VerifiedToken, from issuer: Issuer, under snapshot: Snapshot, at time: Int64) {
+    let generation = TokenCache<Identity>.Generation(snapshot: snapshot.generation, issuer: issuer.index, keys: generation(of: issuer.index))
+    tokens.insert(token, entry: identity, generation: generation, now: time)
   }
 
-  private func generation(of issuer: Int) -> UInt64? {
-    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer] else { return nil }
+  // Sets of keys count from 1: an entry is never current while its issuer's keys are unknown.
+  private func generation(of issuer: Int) -> UInt64 {
+    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer] else { return .max }
     return known.generation
   }
 }

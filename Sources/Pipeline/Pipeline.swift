@@ -1,7 +1,7 @@
 // From a parsed request head to a permit, top to bottom. Nothing else decides.
 
-public import HTTP
-public import JOSE
+internal import HTTP
+internal import JOSE
 
 extension Exchange {
   /// Decides this exchange, or says what must be known first.
@@ -26,7 +26,7 @@ extension Exchange {
         let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
         identity = try issuer.mapping.identity(of: token, from: issuer)                                         // map
-        facts.remember(identity, of: token, from: issuer, under: snapshot)
+        facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
       trail.identity = identity
 

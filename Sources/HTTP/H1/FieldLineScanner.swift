@@ -84,7 +84,7 @@ enum FieldLineScanner {
       while end > start, bytes[end - 1] == ASCII.space || bytes[end - 1] == ASCII.tab { end -= 1 }
       let known = KnownField.classify(UnsafeRawBufferPointer(rebasing: bytes[line..<nameEnd]), in: table)
       var traits: FieldLine.Traits = aliasing ? .aliasing : []
-      if known.bit & KnownField.hopByHop != 0 { traits.insert(.hopByHop) }
+      if known.bit & KnownField.hopByHop != 0 || (aliasing && isAlias(bytes, line..<nameEnd, in: table)) { traits.insert(.hopByHop) }
       fields.note(known)
       fields.lines.append(
         FieldLine(
@@ -95,6 +95,15 @@ enum FieldLineScanner {
       progress.line = line
       progress.scanned = 0
     }
+  }
+
+  /// Whether a name that is no known one would be after `_` and `.` are read as `-`: what some upstreams would read as a
+  /// second Content-Length or X-Forwarded-For never gets there.
+  private static func isAlias(_ bytes: UnsafeRawBufferPointer, _ name: Range<Int>, in table: UnsafeBufferPointer<KnownField.Entry>) -> Bool
+  {
+    guard name.count <= KnownField.longest else { return false }
+    let folded = bytes.part(name).map { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") ? UInt8(ascii: "-") : $0 }
+    return folded.withUnsafeBytes { KnownField.classify($0, in: table) != .other }
   }
 
   /// Why a line does not begin with a token and a colon.

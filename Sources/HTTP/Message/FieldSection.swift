@@ -7,7 +7,8 @@ public struct FieldLine: Sendable {
     let rawValue: UInt8
     /// The name has a byte that some servers read as `-` (`_` or `.`), or a `_`-like stand-in.
     static let aliasing = Traits(rawValue: 1)
-    /// The line ends at the next hop: a standard connection field, or one that `Connection` names, RFC 9110 §7.6.1.
+    /// The line ends here: a standard connection field, one that `Connection` names (RFC 9110 §7.6.1), or an alias of a
+    /// known name (`Content_Length`).
     static let hopByHop = Traits(rawValue: 2)
   }
 
@@ -25,6 +26,9 @@ public struct FieldLine: Sendable {
   public var value: Range<Int> { Int(valueOffset)..<Int(valueOffset) + Int(valueLength) }
   /// Whether the line is for this connection only and does not reach the next hop.
   public var isHopByHop: Bool { traits.contains(.hopByHop) }
+  /// Whether the line is part of what is decided on: it is for the next hop too, and is no forwarding field, which nobody
+  /// is believed and which is written anew.
+  public var isEvaluated: Bool { !isHopByHop && known.bit & KnownField.forwarding == 0 }
 }
 
 /// The field section of a head, RFC 9110 §5, with the bytes of the whole head: lines in the order received, nothing decoded.
@@ -93,12 +97,12 @@ public struct FieldSection: Sendable {
     return lines.filter { $0.known == field }.map { text($0.value) }
   }
 
-  /// The values of all lines with a name, letters compared without case, in the order received; lines that do not reach
-  /// the next hop are left out, so that what is evaluated is what is forwarded.
+  /// The values of all lines with a name, letters compared without case, in the order received; lines that are not
+  /// forwarded as they are (hop-by-hop, forwarding fields) are left out, so that what is evaluated is what is forwarded.
   public func values(named name: String) -> [String] {
     let wanted = name.utf8
     return lines.filter { line in
-      !line.isHopByHop && line.name.count == wanted.count && withBytes(line.name) { ASCII.equalsIgnoringCase($0, wanted) }
+      line.isEvaluated && line.name.count == wanted.count && withBytes(line.name) { ASCII.equalsIgnoringCase($0, wanted) }
     }
     .map { text($0.value) }
   }
@@ -107,7 +111,7 @@ public struct FieldSection: Sendable {
   public func valueBytes(named name: String) -> [[UInt8]] {
     let wanted = name.utf8
     return lines.filter { line in
-      !line.isHopByHop && line.name.count == wanted.count && withBytes(line.name) { ASCII.equalsIgnoringCase($0, wanted) }
+      line.isEvaluated && line.name.count == wanted.count && withBytes(line.name) { ASCII.equalsIgnoringCase($0, wanted) }
     }
     .map { Array(bytes[clamped($0.value)]) }
   }

@@ -1,6 +1,6 @@
-public import Bytes
+internal import Bytes
 public import Cedar
-public import JOSE
+internal import JOSE
 public import JSON
 
 /// How the claims of one issuer become a Cedar principal, by the names of Amazon Verified Permissions:

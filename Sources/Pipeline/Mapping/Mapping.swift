@@ -1,5 +1,5 @@
 public import Cedar
-public import HTTP
+internal import HTTP
 internal import Bytes
 
 /// What a request asks for, in the words of the routes, before anyone knows who asks.

@@ -47,6 +47,10 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case tokenUse = "token_use"
   /// An algorithm that is not allowed, or not the key's.
   case tokenAlgorithm = "token_algorithm"
+  /// Valid for longer than is accepted.
+  case tokenLifetime = "token_lifetime"
+  /// Bound to its sender, and no proof of that was checked.
+  case tokenBinding = "token_binding"
   /// The issuer's key set has no such key.
   case keyUnknown = "key_unknown"
 
@@ -95,6 +99,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .tokenAudience: "The token was issued to another client or for another audience."
     case .tokenUse: "An ID token where an access token is wanted, or the reverse."
     case .tokenAlgorithm: "The token's algorithm is not allowed, or is not the one its key is for."
+    case .tokenLifetime: "The token is valid for longer than is accepted."
+    case .tokenBinding: "The token is bound to its sender by a key or certificate, and no proof of it was given."
     case .keyUnknown: "The issuer's published keys do not contain the token's key."
     case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
     case .requestTooLarge: "The request's head is larger than the limit."
