@@ -20,8 +20,8 @@ def assert_refused(answer, status, reason):
     assert problem["message"]
     assert answer.id and answer.id in json.dumps(problem)
     text = json.dumps(problem)
-    for secret in ("orders", "viewer", "policy", "kid", "permit", "forbid"):
-        assert secret not in text.lower().replace("stockade", ""), f"{secret!r} is told to the client: {text}"
+    for hidden in ("orders", "viewer", "editor", "archive", "no_permit", "policy_forbid", "kid", "User::", "demo|"):
+        assert hidden not in text, f"{hidden!r} is told to the client: {text}"
     if status == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     else:
@@ -80,7 +80,7 @@ class TestAllowed:
         answer = ask("PUT", "/orders/uploads/whoami", bob["AccessToken"], headers=forged, data=b"x")
         assert answer.status in (201, 204)
         line = next(line for line in nginx.requests() if answer.marker in line)
-        assert f'principal="User::\\x22demo|{pool.subjects["bob"]}\\x22"' in line
+        assert f'principal="demo|{pool.subjects["bob"]}"' in line
         assert "root" not in line
 
     def test_a_head_request_has_no_body(self, ask, alice):

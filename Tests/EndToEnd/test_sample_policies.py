@@ -46,10 +46,11 @@ def cedar_request(principal, line, defaults):
     entities += [{"uid": uid("UserGroup", f"{prefix}|{g}"), "attrs": {}, "parents": []} for g in groups]
     chain = ancestors(path)
     for child, parent in zip(chain, chain[1:] + [None]):
-        entities.append({"uid": uid("Path", child), "attrs": {}, "parents": [uid("Path", parent)] if parent else []})
+        attributes = {"path": child, "segments": len([segment for segment in child.split("/") if segment])}
+        entities.append({"uid": uid("Path", child), "attrs": attributes, "parents": [uid("Path", parent)] if parent else []})
     request = {
         "principal": f"User::{json.dumps(user)}",
-        "action": f'Action::"{method}"',
+        "action": f'Action::"{"GET" if method == "HEAD" else method}"',
         "resource": f"Path::{json.dumps(path)}",
         "context": json.dumps(context),
     }
