@@ -1,4 +1,4 @@
-internal import Bytes
+internal import HTTP
 
 /// The header fields that tell the upstream who is asking. They are ours: whatever a client sends under these names, or
 /// under a spelling that some server takes for them, is removed from every request.
@@ -15,29 +15,21 @@ public enum IdentityHeaders {
   /// Every name of ours, whether set or not.
   public static let names = [principal, subject, groups, decisionID]
 
-  /// The values for one identity, as they go into the header.
-  public struct Values: Sendable {
-    /// For `principal`.
-    public let principal: [UInt8]
-    /// For `subject`.
-    public let subject: [UInt8]
-    /// For `groups`.
-    public let groups: [UInt8]
-
-    /// Escapes the values.
-    public init(principal: String, subject: String, groups: [String]) {
-      self.principal = IdentityHeaders.escaped(principal)
-      self.subject = IdentityHeaders.escaped(subject)
-      self.groups = Array(groups.map(IdentityHeaders.escaped).joined(separator: [UInt8(ascii: ",")]))
-    }
-
-    /// Nobody: every header is there and empty, so that the upstream never reads an older or foreign value.
-    public static let none = Values(principal: "", subject: "", groups: [])
+  /// The lines for one identity.
+  static func block(principal: String, subject: String, groups: [String]) -> FieldBlock {
+    var block = FieldBlock()
+    block.append(Self.principal, escaped(principal))
+    block.append(Self.subject, escaped(subject))
+    block.append(Self.groups, groups.map(escaped).joined(separator: ","))
+    return block
   }
+
+  /// Nobody: every header is there and empty, so that the upstream never reads an older or foreign value.
+  static let nobody = block(principal: "", subject: "", groups: [])
 
   /// A value as it can stand in a header and be taken apart again: visible ASCII as it is, everything else, and `%` and
   /// `,`, percent-encoded (RFC 3986 §2.1) over UTF-8.
-  static func escaped(_ value: String) -> [UInt8] {
+  static func escaped(_ value: String) -> String {
     var out: [UInt8] = []
     for byte in value.utf8 {
       if byte > 0x20, byte < 0x7f, byte != UInt8(ascii: "%"), byte != UInt8(ascii: ",") {
@@ -47,6 +39,6 @@ public enum IdentityHeaders {
         for digit in [byte >> 4, byte & 0xf] { out.append(digit < 10 ? 0x30 + digit : 0x37 + digit) }
       }
     }
-    return out
+    return String(decoding: out, as: UTF8.self)
   }
 }

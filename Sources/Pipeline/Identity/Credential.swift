@@ -1,4 +1,3 @@
-internal import Bytes
 internal import HTTP
 internal import JOSE
 
@@ -11,44 +10,14 @@ struct Credential {
   let range: Range<Int>
 
   static func find(in head: RequestHead, for issuers: IssuerTable) throws(Stop) -> Credential {
-    guard head.fields.has(.authorization) else { throw .refuse(.noToken) }
-    guard !head.fields.isRepeated(.authorization), let value = head.fields.range(of: .authorization) else {
-      throw .refuse(.multipleCredentials(detail: "Authorization is given more than once"))
-    }
-    switch Self.token(in: head.fields, value, allowingBare: issuers.acceptsBareToken) {
+    switch BearerCredential.find(in: head.fields) {
     case .token(let range): return Credential(range: range)
-    case .otherScheme: throw .refuse(.noToken)
+    case .rawToken(let range) where issuers.acceptsBareToken: return Credential(range: range)
+    // Another scheme is no bearer credential: the challenge names what is wanted.
+    case .rawToken, .otherScheme, .absent: throw .refuse(.noToken)
     case .malformed: throw .refuse(.token(.partCount(1)))
+    case .multiple: throw .refuse(.multipleCredentials(detail: "Authorization carries more than one credential"))
     }
-  }
-
-  private enum Found {
-    case token(Range<Int>)
-    /// Another scheme than Bearer: as if no bearer credential were there, so the challenge names what is wanted.
-    case otherScheme
-    case malformed
-  }
-
-  private static func token(in fields: FieldSection, _ value: Range<Int>, allowingBare: Bool) -> Found {
-    fields.withBytes(value) { bytes in
-      guard let space = bytes.firstIndex(of: ASCII.space) else {
-        // No scheme: a bare token has exactly two dots, as Amplify's clients send it to Cognito-protected APIs.
-        let dots = bytes.count { $0 == UInt8(ascii: ".") }
-        guard dots == 2 else { return .malformed }
-        return allowingBare ? .token(value) : .otherScheme
-      }
-      guard ASCII.equalsIgnoringCase(bytes[..<space], "bearer".utf8) else { return .otherScheme }
-      var start = space
-      while start < bytes.count, bytes[start] == ASCII.space { start += 1 }
-      let token = bytes[start...]
-      guard !token.isEmpty, token.allSatisfy(isTokenByte) else { return .malformed }
-      return .token(value.lowerBound + start..<value.lowerBound + bytes.count)
-    }
-  }
-
-  // b64token of RFC 6750 §2.1. A comma, which would begin another credential, is none of it.
-  private static func isTokenByte(_ byte: UInt8) -> Bool {
-    ASCII.isAlpha(byte) || ASCII.isDigit(byte) || "-._~+/=".utf8.contains(byte)
   }
 }
 

@@ -1,4 +1,5 @@
 public import Cedar
+public import HTTP
 public import JOSE
 
 /// Who asks, as a verified token says: the principal, its groups, and what else the token contributes to a question.
@@ -17,8 +18,8 @@ public final class Identity: Sendable {
   public let entities: [Entity]
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
   public let tokenContext: Record?
-  /// Values of the identity headers, escaped, in the order of `IdentityHeaders.names`.
-  public let headerValues: IdentityHeaders.Values
+  /// The identity headers, ready to be sent.
+  public let headers: FieldBlock
   /// ID or access token.
   public let tokenUse: TokenUse
   /// The JOSE algorithm.
@@ -32,7 +33,7 @@ public final class Identity: Sendable {
 
   init(
     token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], attributes: Record, tokenContext: Record?,
-    headerValues: IdentityHeaders.Values
+    headers: FieldBlock
   ) {
     self.issuer = issuer
     self.principal = principal
@@ -40,7 +41,7 @@ public final class Identity: Sendable {
     self.groups = groups
     entities = [Entity(uid: principal, attributes: attributes, parents: Set(groups))] + groups.map { Entity(uid: $0) }
     self.tokenContext = tokenContext
-    self.headerValues = headerValues
+    self.headers = headers
     tokenUse = token.tokenUse
     algorithm = token.alg
     kid = token.kid

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import HTTP
 public import Cedar
 internal import JOSE
 public import JSON
@@ -40,7 +41,7 @@ public struct IdentityMapping: Sendable, Equatable {
     return Identity(
       token: token, issuer: issuer.name, principal: principal, groups: groups, attributes: isAccess ? .empty : claims.record,
       tokenContext: isAccess ? claims.record : nil,
-      headerValues: IdentityHeaders.Values(principal: principal.id, subject: token.subject, groups: names))
+      headers: IdentityHeaders.block(principal: principal.id, subject: token.subject, groups: names))
   }
 
   /// The groups: an array of strings, or one string whose words are groups. Each once, in the token's order.

@@ -34,14 +34,11 @@ public struct Answer: Sendable {
     body = Self.problem(status, text: fault.publicText, id: id)
   }
 
-  /// RFC 6750 §3: the error's characters are limited to visible ASCII without quote and backslash, which our texts keep.
   private static func challenge(_ rejection: Rejection, realm: String) -> String {
-    var text = "Bearer realm=\"\(realm)\""
-    guard let error = rejection.row.bearerError else { return text }
+    guard let error = rejection.row.bearerError else { return WWWAuthenticate(realm: realm).value }
     let description: String
     if case .token(let token) = rejection { description = token.errorDescription } else { description = rejection.publicText }
-    text += ", error=\"\(error)\", error_description=\"\(description)\""
-    return text
+    return WWWAuthenticate(realm: realm, error: error, errorDescription: description).value
   }
 
   private static func problem(_ status: Status, text: String, id: DecisionID) -> [UInt8] {

@@ -32,7 +32,7 @@ public enum Rejection: Error, Sendable, Equatable {
     let reason: DecisionReason
     let publicText: StaticString
     /// The error code of RFC 6750 §3.1; nil for a refusal that is not about the token.
-    var bearerError: StaticString?
+    var bearerError: WWWAuthenticate.ErrorCode?
     /// Seconds for Retry-After; nil for a refusal that waiting does not mend.
     var retryAfter: Int?
     /// Whether observe mode lets it pass (decisions.md, "Decision and enforcement").
@@ -48,13 +48,13 @@ public enum Rejection: Error, Sendable, Equatable {
     case .multipleCredentials:
       Row(
         status: .badRequest, reason: .multipleCredentials, publicText: "The request carries more than one credential.",
-        bearerError: "invalid_request")
+        bearerError: .invalidRequest)
     case .noToken:
       // RFC 6750 §3.1: a request without credentials gets a challenge without an error code.
       Row(status: .unauthorized, reason: .noToken, publicText: "A bearer token is required.", passesWhenObserved: true)
     case .token(let error):
       Row(
-        status: .unauthorized, reason: error.decisionReason, publicText: "The token was not accepted.", bearerError: "invalid_token",
+        status: .unauthorized, reason: error.decisionReason, publicText: "The token was not accepted.", bearerError: .invalidToken,
         passesWhenObserved: true)
     case .policyForbids:
       Row(status: .forbidden, reason: .policyForbid, publicText: "You are not allowed to do this.", passesWhenObserved: true)
