@@ -97,7 +97,10 @@ public final class Gateway {
       let upstreamTLS = upstream.isSecure ? try TLSContext(clientTrusting: .system) : nil
       let client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
       let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
-      let ring = KeyRing(loop, client: client, issuers: issuers, serverLog: environment.serverLog, metrics: controlShard) {
+      let ring = KeyRing(
+        loop, client: client, issuers: issuers, trustsDevelopmentKeys: configuration.isDevelopment, serverLog: environment.serverLog,
+        metrics: controlShard
+      ) {
         [unowned self] keys, issuer in
         for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
       }

@@ -50,8 +50,9 @@ public struct IssuerConfiguration: Sendable {
 
   /// Which issuer.
   public enum Kind: Sendable, Equatable {
-    /// An Amazon Cognito user pool by its id, such as `us-east-1_AbC123`.
-    case cognito(poolID: String)
+    /// An Amazon Cognito user pool by its id, such as `us-east-1_AbC123`; `issuer` is the exact `iss` of a pool that is
+    /// not AWS's own (a development issuer), else nil.
+    case cognito(poolID: String, issuer: String? = nil)
     /// Any OpenID Connect issuer by its exact `iss`.
     case oidc(issuer: String)
   }

@@ -27,17 +27,20 @@ final class KeyRing {
   private let client: HTTPClient
   private let serverLog: ServerLog
   private let metrics: MetricsShard
+  private let trustsDevelopmentKeys: Bool
   private let publish: (IssuerKeys, Int) -> Void
   private var entries: [Entry]
 
   init(
-    _ loop: EventLoop, client: HTTPClient, issuers: [(issuer: Issuer, allowsInsecure: Bool)], serverLog: ServerLog, metrics: MetricsShard,
+    _ loop: EventLoop, client: HTTPClient, issuers: [(issuer: Issuer, allowsInsecure: Bool)], trustsDevelopmentKeys: Bool,
+    serverLog: ServerLog, metrics: MetricsShard,
     publish: @escaping (IssuerKeys, Int) -> Void
   ) {
     self.loop = loop
     self.client = client
     self.serverLog = serverLog
     self.metrics = metrics
+    self.trustsDevelopmentKeys = trustsDevelopmentKeys
     self.publish = publish
     entries = issuers.map { Entry(issuer: $0.issuer, allowsInsecure: $0.allowsInsecure) }
   }
@@ -132,6 +135,9 @@ final class KeyRing {
       serverLog.warn("key_left_out", ["issuer": .text(entries[index].issuer.name), "kid": .text(problem.kid ?? "-"), "why": .text("\(problem.error)")])
     }
     guard !set.keys.isEmpty else { return failed(index, "the key set has no usable key") }
+    guard trustsDevelopmentKeys || !Self.isDevelopmentSet(body) else {
+      return failed(index, "these are a development issuer's keys, with which anyone can sign in; --dev accepts them, never in production")
+    }
     if entries[index].set?.fingerprint != set.fingerprint {
       entries[index].generation += 1
       serverLog.info(
@@ -146,6 +152,11 @@ final class KeyRing {
     metrics.set(metrics.counter(.keysFetched, MetricLabel("issuer", entries[index].issuer.name)), Int(loop.wallSeconds))
     schedule(index, afterMillis: jittered(UInt64(Defaults.keysRefreshSeconds) * 1000))
     tell(index)
+  }
+
+  // The development issuer marks its set, whatever `iss` its tokens have.
+  private static func isDevelopmentSet(_ body: [UInt8]) -> Bool {
+    do throws(JSONError) { return try JSONParser.parse(body)["stockade_development"] != nil } catch { return false }
   }
 
   private func failed(_ index: Int, _ why: String) {
