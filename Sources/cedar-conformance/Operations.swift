@@ -24,6 +24,10 @@ struct Failure: Error {
 nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] = [
   "parse_policies": parsePolicies,
   "parse_expr": parseExpr,
+  "eval": evaluate,
+  "authorize": authorize,
+  "parse_entities": parseEntities,
+  "entities_to_json": entitiesToJSON,
 ]
 
 /// Does something whose every failure is a failure of one stage.

@@ -16,7 +16,9 @@ extension Case {
   func policySet() throws(Failure) -> PolicySet {
     guard let policies = self["policies"] else { return PolicySet() }
     guard let text = policies.string else { throw Failure("unsupported") }
-    return try staged("policies") { () throws(ParseErrors) in try PolicyParser.parse(text) }.asSet()
+    var set = try staged("policies") { () throws(ParseErrors) in try PolicyParser.parse(text) }.asSet()
+    for link in try links() { try staged("links") { () throws(PolicySetError) in try set.link(link) } }
+    return set
   }
 
   /// The expression of the line.
