@@ -24,6 +24,9 @@ struct Failure: Error {
 nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] = [
   "parse_policies": parsePolicies,
   "parse_expr": parseExpr,
+  "to_json": toJSON,
+  "from_json": fromJSON,
+  "format": format,
 ]
 
 /// Does something whose every failure is a failure of one stage.

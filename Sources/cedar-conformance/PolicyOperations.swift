@@ -15,7 +15,9 @@ extension Case {
   /// The policies of the line, its links included.
   func policySet() throws(Failure) -> PolicySet {
     guard let policies = self["policies"] else { return PolicySet() }
-    guard let text = policies.string else { throw Failure("unsupported") }
+    guard let text = policies.string else {
+      return try staged("policies") { () throws(ParseErrors) in try PolicyJSON.policySet(from: policies) }
+    }
     return try staged("policies") { () throws(ParseErrors) in try PolicyParser.parse(text) }.asSet()
   }
 

@@ -20,6 +20,42 @@ public enum PolicyFormatter {
     }
   }
 
+  /// Lays out the policies of a text. The outcome is read again and has the same tokens in the same order.
+  ///
+  /// - Throws: every mistake of the text.
+  public static func format(_ text: String, options: Options = Options()) throws(ParseErrors) -> String {
+    let source = Array(text.utf8)
+    _ = try PolicyParser.parse(source)
+    let tokens = Lexer.tokens(source).tokens
+    do {
+      let out = try format(source: source, tokens: tokens, options: options)
+      guard Self.isSame(tokens, source, Lexer.tokens(out).tokens, out) else { throw PolicyLayout.NotAPolicy() }
+      return String(decoding: out, as: UTF8.self)
+    } catch {
+      throw ParseErrors([ParseError("internal error: the formatter would change these policies", at: SourceSpan(0, source.count))])
+    }
+  }
+
+  /// Whether two texts have the same tokens, trailing commas of the first and leading zeros aside.
+  private static func isSame(_ before: [Token], _ source: [UInt8], _ after: [Token], _ out: [UInt8]) -> Bool {
+    var index = 0
+    for (place, token) in before.enumerated() {
+      if token.kind == .comma, place + 1 < before.count {
+        switch before[place + 1].kind {
+        case .rightParen, .rightBracket, .rightBrace: continue
+        default: break
+        }
+      }
+      guard index < after.count, after[index].kind == token.kind else { return false }
+      var was = source[token.span.start..<token.span.end]
+      let now = out[after[index].span.start..<after[index].span.end]
+      if token.kind == .number { was = was.dropLast().drop { $0 == UInt8(ascii: "0") } + was.suffix(1) }
+      guard was.elementsEqual(now) else { return false }
+      index += 1
+    }
+    return index == after.count
+  }
+
   /// Lays out tokens that are known to be valid policies.
   static func format(source: [UInt8], tokens: [Token], options: Options) throws(PolicyLayout.NotAPolicy) -> [UInt8] {
     var layout = PolicyLayout(source: source, tokens: tokens, options: options)
