@@ -28,6 +28,9 @@ nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] =
   "authorize": authorize,
   "parse_entities": parseEntities,
   "entities_to_json": entitiesToJSON,
+  "to_json": toJSON,
+  "from_json": fromJSON,
+  "format": format,
 ]
 
 /// Does something whose every failure is a failure of one stage.
