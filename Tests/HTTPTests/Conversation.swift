@@ -2,7 +2,7 @@ import Bytes
 import HTTP
 
 /// Reads a byte string as a connection would: head, body, head, body, until the bytes end or are refused.
-struct Conversation {
+struct Conversation: Equatable {
   struct Message: Equatable {
     var startLine: String
     var fields: [String]

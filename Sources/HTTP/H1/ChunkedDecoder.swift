@@ -194,7 +194,7 @@ public struct ChunkedDecoder: Sendable {
         state = .endLF
         return
       }
-      guard TokenTable.isToken(byte) else { throw .trailerInvalid }
+      guard TokenTable.isToken(byte) else { throw byte == ASCII.lf ? .bareLF : .trailerInvalid }
       trailerName = [byte]
       state = .trailerName
     case .trailerName:
