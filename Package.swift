@@ -34,6 +34,8 @@ func fuzz(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 
 let fuzzTargets: [Target] = ([
   // fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  fuzz("FuzzJWKSet", of: ["JOSE"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(

@@ -1,1 +1,0 @@
-// First file of Cedar; replaced as the room is furnished.

@@ -1,0 +1,56 @@
+/// What the reader of entities and contexts wants to know of a schema; `CedarSchema` answers.
+///
+/// With it, JSON is read by what is expected: a plain string becomes an `ipaddr`, `{"type", "id"}` an entity reference.
+/// Whether the outcome conforms to the schema in full is `CedarSchema`'s to check afterwards.
+public protocol EntitySchema {
+  /// What is expected of entities of a type, or nil for a type that is not declared (action types included: they are
+  /// read without expectation).
+  func expectedEntity(of type: EntityType) -> ExpectedEntity?
+  /// What is expected of the context of an action, or nil for an action that is not declared.
+  func expectedContext(of action: EntityUID) -> [ExpectedAttribute]?
+}
+
+/// What is expected of an entity.
+public struct ExpectedEntity: Sendable {
+  /// Its attributes.
+  public var attributes: [ExpectedAttribute]
+  /// The type of every tag, or nil if it may have no tags.
+  public var tags: ExpectedType?
+  /// Whether other attributes may occur as well.
+  public var isOpen: Bool
+
+  /// An expectation.
+  public init(attributes: [ExpectedAttribute], tags: ExpectedType? = nil, isOpen: Bool = false) {
+    self.attributes = attributes
+    self.tags = tags
+    self.isOpen = isOpen
+  }
+}
+
+/// One expected attribute.
+public struct ExpectedAttribute: Sendable {
+  /// Its key.
+  public var key: String
+  /// Its type.
+  public var type: ExpectedType
+  /// Whether it must be there.
+  public var isRequired: Bool
+
+  /// An expectation.
+  public init(_ key: String, _ type: ExpectedType, isRequired: Bool = true) {
+    self.key = key
+    self.type = type
+    self.isRequired = isRequired
+  }
+}
+
+/// An expected type. Nesting is bounded by the schema reader's limits.
+public indirect enum ExpectedType: Sendable {
+  case bool, long, string
+  /// An entity; of which type is not checked in reading.
+  case entity(EntityType)
+  case set(ExpectedType)
+  /// A record; with `isOpen` other keys may occur as well.
+  case record([ExpectedAttribute], isOpen: Bool)
+  case `extension`(ExtensionType)
+}
