@@ -25,10 +25,7 @@ struct SchemaJSONReader {
 
   /// The members of an object that are among the names expected; others are errors.
   private mutating func members(_ value: JSONValue, _ what: String, allowing names: [String]) -> [(name: String, value: JSONValue)]? {
-    guard let members = value.object else {
-      complain("invalid type: \(value.kindName), expected \(what) as an object", SourceSpan(value.span))
-      return nil
-    }
+    guard let members = entries(value, what) else { return nil }
     var found: [(name: String, value: JSONValue)] = []
     for member in members {
       if names.contains(where: { exactlyEquals($0, member.name) }) {
@@ -42,6 +39,19 @@ struct SchemaJSONReader {
       }
     }
     return found
+  }
+
+  /// The members of an object with free names, each name once.
+  private mutating func entries(_ value: JSONValue, _ what: String) -> [JSONValue.Member]? {
+    guard let members = value.object else {
+      complain("invalid type: \(value.kindName), expected \(what) as an object", SourceSpan(value.span))
+      return nil
+    }
+    var seen: Set<ExactString> = []
+    for member in members where !seen.insert(ExactString(member.name)).inserted {
+      complain("duplicate name `\(member.name)`", SourceSpan(member.nameSpan), kind: .duplicate)
+    }
+    return members
   }
 
   private mutating func string(_ value: JSONValue, _ what: String) -> String? {
@@ -92,10 +102,7 @@ struct SchemaJSONReader {
   }
 
   private mutating func annotations(_ value: JSONValue) -> [SchemaFragment.Annotation] {
-    guard let members = value.object else {
-      complain("invalid type: \(value.kindName), expected annotations as an object", SourceSpan(value.span))
-      return []
-    }
+    guard let members = entries(value, "annotations") else { return [] }
     var annotations: [SchemaFragment.Annotation] = []
     for member in members {
       guard Name.isIdentifier(member.name) else {
@@ -114,10 +121,7 @@ struct SchemaJSONReader {
   // MARK: Namespaces and declarations
 
   private mutating func fragment(_ value: JSONValue) -> SchemaFragment {
-    guard let members = value.object else {
-      complain("invalid type: \(value.kindName), expected a schema: an object of namespaces", SourceSpan(value.span))
-      return SchemaFragment()
-    }
+    guard let members = entries(value, "a schema") else { return SchemaFragment() }
     var namespaces: [SchemaFragment.Namespace] = []
     for member in members {
       var name: SchemaFragment.WrittenName? = SchemaFragment.WrittenName("", span: SourceSpan(member.nameSpan))
@@ -362,10 +366,7 @@ struct SchemaJSONReader {
   }
 
   private mutating func attributes(_ value: JSONValue, depth: Int) -> [SchemaFragment.Attribute]? {
-    guard let members = value.object else {
-      complain("invalid type: \(value.kindName), expected attributes as an object", SourceSpan(value.span))
-      return nil
-    }
+    guard let members = entries(value, "attributes") else { return nil }
     var attributes: [SchemaFragment.Attribute] = []
     attributes.reserveCapacity(members.count)
     for member in members {
