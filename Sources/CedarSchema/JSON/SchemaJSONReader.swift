@@ -32,7 +32,7 @@ struct SchemaJSONReader {
         found.append((member.name, member.value))
       } else {
         let expected = names.map { "`\($0)`" }.joined(separator: ", ")
-        let near = Suggestion.nearest(to: member.name, among: names, within: 3)
+        let near = Suggestion.closest(to: member.name, among: names)
         complain(
           "unknown field `\(member.name)`, expected one of \(expected)", SourceSpan(member.nameSpan),
           help: near.map { "did you mean `\($0)`?" })
@@ -149,10 +149,7 @@ struct SchemaJSONReader {
         }
         continue
       }
-      guard let declared = value.object else {
-        complain("invalid type: \(value.kindName), expected `\(name)` as an object", SourceSpan(value.span))
-        continue
-      }
+      guard let declared = entries(value, "`\(name)`") else { continue }
       for member in declared {
         switch name {
         case "commonTypes":

@@ -47,22 +47,10 @@ struct Declarations {
     }
     for declaration in namespace.entityTypes {
       let name = Self.qualify(declaration.name.text, prefix)
-      if declaration.name.text == "Action" {
-        errors.append(
-          SchemaError(
-            .actionEntityType, "entity type `Action` declared in `entityTypes` list", at: declaration.name.span,
-            help: "`Action` is the type of actions; declare them with `action`"))
-      }
       if entityTypes.updateValue((declaration, prefix), forKey: name) != nil { duplicate("entity type", name.text, declaration.name.span) }
     }
     for declaration in namespace.actions {
       let uid = EntityUID(type: Self.qualify("Action", prefix), id: declaration.name.text)
-      if declaration.hasAttributes {
-        errors.append(
-          SchemaError(
-            .unsupportedFeature, "unsupported feature used in schema: action declared with attributes: [\(declaration.name.text)]",
-            at: declaration.name.span, help: "remove `attributes`"))
-      }
       actionTypes.insert(uid.type)
       if actions.updateValue((declaration, prefix), forKey: uid) != nil { duplicate("action", "\(uid)", declaration.name.span) }
     }

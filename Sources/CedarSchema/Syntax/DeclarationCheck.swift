@@ -33,7 +33,19 @@ struct DeclarationCheck {
     let entities = Set(namespace.entityTypes.map { ExactString($0.name.text) })
     for type in namespace.entityTypes {
       refuseReserved(type.name)
+      if type.name.text == "Action" {
+        errors.append(
+          SchemaError(
+            .actionEntityType, "entity type `Action` declared in `entityTypes` list", at: type.name.span,
+            help: "`Action` is the type of actions; declare them with `action`"))
+      }
       warnIfBuiltin(type.name)
+    }
+    for action in namespace.actions where action.hasAttributes {
+      errors.append(
+        SchemaError(
+          .unsupportedFeature, "unsupported feature used in schema: action declared with attributes: [\(action.name.text)]",
+          at: action.name.span, help: "remove `attributes`"))
     }
     for type in namespace.commonTypes {
       refuseReserved(type.name)

@@ -165,7 +165,7 @@ struct SchemaParser {
     if isNext(word: "type") { return .commonType(try commonType(annotations)) }
     var help = help
     if help == nil, token.isWord {
-      help = Suggestion.nearest(to: text(of: token), among: ["entity", "action", "type", "namespace"], within: 2).map {
+      help = Suggestion.closest(to: text(of: token), among: ["entity", "action", "type", "namespace"]).map {
         "did you mean `\($0)`?"
       }
     }
@@ -274,8 +274,10 @@ struct SchemaParser {
       let help: String? = isNext(.leftBrace) && appliesTo == nil ? "try `appliesTo { … }`" : nil
       throw unexpected("`;`, `in`, `appliesTo`, or `attributes`", help: help)
     }
+    // The reference translates a missing clause as one that applies to nothing.
+    let clause = appliesTo ?? SchemaFragment.AppliesTo(principals: [], resources: [])
     return names.map {
-      SchemaFragment.ActionDeclaration(name: $0, memberOf: parents, appliesTo: appliesTo, annotations: annotations)
+      SchemaFragment.ActionDeclaration(name: $0, memberOf: parents, appliesTo: clause, annotations: annotations)
     }
   }
 
@@ -336,7 +338,7 @@ struct SchemaParser {
       } else {
         let help =
           token.isWord
-          ? Suggestion.nearest(to: text(of: token), among: ["principal", "resource", "context"], within: 3).map { "did you mean `\($0)`?" }
+          ? Suggestion.closest(to: text(of: token), among: ["principal", "resource", "context"]).map { "did you mean `\($0)`?" }
           : nil
         throw unexpected("`principal`, `resource`, or `context`", help: help)
       }
@@ -471,16 +473,13 @@ struct SchemaParser {
 
   private mutating func string() throws(SchemaError) -> SchemaFragment.WrittenName {
     let span = token.span
-    let inner = String(decoding: bytes[span.start + 1..<span.end - 1], as: UTF8.self)
-    do throws(EscapeError) {
-      let text = try Escapes.resolve(inner)
-      advance()
-      return SchemaFragment.WrittenName(text, span: span)
-    } catch {
+    let (text, mistakes) = StringLiteral.unescape(bytes[span.start + 1..<span.end - 1])
+    if let first = mistakes.first {
       throw SchemaError(
-        .syntax, "the input `\(error.input)` is not a valid escape",
-        at: SourceSpan(span.start + 1 + error.start, span.start + 1 + error.end),
+        .syntax, "the input `\(first.text)` is not a valid escape", at: span,
         help: #"valid escapes are \n \r \t \0 \\ \" \' \x41 \u{1F600}"#)
     }
+    advance()
+    return SchemaFragment.WrittenName(text, span: span)
   }
 }
