@@ -33,7 +33,7 @@ public struct ByteQueue: Sendable {
 
   /// Takes `count` bytes from the front; more than wait is all of them.
   public mutating func consume(_ count: Int) {
-    start = min(start + max(count, 0), storage.count)
+    start += min(max(count, 0), self.count)
     if start == storage.count {
       storage.removeAll(keepingCapacity: storage.capacity <= Self.keptCapacity)
       start = 0
