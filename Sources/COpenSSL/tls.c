@@ -21,6 +21,7 @@ struct copenssl_tls_session {
   SSL *ssl;
   int fd;
   int drained;         // the socket gave less than asked: no recv before the next readable event
+  int is_ending;       // the end is announced: it is found by reading on
   int ended;           // the transport ended
   int io_error;        // errno of recv or send
   int failure;         // COPENSSL_TLS_*; once set, the session is dead
@@ -94,7 +95,7 @@ static int transport_read(BIO *bio, char *buffer, int count) {
   while (got < 0 && errno == EINTR);
   if (got > 0) {
     // A short read has emptied the socket: the next event will say when there is more.
-    if (got < count) session->drained = 1;
+    if (got < count && !session->is_ending) session->drained = 1;
     return (int)got;
   }
   if (got == 0) {
@@ -540,7 +541,10 @@ void copenssl_tls_session_free(copenssl_tls_session *session) {
   free(session);
 }
 
-void copenssl_tls_mark_readable(copenssl_tls_session *session) { session->drained = 0; }
+void copenssl_tls_mark_readable(copenssl_tls_session *session, int32_t is_ending) {
+  session->drained = 0;
+  if (is_ending) session->is_ending = 1;
+}
 
 int32_t copenssl_tls_handshake(copenssl_tls_session *session) {
   if (session->failure != 0) return COPENSSL_TLS_FAILED;

@@ -345,34 +345,7 @@ int32_t csystem_socket_pair(int32_t *first, int32_t *second) {
   return 0;
 }
 
-// --- addresses and names ----------------------------------------------------------------------------------------
-
-int32_t csystem_parse_ip(int32_t family, const char *text, csystem_address *address) {
-  struct sockaddr_storage storage;
-  memset(&storage, 0, sizeof storage);
-  int ok;
-  if (family == 4) {
-    struct sockaddr_in *in = (struct sockaddr_in *)&storage;
-    in->sin_family = AF_INET;
-    ok = inet_pton(AF_INET, text, &in->sin_addr);
-  } else {
-    struct sockaddr_in6 *in = (struct sockaddr_in6 *)&storage;
-    in->sin6_family = AF_INET6;
-    ok = inet_pton(AF_INET6, text, &in->sin6_addr);
-  }
-  if (ok != 1) return 0;
-  from_system(&storage, sizeof storage, address);
-  return 1;
-}
-
-void csystem_format_ip(const csystem_address *address, char *buffer, size_t capacity) {
-  struct sockaddr_storage storage;
-  to_system(address, &storage);
-  const char *text = NULL;
-  if (storage.ss_family == AF_INET) text = inet_ntop(AF_INET, &((struct sockaddr_in *)&storage)->sin_addr, buffer, (socklen_t)capacity);
-  if (storage.ss_family == AF_INET6) text = inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&storage)->sin6_addr, buffer, (socklen_t)capacity);
-  if (text == NULL && capacity > 0) buffer[0] = 0;
-}
+// --- names ------------------------------------------------------------------------------------------------------
 
 int32_t csystem_resolve(const char *host, csystem_address *addresses, int32_t capacity) {
   struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};

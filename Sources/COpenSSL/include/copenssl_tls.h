@@ -50,8 +50,9 @@ int32_t copenssl_tls_minimum_version(copenssl_tls_context *context, int32_t vers
 copenssl_tls_session *copenssl_tls_session_new(
     copenssl_tls_context *context, int32_t fd, const char *host, int32_t host_is_ip, int64_t now);
 void copenssl_tls_session_free(copenssl_tls_session *session);
-// The socket may have more to read: call on each readable event.
-void copenssl_tls_mark_readable(copenssl_tls_session *session);
+// The socket may have more to read: call on each readable event. `is_ending`: the peer's end is announced, so a short
+// read does not mean that no event is missed.
+void copenssl_tls_mark_readable(copenssl_tls_session *session, int32_t is_ending);
 // 1 done, 0 not yet, COPENSSL_TLS_FAILED.
 int32_t copenssl_tls_handshake(copenssl_tls_session *session);
 // Fills the buffer as far as it can. *drained: nothing is left, in the session or the socket, until the next event.

@@ -94,11 +94,7 @@ int64_t csystem_receive(int32_t fd, void *buffer, size_t count);
 int64_t csystem_send(int32_t fd, const void *buffer, size_t count);
 int32_t csystem_socket_pair(int32_t *first, int32_t *second);
 
-// --- addresses and names ----------------------------------------------------------------------------------------
-// 1 if the NUL-terminated text is an address literal of the family (4 or 6), strictly.
-int32_t csystem_parse_ip(int32_t family, const char *text, csystem_address *address);
-// NUL-terminated text of an IPv4 or IPv6 address, at most 46 bytes.
-void csystem_format_ip(const csystem_address *address, char *buffer, size_t capacity);
+// --- names ------------------------------------------------------------------------------------------------------
 // Blocks. Addresses found (stream sockets), or a negative number for csystem_resolve_error_text.
 int32_t csystem_resolve(const char *host, csystem_address *addresses, int32_t capacity);
 void csystem_resolve_error_text(int32_t error, char *buffer, size_t capacity);

@@ -9,6 +9,9 @@ public struct RunningThread: Sendable {
 
   /// Waits for the thread's end. Once.
   public func join() { pthread_join(thread, nil) }
+
+  /// Lets the thread end by itself. Instead of `join`.
+  public func detach() { pthread_detach(thread) }
 }
 
 /// Starts a thread with a name (15 bytes are kept) and a stack size of its own; the smallest stack is 64 KiB.

@@ -48,6 +48,8 @@ public final class ByteStream: EventSource {
   private var state: State
   private var closingTimer: TimerID?
   private var discardLimit = 0
+  // An event has said that the peer sends no more.
+  private var sawEnd = false
 
   /// Who is told. Let go of when the stream is closed.
   public var owner: (any StreamOwner)?
@@ -85,8 +87,9 @@ public final class ByteStream: EventSource {
     if isTLS { return readTLS(into: buffer) }
     guard state == .open else { return .failed(.closed) }
     let count = csystem_receive(fd, buffer.baseAddress, buffer.count)
-    // A stream socket that gave less than asked is empty; the end, too, raises an event of its own.
-    if count > 0 { return .bytes(Int(count), drained: count < buffer.count) }
+    // A stream socket that gave less than asked is empty, and what comes later raises an event. Not so when the peer's end
+    // was announced together with the bytes before it: then it is found by reading on.
+    if count > 0 { return .bytes(Int(count), drained: count < buffer.count && !sawEnd) }
     if count == 0 { return buffer.isEmpty ? .bytes(0, drained: false) : .end }
     if count == -Int64(csystem_eagain) { return .wouldBlock }
     return .failed(.connectionLost(errno: Int32(truncatingIfNeeded: -count)))
@@ -232,6 +235,7 @@ public final class ByteStream: EventSource {
 
   /// Called by the loop.
   public func ready(_ readiness: Readiness) {
+    if !readiness.isDisjoint(with: [.peerClosed, .hungUp, .failed]) { sawEnd = true }
     if isTLS || state == .closing {
       readyBeyondPlain(readiness)
     } else {
@@ -241,7 +245,7 @@ public final class ByteStream: EventSource {
 
   private func readyBeyondPlain(_ readiness: Readiness) {
     if state == .closing { return proceedClosing() }
-    if !readiness.isDisjoint(with: [.readable, .peerClosed, .hungUp, .failed]) { tls?.markReadable() }
+    if sawEnd || readiness.contains(.readable) { tls?.markReadable(isEnding: sawEnd) }
     if state == .handshaking { return proceedHandshake() }
     var told = readiness
     if tls?.hasWaitingOutput ?? false {
@@ -255,6 +259,14 @@ public final class ByteStream: EventSource {
     if !told.isEmpty { owner?.streamReady(self, told) }
   }
 
+  /// Sends a client's first handshake bytes.
+  func beginHandshake() {
+    if state == .handshaking { proceedHandshake() }
+  }
+
+  /// Why the handshake failed, if it did.
+  private(set) var handshakeFailure: NetError?
+
   private func proceedHandshake() {
     do throws(NetError) {
       if tls?.hasWaitingOutput ?? false { guard try tls?.flush() ?? true else { return } }
@@ -264,6 +276,7 @@ public final class ByteStream: EventSource {
       owner?.streamReady(self, [.readable, .writable])
     } catch {
       // The session is dead: reading and writing report why.
+      handshakeFailure = error
       state = .open
       owner?.streamReady(self, [.failed, .readable, .writable])
     }

@@ -1,4 +1,5 @@
 internal import CSystem
+internal import HTTP
 
 /// A listening socket on a loop, which calls back for each connection it accepts.
 public final class Listener: EventSource {
@@ -162,7 +163,7 @@ public final class Listener: EventSource {
   private static func bind(to address: SocketAddress, options: Options) throws(NetError) -> Int32 {
     var system = address.system
     var fd = csystem_socket(system.family)
-    if fd == -csystem_eafnosupport, case .ip(let ip, let port, _) = address, ip.isUnspecified, !ip.isIPv4 {
+    if fd == -csystem_eafnosupport, case .ip(let ip, let port, _) = address, ip.isUnspecified, !ip.isV4 {
       // "Every address" on a machine without IPv6.
       system = SocketAddress.ip(IPAddress(v4: 0), port: port).system
       fd = csystem_socket(system.family)

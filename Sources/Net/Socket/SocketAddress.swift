@@ -1,5 +1,6 @@
 internal import Bytes
 internal import CSystem
+public import HTTP
 
 /// Where a socket is: an IP address and port, or a path.
 public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
@@ -12,7 +13,7 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
   public static func ip(_ address: IPAddress, port: UInt16) -> SocketAddress { .ip(address, port: port, scope: 0) }
 
   /// All addresses of the machine, IPv4 and IPv6.
-  public static func everywhere(port: UInt16) -> SocketAddress { .ip(IPAddress(v6High: 0, low: 0), port: port, scope: 0) }
+  public static func everywhere(port: UInt16) -> SocketAddress { .ip(IPAddress(v6: 0, 0), port: port, scope: 0) }
 
   /// Reads `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (127.0.0.1), `:8080` (every address) or `unix:/path`.
   public static func parse(_ text: String) throws(NetError) -> SocketAddress {
@@ -71,7 +72,7 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`.
   public var description: String {
     switch self {
-    case .ip(let address, let port, _): return address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+    case .ip(let address, let port, _): return address.isV4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     case .unix(let path): return path.isEmpty ? "unix:" : "unix:\(path)"
     }
   }
@@ -89,7 +90,8 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
   init(_ address: csystem_address) {
     switch address.family {
     case 4: self = .ip(IPAddress(v4: UInt32(truncatingIfNeeded: address.low)), port: address.port, scope: 0)
-    case 6: self = .ip(IPAddress(v6High: address.high, low: address.low), port: address.port, scope: address.scope)
+    // An IPv4 client of a socket for both families comes in IPv6 clothes.
+    case 6: self = .ip(IPAddress(v6: address.high, address.low).unmapped, port: address.port, scope: address.scope)
     default:
       let bytes = withUnsafeBytes(of: address.path) { Array($0.prefix(Int(min(address.path_length, 108)))) }
       self = .unix(path: String(decoding: bytes, as: UTF8.self))
@@ -100,11 +102,13 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     var address = csystem_address()
     switch self {
     case .ip(let ip, let port, let scope):
-      address.family = ip.isIPv4 ? 4 : 6
+      address.family = ip.isV4 ? 4 : 6
       address.port = port
       address.scope = scope
-      address.high = ip.high
-      address.low = ip.low
+      for octet in ip.octets {
+        address.high = address.high << 8 | address.low >> 56
+        address.low = address.low << 8 | UInt64(octet)
+      }
     case .unix(let path):
       address.family = 1
       let bytes = Array(path.utf8.prefix(Self.longestPathBytes))

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import HTTP
 
 /// One stream's TLS. Used by `ByteStream` only.
 final class TLSSession {
@@ -19,7 +20,7 @@ final class TLSSession {
 
   deinit { copenssl_tls_session_free(pointer) }
 
-  func markReadable() { copenssl_tls_mark_readable(pointer) }
+  func markReadable(isEnding: Bool) { copenssl_tls_mark_readable(pointer, isEnding ? 1 : 0) }
 
   /// True when done, false when it waits for the peer.
   func handshake() throws(NetError) -> Bool {

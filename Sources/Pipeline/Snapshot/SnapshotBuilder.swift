@@ -60,18 +60,19 @@ public enum SnapshotBuilder {
       problems.append("issuer \(item.name) accepts no client: name the app clients whose tokens are meant for this service with --client-id")
       return nil
     }
-    let rules: ClaimRules
+    var rules: ClaimRules
     let keys: KeySource
     let prefix: String
     let groupClaim: JSONPointer
     switch item.kind {
-    case .cognito(let poolID):
+    case .cognito(let poolID, let issuer):
       guard let pool = CognitoUserPool(id: poolID) else {
         problems.append("\"\(poolID)\" is not a user pool id (expected <region>_<id>, e.g. us-east-1_AbC123)")
         return nil
       }
       rules = .cognito(pool, clientIDs: clients, audiences: audiences)
-      keys = .jwks(url: item.jwksURL ?? pool.jwksURL)
+      if let issuer { rules.issuers = [issuer] }
+      keys = .jwks(url: item.jwksURL ?? issuer.map { $0 + "/.well-known/jwks.json" } ?? pool.jwksURL)
       prefix = poolID
       groupClaim = JSONPointer(member: "cognito:groups")
     case .oidc(let issuer):
