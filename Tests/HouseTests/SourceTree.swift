@@ -13,7 +13,13 @@ enum SourceTree {
     /// The lines as they are.
     var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
     /// The text with comments and string literals blanked, so that only code is left.
-    var code: String { SourceTree.codeOnly(text) }
+    let code: String
+
+    init(path: String, text: String) {
+      self.path = path
+      self.text = text
+      code = path.hasSuffix(".swift") ? SourceTree.codeOnly(text) : text
+    }
   }
 
   /// Every Swift file of the product.
@@ -37,52 +43,84 @@ enum SourceTree {
 
   /// Blanks comments and the contents of string literals; interpolations inside literals are blanked too.
   static func codeOnly(_ text: String) -> String {
-    var out: [UInt8] = []
-    let bytes = Array(text.utf8)
-    var index = 0
-    func at(_ word: String) -> Bool {
-      let wanted = Array(word.utf8)
-      return index + wanted.count <= bytes.count && bytes[index..<(index + wanted.count)].elementsEqual(wanted)
-    }
-    func skip(until end: String, escapes: Bool) {
-      let wanted = Array(end.utf8)
-      while index < bytes.count {
-        if escapes, bytes[index] == UInt8(ascii: "\\") {
-          index += 2
-          continue
-        }
-        if at(end) {
-          index += wanted.count
-          return
-        }
-        if bytes[index] == 0x0a { out.append(0x0a) }
-        index += 1
-      }
-    }
+    var stripper = LiteralStripper(bytes: Array(text.utf8))
+    return stripper.strip()
+  }
+}
+
+/// Takes comments and literals out of Swift text. Line ends stay, so that line numbers do.
+struct LiteralStripper {
+  let bytes: [UInt8]
+  private var index = 0
+  private var out: [UInt8] = []
+
+  init(bytes: [UInt8]) { self.bytes = bytes }
+
+  mutating func strip() -> String {
+    code(until: nil)
+    return String(decoding: out, as: UTF8.self)
+  }
+
+  private func at(_ word: StaticString) -> Bool {
+    let wanted = UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
+    return index + wanted.count <= bytes.count && bytes[index..<(index + wanted.count)].elementsEqual(wanted)
+  }
+
+  /// Copies code, up to the parenthesis that closes an interpolation if one is open.
+  private mutating func code(until close: UInt8?) {
+    var depth = 0
     while index < bytes.count {
       if at("//") {
         while index < bytes.count && bytes[index] != 0x0a { index += 1 }
       } else if at("/*") {
+        while index < bytes.count && !at("*/") { skipByte() }
         index += 2
-        skip(until: "*/", escapes: false)
-      } else if at("#\"") {
-        index += 2
-        skip(until: "\"#", escapes: false)
-        out.append(UInt8(ascii: "_"))
       } else if at("\"\"\"") {
         index += 3
-        skip(until: "\"\"\"", escapes: true)
-        out.append(UInt8(ascii: "_"))
+        literal(end: "\"\"\"", hashes: 0)
       } else if at("\"") {
         index += 1
-        skip(until: "\"", escapes: true)
-        out.append(UInt8(ascii: "_"))
+        literal(end: "\"", hashes: 0)
+      } else if at("#\"\"\"") {
+        index += 4
+        literal(end: "\"\"\"#", hashes: 1)
+      } else if at("#\"") {
+        index += 2
+        literal(end: "\"#", hashes: 1)
       } else {
-        out.append(bytes[index])
+        let byte = bytes[index]
+        if close != nil, byte == UInt8(ascii: "(") { depth += 1 }
+        if let close, byte == close {
+          if depth == 0 { return }
+          depth -= 1
+        }
+        out.append(byte)
         index += 1
       }
     }
-    return String(decoding: out, as: UTF8.self)
+  }
+
+  private mutating func literal(end: StaticString, hashes: Int) {
+    out.append(UInt8(ascii: "_"))
+    while index < bytes.count && !at(end) {
+      if hashes == 0, at("\\(") || hashes == 1 && at("\\#(") {
+        index += 2 + hashes
+        let kept = out.count
+        code(until: UInt8(ascii: ")"))
+        out.removeSubrange(kept...)
+        index += 1
+      } else if hashes == 0, bytes[index] == UInt8(ascii: "\\") {
+        index += 2
+      } else {
+        skipByte()
+      }
+    }
+    index += end.utf8CodeUnitCount
+  }
+
+  private mutating func skipByte() {
+    if bytes[index] == 0x0a { out.append(0x0a) }
+    index += 1
   }
 }
 
@@ -96,18 +134,17 @@ enum Floors {
 
   static let targets: [Target] = {
     let text = SourceTree.text("Package.swift")
-    guard let start = text.range(of: "targets: [", range: text.range(of: "let package")!.lowerBound..<text.endIndex),
-      let end = text.range(of: "// Tests, one target a room.")
+    // Each target is one call with its name first; the dependencies are the other literals up to the settings.
+    guard let package = text.components(separatedBy: "let package = Package(").last?.components(separatedBy: "  targets: [").last,
+      let body = package.components(separatedBy: "// Tests, one target a room.").first
     else { return [] }
-    // Each target is one call; whatever its spelling, its name is the first literal and its dependencies the rest up to
-    // the settings.
-    let body = text[start.upperBound..<end.lowerBound].replacingOccurrences(of: "\n", with: " ")
-    return body.components(separatedBy: ".target(").flatMap { $0.components(separatedBy: ".executableTarget(") }
-      .flatMap { $0.components(separatedBy: "room(") }.compactMap { call in
-        let relevant = call.components(separatedBy: "swiftSettings").first?.components(separatedBy: "Settings:").first ?? call
-        let literals = relevant.components(separatedBy: "\"").enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
-        guard let name = literals.first, call.contains("\"") else { return nil }
-        return Target(name: name, dependencies: Array(literals.dropFirst()).filter { $0.first?.isUppercase == true || $0 == "stockade" })
-      }
+    var calls = [body.replacingOccurrences(of: "\n", with: " ")]
+    for opening in [".target(", ".executableTarget(", "room("] { calls = calls.flatMap { $0.components(separatedBy: opening) } }
+    return calls.compactMap { call in
+      let relevant = call.components(separatedBy: "ettings:").first ?? call
+      let literals = relevant.components(separatedBy: "\"").enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
+      guard let name = literals.first else { return nil }
+      return Target(name: name, dependencies: Array(literals.dropFirst()))
+    }
   }()
 }
