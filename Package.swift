@@ -65,7 +65,7 @@ let package = Package(
     room("Telemetry", on: ["Bytes", "JSON", "CSystem", "Net"]),
 
     // Floor 4: the page (pure), and the development stand-ins.
-    room("Pipeline", on: ["Bytes", "JSON", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),
+    room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),
     room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
 
     // Floor 5: the product.
@@ -77,7 +77,7 @@ let package = Package(
     .executableTarget(
       name: "stockade",
       dependencies: [
-        "Bytes", "JSON", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools", "Proxy", "Admin",
+        "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools", "Proxy", "Admin",
         "CSystem",
       ], swiftSettings: house),
     .executableTarget(name: "cedar-conformance", dependencies: ["Bytes", "JSON", "Cedar", "CedarSchema"], swiftSettings: house),
