@@ -90,7 +90,7 @@ let package = Package(
     test("HTTPTests", of: ["Bytes", "JSON", "HTTP", "TestSupport"], exclude: ["Golden"]),
     test("JOSETests", of: ["Bytes", "JSON", "Crypto", "JOSE", "TestSupport"]),
     test("CedarTests", of: ["Bytes", "JSON", "Cedar", "TestSupport"]),
-    test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"]),
+    test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"], exclude: ["Golden"]),
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"], exclude: ["Golden"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
