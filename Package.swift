@@ -87,7 +87,7 @@ let package = Package(
     test("CryptoTests", of: ["Bytes", "JSON", "Crypto", "TestSupport"]),
     test("HTTPTests", of: ["Bytes", "JSON", "HTTP", "TestSupport"]),
     test("JOSETests", of: ["Bytes", "JSON", "Crypto", "JOSE", "TestSupport"]),
-    test("CedarTests", of: ["Bytes", "JSON", "Cedar", "TestSupport"]),
+    test("CedarTests", of: ["Bytes", "JSON", "Cedar", "TestSupport"], exclude: ["Golden"]),
     test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"]),
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
