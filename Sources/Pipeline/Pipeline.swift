@@ -1,1 +1,66 @@
-// First file of Pipeline; replaced as the room is furnished.
+// From a parsed request head to a permit, top to bottom. Nothing else decides.
+
+internal import HTTP
+internal import JOSE
+
+extension Exchange {
+  /// Decides this exchange, or says what must be known first.
+  ///
+  /// Pure: no I/O, no locks, no clock. Every input is in `self` or in `facts`, so the page can be run again from the
+  /// top when a missing fact arrives.
+  public mutating func decide(_ facts: Facts) -> Outcome {
+    do throws(Stop) {
+      // match: what is asked, in the words of the routes?                                                        403
+      let question = try snapshot.mapping.match(head)
+      trail.question = question
+
+      // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
+      let credential = try Credential.find(in: head, for: snapshot.issuers)
+      let identity: Identity
+      if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
+        identity = known
+      } else {
+        let unverified = try UnverifiedToken.read(credential, in: head)
+        let issuer = try snapshot.issuers.issuer(of: unverified)
+        trail.token = TokenTrace(unverified, from: issuer)
+        let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
+        let token = try issuer.verify(unverified, keys: keys, at: time, facts)
+        identity = try issuer.mapping.identity(of: token, from: issuer)                                         // map
+        facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
+      }
+      trail.identity = identity
+
+      // map: what are we asking, in Cedar's words?
+      let request = try snapshot.mapping.request(question, by: identity, from: peer, head, at: time)
+      trail.request = request
+
+      // authorize: may it?                                                                                       403
+      let response = try snapshot.authorization.isAuthorized(request, identity)
+      trail.response = response
+      try snapshot.authorization.enforce(response)
+      return .forward(Permit(identity: identity, refusalObserved: nil))
+    } catch {
+      switch error {
+      case .wait(let dependency): return .wait(dependency)
+      case .refuse(let rejection):
+        trail.rejection = rejection
+        // Observe mode lets a refusal pass that was about who and what, never one about the form of the request.
+        guard snapshot.mode == .observe, rejection.passesWhenObserved else { return .refuse(rejection) }
+        return .forward(Permit(identity: trail.identity, refusalObserved: rejection))
+      }
+    }
+  }
+}
+
+/// Proof that a request may be forwarded. Only this file can make one; only the writer of a forwarded head takes one, and keeps it.
+public struct Permit: ~Copyable, Sendable {
+  /// Whose request it is; nil only in observe mode, where nobody was verified.
+  public let identity: Identity?
+  /// In observe mode, what would have refused the request.
+  public let refusalObserved: Rejection?
+
+  fileprivate init(identity: Identity?, refusalObserved: Rejection?) {
+    self.identity = identity
+    self.refusalObserved = refusalObserved
+  }
+}

@@ -24,6 +24,10 @@ struct Failure: Error {
 nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] = [
   "parse_policies": parsePolicies,
   "parse_expr": parseExpr,
+  "eval": evaluate,
+  "authorize": authorize,
+  "parse_entities": parseEntities,
+  "entities_to_json": entitiesToJSON,
   "to_json": toJSON,
   "from_json": fromJSON,
   "format": format,

@@ -15,10 +15,14 @@ extension Case {
   /// The policies of the line, its links included.
   func policySet() throws(Failure) -> PolicySet {
     guard let policies = self["policies"] else { return PolicySet() }
-    guard let text = policies.string else {
-      return try staged("policies") { () throws(ParseErrors) in try PolicyJSON.policySet(from: policies) }
+    var set: PolicySet
+    if let text = policies.string {
+      set = try staged("policies") { () throws(ParseErrors) in try PolicyParser.parse(text) }.asSet()
+    } else {
+      set = try staged("policies") { () throws(ParseErrors) in try PolicyJSON.policySet(from: policies) }
     }
-    return try staged("policies") { () throws(ParseErrors) in try PolicyParser.parse(text) }.asSet()
+    for link in try links() { try staged("links") { () throws(PolicySetError) in try set.link(link) } }
+    return set
   }
 
   /// The expression of the line.

@@ -1,1 +1,3 @@
-// The door.
+internal import Glibc
+
+exit(CommandLine.main(Swift.CommandLine.arguments).rawValue)

@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Gives a syntax tree's expressions their meaning: names become variables, accesses become methods and calls.
 ///
 /// One pass over the nodes of an expression from the first to the last, parts before wholes, without recursion.
@@ -174,7 +176,7 @@ struct ExprBuilder {
     let node = tree[id]
     guard let name = nameText(node.firstToken, node.lastToken) else { return nil }
     if let variable = Variable(rawValue: name) { return add(.variable(variable), id) }
-    let meant = Suggestion.closest(to: name, among: Variable.allCases.map(\.rawValue) + ["true", "false"])
+    let meant = Spelling.nearest(to: name, among: Variable.allCases.map(\.rawValue) + ["true", "false"])
     report(
       "invalid variable: \(name)", at: tree.span(of: id),
       help: "the valid Cedar variables are `principal`, `action`, `resource`, and `context`; did you mean "
@@ -471,7 +473,7 @@ extension ExprBuilder {
     guard let name = nameText(node.firstToken, node.lastToken) else { return nil }
     let span = SourceSpan(tree.span(of: head).start, tree.span(of: parts[1]).end)
     let written = String(decoding: tree.source[span.start..<span.end], as: UTF8.self)
-    let meant = Suggestion.closest(to: name, among: Variable.allCases.map(\.rawValue))
+    let meant = Spelling.nearest(to: name, among: Variable.allCases.map(\.rawValue))
     let help = meant.map { "did you mean `\($0)`?" } ?? "the valid Cedar variables are `principal`, `action`, `resource`, and `context`"
     if tree[parts[1]].kind == .index {
       report("invalid indexing expression `\(written)`, `\(name)` has no fields", at: span, help: help)
@@ -499,7 +501,7 @@ extension ExprBuilder {
       let functions = ExtensionFunction.allCases.filter(\.isConstructor).map(\.rawValue)
       report(
         "`\(name)` is not a valid function", at: span,
-        help: Suggestion.closest(to: name, among: functions).map { "did you mean `\($0)`?" }
+        help: Spelling.nearest(to: name, among: functions).map { "did you mean `\($0)`?" }
           ?? "the functions are " + functions.map { "`\($0)`" }.joined(separator: ", "))
     }
     return nil
@@ -527,7 +529,7 @@ extension ExprBuilder {
     }
     let methods = Expr.Method.allCases.map(\.rawValue) + ExtensionFunction.allCases.filter { !$0.isFunction }.map(\.rawValue)
     let alias = ["include": "contains", "includes": "contains", "has": "contains", "size": "isEmpty", "count": "isEmpty"][name]
-    let meant = alias ?? Suggestion.closest(to: name, among: methods)
+    let meant = alias ?? Spelling.nearest(to: name, among: methods)
     report(
       "`\(name)` is not a valid method", at: SourceSpan(tree.span(of: field).start + 1, tree.span(of: field).end),
       help: meant.map { "did you mean `\($0)`?" } ?? "the methods of sets are `contains`, `containsAll`, `containsAny` and `isEmpty`")

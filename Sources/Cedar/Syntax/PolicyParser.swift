@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// Reads policies, templates and expressions in Cedar syntax.
 public struct PolicyParser {
   /// The statements of a text, numbered `policy0`, `policy1`, … ; all mistakes of the text at once.
@@ -69,7 +71,7 @@ public struct PolicyParser {
     case "permit": break
     case "forbid": effect = .forbid
     default:
-      let meant = Suggestion.closest(to: word, among: ["permit", "forbid"])
+      let meant = Spelling.nearest(to: word, among: ["permit", "forbid"])
       report(
         "invalid policy effect: \(word)", at: tree.tokens[Int(node.mainToken)].span,
         help: "effect must be either `permit` or `forbid`" + (meant.map { "; did you mean `\($0)`?" } ?? ""))
@@ -120,7 +122,7 @@ public struct PolicyParser {
     case "when": kind = .when
     case "unless": kind = .unless
     default:
-      let meant = Suggestion.closest(to: word, among: ["when", "unless"])
+      let meant = Spelling.nearest(to: word, among: ["when", "unless"])
       report(
         "invalid policy condition: \(word)", at: tree.tokens[Int(node.mainToken)].span,
         help: "condition must be either `when` or `unless`" + (meant.map { "; did you mean `\($0)`?" } ?? ""))
@@ -161,7 +163,7 @@ public struct PolicyParser {
         if wanted.contains(name) || name == "context" {
           report("found the variable `\(name)` where the variable `\(wanted[index])` must be used", at: span, help: Self.scopeHelp)
         } else {
-          let meant = Suggestion.closest(to: name, among: wanted)
+          let meant = Spelling.nearest(to: name, among: wanted)
           report(
             "found an invalid variable in the policy scope: \(name)", at: span,
             help: meant.map { "did you mean `\($0)`?" } ?? Self.scopeHelp)

@@ -1,1 +1,0 @@
-// First file of Crypto; replaced as the room is furnished.

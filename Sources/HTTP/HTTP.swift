@@ -1,1 +1,0 @@
-// First file of HTTP; replaced as the room is furnished.

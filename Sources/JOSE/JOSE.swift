@@ -1,1 +1,0 @@
-// First file of JOSE; replaced as the room is furnished.

@@ -1,0 +1,68 @@
+internal import Bytes
+internal import Crypto
+internal import JSON
+
+/// A JWS in compact form, RFC 7515 §7.1, taken apart: strict base64url, a header that is strict JSON, an algorithm of the closed list.
+struct CompactJWS: Sendable {
+  let header: JOSEHeader
+  let payload: [UInt8]
+  let signature: [UInt8]
+  /// The text itself, kept out of every description.
+  let bytes: Secret<[UInt8]>
+  /// How many of the bytes the signature covers: header, dot, payload (RFC 7515 §5.2).
+  let signedCount: Int
+
+  init(_ text: UnsafeRawBufferPointer, byteLimit: Int, depthLimit: Int) throws(TokenError) {
+    guard text.count <= byteLimit else { throw .tooLarge(bytes: text.count, limit: byteLimit) }
+    let (first, second) = try Self.dots(in: text)
+    let headerText = try Self.decoded(text[..<first], .header)
+    header = try JOSEHeader(Self.json(headerText, .header, depthLimit: depthLimit))
+    payload = try Self.decoded(text[(first + 1)..<second], .payload)
+    signature = try Self.decoded(text[(second + 1)...], .signature)
+    bytes = Secret(Array(text))
+    signedCount = second
+  }
+
+  /// Checks the signature with those keys that may have made it.
+  func verifySignature(keys: JWKSet, verifier: SignatureVerifier) throws(TokenError) {
+    let candidates = keys.candidates(kid: header.kid, algorithm: header.algorithm)
+    guard !candidates.isEmpty else {
+      if let kid = header.kid, keys.hasKey(kid: kid) { throw .keyAlgorithm(kid: kid, algorithm: header.algorithm) }
+      throw .unknownKey(kid: header.kid, algorithm: header.algorithm)
+    }
+    let valid = bytes.exposed.withUnsafeBytes { bytes in
+      signature.withUnsafeBytes { signature in
+        let message = UnsafeRawBufferPointer(rebasing: bytes[..<signedCount])
+        return candidates.contains { key in
+          verifier.verify(header.algorithm.signature, key: key.publicKey, message: message, signature: signature)
+        }
+      }
+    }
+    guard valid else { throw .signature(kid: header.kid, algorithm: header.algorithm) }
+  }
+
+  static func json(_ text: [UInt8], _ part: TokenError.Part, depthLimit: Int) throws(TokenError) -> JSONValue {
+    do throws(JSONError) {
+      return try JSONParser.parse(text, limits: .init(depth: depthLimit, bytes: text.count))
+    } catch {
+      throw .notJSON(part, error)
+    }
+  }
+
+  private static func decoded(_ part: Slice<UnsafeRawBufferPointer>, _ name: TokenError.Part) throws(TokenError) -> [UInt8] {
+    guard let bytes = Base64URL.decode(UnsafeRawBufferPointer(rebasing: part)) else { throw .notBase64URL(name) }
+    return bytes
+  }
+
+  private static func dots(in text: UnsafeRawBufferPointer) throws(TokenError) -> (Int, Int) {
+    var first = 0
+    var second = 0
+    var count = 0
+    for index in text.indices where text[index] == UInt8(ascii: ".") {
+      count += 1
+      if count == 1 { first = index } else if count == 2 { second = index }
+    }
+    guard count == 2 else { throw .partCount(count + 1) }
+    return (first, second)
+  }
+}

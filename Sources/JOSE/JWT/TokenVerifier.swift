@@ -1,0 +1,78 @@
+internal import Bytes
+public import Crypto
+public import JSON
+
+/// A token whose signature is a trusted key's and whose claims pass every rule.
+///
+/// Its initializer is private to this file: `TokenVerifier.verify` alone makes one, and the compiler holds that.
+public struct VerifiedToken: Sendable {
+  /// `iss`.
+  public let issuer: String
+  /// `sub`.
+  public let subject: String
+  /// ID or access token.
+  public let tokenUse: TokenUse
+  /// The app client: `client_id` (`cid`, `azp`), or the first `aud` of an ID token.
+  public let clientID: String?
+  /// `aud`, as an array in every case.
+  public let audiences: [String]
+  /// `scope`, taken apart, in the token's order.
+  public let scopes: [String]
+  /// `exp` in seconds since 1970, a fraction rounded up.
+  public let expiresAt: Int64
+  /// `nbf` in seconds since 1970.
+  public let notBefore: Int64?
+  /// `iat` in seconds since 1970.
+  public let issuedAt: Int64?
+  /// The key that signed it.
+  public let kid: String?
+  /// The algorithm it is signed by.
+  public let alg: JWSAlgorithm
+  /// `jti`.
+  public let jti: String?
+  /// Every claim, as it stands in the token.
+  public let claims: JSONValue
+
+  /// The token itself, for a cache to recognize it by.
+  let bytes: Secret<[UInt8]>
+
+  fileprivate init(_ token: UnverifiedToken, _ checked: CheckedClaims) {
+    issuer = token.issuer
+    subject = checked.subject
+    tokenUse = checked.tokenUse
+    clientID = checked.clientID
+    audiences = checked.audiences
+    scopes = checked.scopes
+    expiresAt = checked.expiresAt
+    notBefore = checked.notBefore
+    issuedAt = checked.issuedAt
+    kid = token.kid
+    alg = token.algorithm
+    jti = checked.jti
+    claims = token.claims
+    bytes = token.jws.bytes
+  }
+}
+
+/// Makes verified tokens of unverified ones, RFC 7515 §5.2 and RFC 7519 §7.2.
+public enum TokenVerifier {
+  /// Verifies a token with the keys of its issuer.
+  ///
+  /// Cheap checks come first (issuer, algorithm, type, key), then the signature; claims are judged only when the signature is good.
+  /// `now` is in seconds since 1970. A `key_unknown` error is worth another try once the key set is fresh.
+  public static func verify(
+    _ token: UnverifiedToken, keys: JWKSet, rules: ClaimRules, now: Int64, verifier: SignatureVerifier
+  ) throws(TokenError) -> VerifiedToken {
+    guard rules.issuers.contains(where: { exactlyEquals($0, token.issuer) }) else {
+      throw .issuer(found: token.issuer, expected: rules.issuers)
+    }
+    guard rules.algorithms.contains(token.algorithm) else {
+      throw .algorithm(found: token.algorithm.rawValue, expected: JWSAlgorithm.allCases.filter(rules.algorithms.contains))
+    }
+    // RFC 8725 §3.11: a token typed as something else (a DPoP proof, a logout or security event token) is none of ours.
+    if let type = token.jws.header.type, !["jwt", "at+jwt"].contains(where: { exactlyEquals($0, type) }) { throw .type(found: type) }
+    try token.jws.verifySignature(keys: keys, verifier: verifier)
+    let checked = try ClaimCheck(claims: token.claims, type: token.jws.header.type, rules: rules, now: now).checked()
+    return VerifiedToken(token, checked)
+  }
+}

@@ -1,0 +1,284 @@
+internal import Bytes
+internal import HTTP
+
+/// One call of an `HTTPClient` on its way.
+public final class HTTPCall: StreamOwner {
+  private let client: HTTPClient
+  private let request: HTTPClient.Request
+  private let limits: HTTPClient.Limits
+  private var completion: ((Result<HTTPClient.Response, NetError>) -> Void)?
+  private var timer: TimerID?
+  private var connector: Connector?
+  private var stream: ByteStream?
+  private var isReused = false
+  private var output = ByteQueue()
+  private var input = ByteQueue()
+  private var hasInput = false
+  private var mayRead = true
+  private var head = ResponseHead()
+  private var hasHead = false
+  private var interimCount = 0
+  private var body: [UInt8] = []
+  private var bodyLeft: UInt64 = 0
+  private var chunks: ChunkedDecoder?
+
+  init(
+    _ client: HTTPClient, _ request: HTTPClient.Request, _ limits: HTTPClient.Limits,
+    _ completion: @escaping (Result<HTTPClient.Response, NetError>) -> Void
+  ) {
+    self.client = client
+    self.request = request
+    self.limits = limits
+    self.completion = completion
+  }
+
+  /// Gives up; the completion is not called.
+  public func cancel() {
+    completion = nil
+    settle()?.abort()
+  }
+
+  // MARK: - On the way to a connection
+
+  func begin() {
+    // The timer holds the call until it is finished.
+    timer = client.loop.after(limits.totalMillis) { [self] in
+      finish(.failure(.timedOut(what: "the response of \(request.url.host)", millis: limits.totalMillis)))
+    }
+    guard let bytes = serialized() else {
+      return fail(.invalidRequest("the method, target or host cannot be sent"))
+    }
+    guard !request.url.isSecure || client.tls != nil else {
+      return fail(.tls(TLSFailure(.configuration, "no TLS client is set up for https")))
+    }
+    output.append(bytes)
+    if let reused = client.takeIdle(for: request.url) {
+      isReused = true
+      // Writing can fail at once; the completion must not be called from within `send`.
+      return client.loop.later { [self] in
+        guard completion != nil else { return reused.close() }
+        exchange(over: reused)
+      }
+    }
+    connect()
+  }
+
+  private func serialized() -> [UInt8]? {
+    var bytes: [UInt8] = []
+    let isSent = MessageWriter.appendRequest(
+      request.method, target: request.url.target, host: request.url.authority, request.fields, body: request.body, to: &bytes)
+    return isSent ? bytes : nil
+  }
+
+  private func connect() {
+    if let path = request.url.socketPath { return connect(to: [.unix(path: path)]) }
+    client.resolver.resolve(request.url.host) { [weak self] in self?.resolved($0) }
+  }
+
+  private func resolved(_ result: Result<[IPAddress], NetError>) {
+    guard completion != nil else { return }
+    switch result {
+    case .failure(let error): fail(error)
+    case .success(let addresses):
+      // One bad address spoils the name: nobody mixes public and metadata addresses for a good reason.
+      for address in addresses {
+        if let kind = client.rule.refusal(of: address) {
+          return fail(.addressRefused(host: request.url.host, address: address.description, kind: kind))
+        }
+      }
+      connect(to: addresses.map { .ip($0, port: request.url.port) })
+    }
+  }
+
+  private func connect(to addresses: [SocketAddress]) {
+    connector = Connector.connect(
+      client.loop, to: addresses, host: request.url.host, tls: request.url.isSecure ? client.tls : nil, timeoutMillis: limits.connectMillis
+    ) { [weak self] result in
+      guard let self else {
+        if case .success(let stream) = result { stream.close() }
+        return
+      }
+      connector = nil
+      switch result {
+      case .success(let stream): exchange(over: stream)
+      case .failure(let error):
+        client.resolver.doubt(request.url.host)
+        finish(.failure(error))
+      }
+    }
+  }
+
+  // MARK: - Request and response
+
+  private func exchange(over stream: ByteStream) {
+    self.stream = stream
+    stream.owner = self
+    mayRead = true
+    proceed()
+  }
+
+  /// Called by the stream.
+  public func streamReady(_ stream: ByteStream, _ readiness: Readiness) {
+    if !readiness.isDisjoint(with: [.readable, .peerClosed, .hungUp, .failed]) { mayRead = true }
+    proceed()
+  }
+
+  private func proceed() {
+    guard let stream, completion != nil else { return }
+    var writeError: NetError?
+    while !output.isEmpty, writeError == nil {
+      switch output.withBytes({ stream.write($0) }) {
+      case .wrote(0): break
+      case .wrote(let count):
+        output.consume(count)
+        continue
+      case .failed(let error): writeError = error
+      }
+      break
+    }
+    // A server may answer and close without reading everything: its answer is read before the fault is believed.
+    while completion != nil, mayRead {
+      let scratch = client.loop.scratch
+      switch stream.read(into: scratch) {
+      case .bytes(let count, let drained):
+        hasInput = true
+        if drained { mayRead = false }
+        receive(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+      case .wouldBlock: mayRead = false
+      case .end: return ended(nil)
+      case .failed(let error): return ended(error)
+      }
+    }
+    if let writeError, completion != nil { ended(writeError) }
+  }
+
+  private func receive(_ bytes: UnsafeRawBufferPointer) {
+    if hasHead, input.isEmpty {
+      receiveBody(bytes)
+    } else {
+      input.append(bytes)
+      receiveHead()
+    }
+  }
+
+  private func receiveHead() {
+    while !hasHead, completion != nil {
+      switch input.withBytes({ ResponseHeadParser.parse($0, limits: limits.head, answering: request.method, into: &head) }) {
+      case .incomplete: return
+      case .refused(let refusal): return finish(.failure(.malformedResponse(refusal.sentence)))
+      case .complete(let consumed):
+        input.consume(consumed)
+        if head.status.isInformational {
+          interimCount += 1
+          guard interimCount <= Self.mostInterim else { return finish(.failure(.malformedResponse("too many interim responses"))) }
+          continue
+        }
+        hasHead = true
+      }
+    }
+    switch head.framing {
+    case .none: return complete()
+    case .length(let count):
+      guard count <= UInt64(limits.bodyBytes) else { return finish(.failure(.responseTooLarge(limitBytes: limits.bodyBytes))) }
+      bodyLeft = count
+      if count == 0 { return complete() }
+    case .chunked: chunks = ChunkedDecoder()
+    case .untilClose: break
+    }
+    guard !input.isEmpty else { return }
+    var rest = ByteQueue()
+    swap(&rest, &input)
+    rest.withBytes { receiveBody($0) }
+  }
+
+  private func receiveBody(_ bytes: UnsafeRawBufferPointer) {
+    switch head.framing {
+    case .none: return
+    case .length:
+      let count = min(bodyLeft, UInt64(bytes.count))
+      body.append(contentsOf: bytes.prefix(Int(count)))
+      bodyLeft -= count
+      // Bytes beyond the response are nobody's; they bar the connection from being used again.
+      if bytes.count > Int(count) { input.append(UnsafeRawBufferPointer(rebasing: bytes[Int(count)...])) }
+      if bodyLeft == 0 { complete() }
+    case .untilClose:
+      guard bytes.count <= limits.bodyBytes - body.count else { return finish(.failure(.responseTooLarge(limitBytes: limits.bodyBytes))) }
+      body.append(contentsOf: bytes)
+    case .chunked: receiveChunks(bytes)
+    }
+  }
+
+  private func receiveChunks(_ bytes: UnsafeRawBufferPointer) {
+    var rest = bytes
+    while true {
+      switch chunks?.next(rest) ?? .needMore {
+      case .needMore: return
+      case .data(let range):
+        guard range.count <= limits.bodyBytes - body.count else {
+          return finish(.failure(.responseTooLarge(limitBytes: limits.bodyBytes)))
+        }
+        body.append(contentsOf: rest[range])
+        rest = UnsafeRawBufferPointer(rebasing: rest[range.upperBound...])
+      case .end(let consumed):
+        if consumed < rest.count { input.append(UnsafeRawBufferPointer(rebasing: rest[consumed...])) }
+        return complete()
+      case .refused(let refusal): return finish(.failure(.malformedResponse(refusal.sentence)))
+      }
+    }
+  }
+
+  private func ended(_ error: NetError?) {
+    if hasHead, head.framing == .untilClose, error == nil { return complete() }
+    // A connection that was kept may be closed by the peer just as it is used: nothing came back, so nothing was done,
+    // unless the method says that doing it twice matters.
+    if isReused, !hasInput, request.method.isIdempotent {
+      isReused = false
+      stream?.close()
+      stream = nil
+      output = ByteQueue()
+      if let bytes = serialized() { output.append(bytes) }
+      return connect()
+    }
+    let what = hasHead ? "in the middle of the response's body" : hasInput ? "in the middle of the response's head" : "without a response"
+    finish(.failure(error ?? .closedEarly(what)))
+  }
+
+  private func complete() {
+    let mayReuse = head.keepAlive && output.isEmpty && input.isEmpty && head.framing != .untilClose && limits.idlePerPlace > 0
+    let response = HTTPClient.Response(head: head, body: body)
+    if mayReuse, let stream {
+      self.stream = nil
+      stream.owner = nil
+      // Bytes that came with the last ones would go unnoticed while it is idle.
+      if mayRead { stream.close() } else { client.keep(stream, for: request.url) }
+    }
+    finish(.success(response))
+  }
+
+  // MARK: - The end
+
+  /// Fails later, not from within `send`.
+  private func fail(_ error: NetError) {
+    client.loop.later { [self] in finish(.failure(error)) }
+  }
+
+  private func finish(_ result: Result<HTTPClient.Response, NetError>) {
+    guard let completion else { return }
+    self.completion = nil
+    settle()?.close()
+    completion(result)
+  }
+
+  // Lets go of everything that holds the call; returns the stream, for the caller to close as the case demands.
+  private func settle() -> ByteStream? {
+    if let timer { client.loop.cancel(timer) }
+    timer = nil
+    connector?.cancel()
+    connector = nil
+    let stream = stream
+    self.stream = nil
+    return stream
+  }
+
+  private static let mostInterim = 16
+}

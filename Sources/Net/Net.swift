@@ -1,1 +1,0 @@
-// First file of Net; replaced as the room is furnished.

@@ -1,0 +1,111 @@
+/// What an operator says: where to listen, what to protect, whom to trust, which policies.
+///
+/// Plain values as given; `SnapshotBuilder` and the servers check them and say what is wrong.
+public struct Configuration: Sendable {
+  /// Where requests arrive: `address:port`, or `unix:PATH`.
+  public var listen = Defaults.listen
+  /// Where `/livez`, `/readyz` and `/metrics` are served.
+  public var opsListen = Defaults.opsListen
+  /// The service behind.
+  public var upstream: String
+  /// Who may issue tokens.
+  public var issuers: [IssuerConfiguration] = []
+  /// Whether decisions are enforced.
+  public var mode = Snapshot.Mode.enforce
+  /// What the failure of a policy means.
+  public var onPolicyError = Authorization.OnPolicyError.deny
+  /// The realm that challenges name.
+  public var realm = Defaults.realm
+  /// How long `/readyz` already fails while requests are still accepted, in milliseconds.
+  public var drainDelayMillis = Defaults.drainDelayMillis
+  /// How long requests in flight may take to finish after that, in milliseconds.
+  public var drainTimeoutMillis = Defaults.drainTimeoutMillis
+  /// How many worker threads; 0 means as many as there are processors.
+  public var workers = 0
+  /// Whether development issuers are accepted, whose keys live in memory and whose passwords everyone knows.
+  public var isDevelopment = false
+
+  /// A configuration for one service.
+  public init(upstream: String) { self.upstream = upstream }
+}
+
+/// One issuer, as an operator names it.
+public struct IssuerConfiguration: Sendable {
+  /// Its name in the log and in metrics.
+  public var name: String
+  /// Which issuer.
+  public var kind: Kind
+  /// The app clients whose tokens are accepted; empty accepts none but those with an accepted audience.
+  public var clientIDs: [String] = []
+  /// Audiences that access tokens may name.
+  public var audiences: [String] = []
+  /// What stands before `|` in ids; nil for the pool's id or the issuer without `https://`.
+  public var idPrefix: String?
+  /// Where the keys are, if not where the issuer says.
+  public var jwksURL: String?
+  /// Whether keys may be fetched over plain HTTP from elsewhere than this machine.
+  public var allowsInsecureKeys = false
+  /// Whether it is a development issuer.
+  public var isDevelopment = false
+
+  /// Which issuer.
+  public enum Kind: Sendable, Equatable {
+    /// An Amazon Cognito user pool by its id, such as `us-east-1_AbC123`; `issuer` is the exact `iss` of a pool that is
+    /// not AWS's own (a development issuer), else nil.
+    case cognito(poolID: String, issuer: String? = nil)
+    /// Any OpenID Connect issuer by its exact `iss`.
+    case oidc(issuer: String)
+  }
+
+  /// An issuer.
+  public init(name: String, kind: Kind) {
+    self.name = name
+    self.kind = kind
+  }
+}
+
+/// Every number that has a default, with its unit and reason.
+public enum Defaults {
+  /// Loopback: reachable from outside only when somebody says so.
+  public static let listen = "127.0.0.1:8080"
+  /// Loopback; may be bound wider, it carries no data.
+  public static let opsListen = "127.0.0.1:9902"
+  /// What challenges call the protected space.
+  public static let realm = "stockade"
+  /// No delay: right for one instance on a host; a load balancer that polls `/readyz` wants some seconds.
+  public static let drainDelayMillis: UInt64 = 0
+  /// Long enough for nearly every request, shorter than the usual 30 s before SIGKILL.
+  public static let drainTimeoutMillis: UInt64 = 25_000
+  /// A head that takes longer is an attack or a broken client.
+  public static let headTimeoutMillis: UInt64 = 10_000
+  /// How long an idle client connection is kept.
+  public static let idleTimeoutMillis: UInt64 = 75_000
+  /// How long connecting to the upstream may take.
+  public static let connectTimeoutMillis: UInt64 = 2_000
+  /// How long the upstream may take to begin its response.
+  public static let responseTimeoutMillis: UInt64 = 60_000
+  /// How long a body may pause, either way.
+  public static let bodyIdleTimeoutMillis: UInt64 = 60_000
+  /// How long an idle upstream connection is kept: shorter than common servers' own limits (nginx 75 s, node 5 s).
+  public static let upstreamIdleMillis: UInt64 = 4_000
+  /// How many upstream connections a worker keeps open at most.
+  public static let upstreamConnections = 1024
+  /// How many client connections a worker serves at most.
+  public static let clientConnections = 10_000
+  /// How long a request may wait for keys.
+  public static let keysWaitMillis: UInt64 = 5_000
+  /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
+  public static let drainIdleMillis: UInt64 = 500
+  /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.
+  public static let discardBytes = 1 << 20
+  /// See `discardBytes`.
+  public static let discardMillis: UInt64 = 2_000
+  /// Allowance for clocks that differ, in seconds.
+  public static let clockSkewSeconds: Int64 = 60
+  /// How often keys are fetched anew, in seconds.
+  public static let keysRefreshSeconds: Int64 = 3_600
+  /// Not more often than this an unknown `kid` causes a fetch, in seconds.
+  public static let keysMinimumIntervalSeconds: Int64 = 5
+  /// How long the last good keys serve while fetching fails, in seconds.
+  public static let keysMaximumStaleSeconds: Int64 = 86_400
+}

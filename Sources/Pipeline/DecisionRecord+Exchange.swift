@@ -1,0 +1,57 @@
+internal import Cedar
+internal import HTTP
+internal import JOSE
+public import Telemetry
+
+extension Exchange {
+  /// The record of this exchange's decision.
+  ///
+  /// - Parameters:
+  ///   - status: What was sent to the client; 0 if it went away first.
+  ///   - observed: Whether the request passed although it would have been refused.
+  public func record(status: Int, wallMillis: UInt64, observed: Bool) -> DecisionRecord {
+    let decision: Telemetry.Decision
+    let reason: DecisionReason
+    if let rejection = trail.rejection {
+      decision = rejection.isFault ? .error : .deny
+      reason = rejection.reason
+    } else {
+      decision = .allow
+      reason = .policyPermit
+    }
+    var record = DecisionRecord(timeMillis: wallMillis, id: id, decision: decision, enforced: !observed, reason: reason)
+    record.status = status
+    record.detail = trail.rejection?.detail
+    record.policySet = snapshot.authorization.policySet
+    record.generation = snapshot.generation
+    if let response = trail.response {
+      record.policies = response.determining.map(\.description)
+      record.errors = response.errors.count
+      record.engine = "local"
+    }
+    record.principal = trail.identity?.principalText
+    if let question = trail.question {
+      record.action = question.action.description
+      record.resource = question.resource.description
+      record.route = question.route
+    }
+    if let identity = trail.identity {
+      record.token = DecisionRecord.TokenFacts(
+        issuer: identity.issuer, use: identity.tokenUse.rawValue, algorithm: identity.algorithm.rawValue, keyID: identity.kid,
+        clientID: identity.clientID, expiresInSeconds: identity.expiresAt &- time)
+    } else if let token = trail.token {
+      record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
+    }
+    record.client = DecisionRecord.ClientFacts(ip: peer.address, forwarded: false)
+    guard !head.methodRange.isEmpty else { return record }
+    record.http = DecisionRecord.HTTPFacts(
+      method: head.methodText, host: head.host, path: head.rawPath, version: head.minorVersion == 1 ? "1.1" : "1.0",
+      userAgent: head.fields.value(of: .userAgent))
+    switch head.framing {
+    case .none: record.http.requestBytes = 0
+    case .length(let count): record.http.requestBytes = count
+    case .chunked, .untilClose: record.http.requestBytes = nil
+    }
+    return record
+  }
+}

@@ -1,0 +1,97 @@
+public import Cedar
+public import HTTP
+internal import JOSE
+public import Telemetry
+
+/// One request and its response (RFC 9110 §3.4), from the parsed head to the decision record.
+///
+/// A connection keeps one and uses it for every request, so that the head's memory is reused. It belongs to no socket:
+/// whoever holds it says when to decide, and what became of it.
+public struct Exchange: Sendable {
+  /// The parsed head; what is evaluated is what is forwarded.
+  public var head = RequestHead()
+  /// Where the request came from: the connection's other end.
+  public var peer: Peer
+  /// Seconds since 1970 when the head was complete. The page asks no other clock.
+  public var time: Int64 = 0
+  /// What was in force when the request arrived; it stays in force for this request.
+  public var snapshot: Snapshot
+  /// The decision's name.
+  public var id = DecisionID(milliseconds: 0, random: (0, 0))
+  /// What the page found on its way, for the record.
+  public internal(set) var trail = Trail()
+
+  /// An exchange for one connection.
+  public init(peer: Peer, under snapshot: Snapshot) {
+    self.peer = peer
+    self.snapshot = snapshot
+  }
+
+  /// Begins the next request of the connection, whose head was just parsed into `head`.
+  public mutating func begin(id: DecisionID, at time: Int64, under snapshot: Snapshot) {
+    self.id = id
+    self.time = time
+    self.snapshot = snapshot
+    trail = Trail()
+  }
+
+  /// The issuer whose keys the page waits for.
+  public var issuerWaitedFor: String? { trail.token?.issuer }
+
+  /// Notes a refusal that came before the page: the head could not be read, or came too late.
+  public mutating func refused(_ rejection: Rejection) { trail.rejection = rejection }
+}
+
+/// Where a connection comes from.
+public struct Peer: Sendable {
+  /// The address as text without port, for the record and for X-Forwarded-For; nil for a unix socket.
+  public let address: String?
+  /// The address for policies; nil for a unix socket.
+  public let ip: Cedar.IPAddress?
+
+  /// A peer by its address as text and in network byte order: 4 octets, 16, or none. An IPv4 address in IPv6 clothes
+  /// (`::ffff:a.b.c.d`) is for policies the IPv4 address it stands for.
+  public init(address: String?, octets: [UInt8]) {
+    self.address = address
+    let isMapped = octets.count == 16 && octets[..<10].allSatisfy { $0 == 0 } && octets[10] == 0xff && octets[11] == 0xff
+    let plain = isMapped ? Array(octets[12...]) : octets
+    switch plain.count {
+    case 4: ip = Cedar.IPAddress(v4: UInt32(truncatingIfNeeded: Self.number(plain[...])))
+    case 16: ip = Cedar.IPAddress(v6: Self.number(plain[..<8]), Self.number(plain[8...]))
+    default: ip = nil
+    }
+  }
+
+  private static func number(_ octets: ArraySlice<UInt8>) -> UInt64 { octets.reduce(0) { $0 << 8 | UInt64($1) } }
+}
+
+/// What the page found, in the order it found it.
+public struct Trail: Sendable {
+  /// The question in the routes' words.
+  public internal(set) var question: Question?
+  /// What the token says about itself, before anyone believed it.
+  var token: TokenTrace?
+  /// Who asks.
+  public internal(set) var identity: Identity?
+  /// The question in Cedar's words.
+  public internal(set) var request: MappedRequest?
+  /// Cedar's answer.
+  public internal(set) var response: Response?
+  /// What refused the request.
+  public internal(set) var rejection: Rejection?
+  /// Issuers whose keys were waited for already, as bits: each at most once an exchange.
+  var asked: UInt64 = 0
+}
+
+/// What an unverified token says about itself: for the record of a refusal, and for nothing else.
+struct TokenTrace: Sendable {
+  let issuer: String
+  let algorithm: JWSAlgorithm
+  let kid: String?
+
+  init(_ token: UnverifiedToken, from issuer: Issuer) {
+    self.issuer = issuer.name
+    algorithm = token.algorithm
+    kid = token.kid
+  }
+}

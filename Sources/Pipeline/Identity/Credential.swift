@@ -1,0 +1,35 @@
+internal import HTTP
+internal import JOSE
+
+/// Where the one credential of a request lies in its head: `Authorization: Bearer <token>` (RFC 6750 §2.1), or the bare
+/// token for issuers whose clients send it so.
+///
+/// A request with several credentials is refused whatever they are: nobody can say whose it is (RFC 6750 §2).
+struct Credential {
+  /// The token's bytes in the head.
+  let range: Range<Int>
+
+  static func find(in head: RequestHead, for issuers: IssuerTable) throws(Stop) -> Credential {
+    switch BearerCredential.find(in: head.fields) {
+    case .token(let range): return Credential(range: range)
+    case .rawToken(let range) where issuers.acceptsBareToken: return Credential(range: range)
+    // Another scheme is no bearer credential: the challenge names what is wanted.
+    case .rawToken, .otherScheme, .absent: throw .refuse(.noToken)
+    case .malformed: throw .refuse(.token(.partCount(1)))
+    case .multiple: throw .refuse(.multipleCredentials(detail: "Authorization carries more than one credential"))
+    }
+  }
+}
+
+extension UnverifiedToken {
+  /// Takes the credential apart.
+  static func read(_ credential: Credential, in head: RequestHead) throws(Stop) -> UnverifiedToken {
+    let result: Result<UnverifiedToken, TokenError> = head.fields.withBytes(credential.range) { bytes in
+      do throws(TokenError) { return .success(try UnverifiedToken.parse(bytes)) } catch { return .failure(error) }
+    }
+    switch result {
+    case .success(let token): return token
+    case .failure(let error): throw .refuse(.token(error))
+    }
+  }
+}

@@ -1,0 +1,51 @@
+public import Cedar
+public import HTTP
+public import JOSE
+
+/// Who asks, as a verified token says: the principal, its groups, and what else the token contributes to a question.
+///
+/// Made once a token and kept with it in the token cache; a request only refers to it.
+public final class Identity: Sendable {
+  /// The issuer's name in the configuration.
+  public let issuer: String
+  /// Cedar's principal.
+  public let principal: EntityUID
+  /// The principal as text, for the record.
+  public let principalText: String
+  /// The groups the principal is in.
+  public let groups: [EntityUID]
+  /// The principal and its groups as entities.
+  public let entities: [Entity]
+  /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
+  public let tokenContext: Record?
+  /// The identity headers, ready to be sent.
+  public let headers: FieldBlock
+  /// ID or access token.
+  public let tokenUse: TokenUse
+  /// The JOSE algorithm.
+  public let algorithm: JWSAlgorithm
+  /// The key that signed.
+  public let kid: String?
+  /// The app client.
+  public let clientID: String?
+  /// `exp`.
+  public let expiresAt: Int64
+
+  init(
+    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], attributes: Record, tokenContext: Record?,
+    headers: FieldBlock
+  ) {
+    self.issuer = issuer
+    self.principal = principal
+    principalText = principal.description
+    self.groups = groups
+    entities = [Entity(uid: principal, attributes: attributes, parents: Set(groups))] + groups.map { Entity(uid: $0) }
+    self.tokenContext = tokenContext
+    self.headers = headers
+    tokenUse = token.tokenUse
+    algorithm = token.alg
+    kid = token.kid
+    clientID = token.clientID
+    expiresAt = token.expiresAt
+  }
+}

@@ -1,0 +1,21 @@
+/// What the page makes of an exchange.
+public enum Outcome: ~Copyable {
+  /// It may pass: forwarding consumes the permit.
+  case forward(Permit)
+  /// It may not.
+  case refuse(Rejection)
+  /// It cannot be decided before this is known; run the page again then.
+  case wait(Dependency)
+}
+
+/// Why the page stops before its end.
+enum Stop: Error {
+  case refuse(Rejection)
+  case wait(Dependency)
+}
+
+/// A fact that the page misses and somebody else must fetch.
+public enum Dependency: Hashable, Sendable {
+  /// The key set of an issuer, by its place in the snapshot's table: there is none yet, or it lacks the token's key.
+  case keys(issuer: Int)
+}

@@ -1,0 +1,133 @@
+public import HTTP
+public import JOSE
+public import Telemetry
+
+/// Why a request is refused: the one closed table from what was found to what the client and the log are told.
+///
+/// Public texts never contain a claim, a policy, a key or anything the client sent; `detail` is for the log alone.
+public enum Rejection: Error, Sendable, Equatable {
+  // Its form.
+  case syntax(HTTPRefusal)
+  case headTimeout
+  case multipleCredentials(detail: String)
+
+  // Its credential.
+  case noToken
+  case token(TokenError)
+
+  // What it asks for.
+  case policyForbids
+  case noPolicyPermits
+  case policyFailed(detail: String)
+
+  // Faults: it could not be decided, which refuses it.
+  case keysUnavailable(issuer: String, detail: String)
+  case engineFailed(detail: String)
+  case overloaded(detail: String)
+  case logFull
+
+  /// One row of the table.
+  struct Row {
+    let status: Status
+    let reason: DecisionReason
+    let publicText: StaticString
+    /// The error code of RFC 6750 §3.1; nil for a refusal that is not about the token.
+    var bearerError: WWWAuthenticate.ErrorCode?
+    /// Seconds for Retry-After; nil for a refusal that waiting does not mend.
+    var retryAfter: Int?
+    /// Whether observe mode lets it pass (decisions.md, "Decision and enforcement").
+    var passesWhenObserved = false
+  }
+
+  var row: Row {
+    switch self {
+    case .syntax(let refusal):
+      Row(status: refusal.status, reason: refusal.reason == .pathAmbiguous ? .pathAmbiguous : .requestInvalid, publicText: "The request is refused.")
+    case .headTimeout:
+      Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request did not arrive in time.")
+    case .multipleCredentials:
+      Row(
+        status: .badRequest, reason: .multipleCredentials, publicText: "The request carries more than one credential.",
+        bearerError: .invalidRequest)
+    case .noToken:
+      // RFC 6750 §3.1: a request without credentials gets a challenge without an error code.
+      Row(status: .unauthorized, reason: .noToken, publicText: "A bearer token is required.", passesWhenObserved: true)
+    case .token(let error):
+      Row(
+        status: .unauthorized, reason: error.decisionReason, publicText: "The token was not accepted.", bearerError: .invalidToken,
+        passesWhenObserved: true)
+    case .policyForbids:
+      Row(status: .forbidden, reason: .policyForbid, publicText: "You are not allowed to do this.", passesWhenObserved: true)
+    case .noPolicyPermits:
+      Row(status: .forbidden, reason: .noPermit, publicText: "You are not allowed to do this.", passesWhenObserved: true)
+    case .policyFailed:
+      Row(status: .forbidden, reason: .policyError, publicText: "You are not allowed to do this.", passesWhenObserved: true)
+    case .keysUnavailable:
+      Row(
+        status: .serviceUnavailable, reason: .jwksUnavailable, publicText: "The token cannot be checked at the moment.", retryAfter: 5,
+        passesWhenObserved: true)
+    case .engineFailed:
+      Row(
+        status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
+        passesWhenObserved: true)
+    case .overloaded:
+      Row(status: .serviceUnavailable, reason: .overload, publicText: "The service is busy.", retryAfter: 1)
+    case .logFull:
+      Row(status: .serviceUnavailable, reason: .logFull, publicText: "The request cannot be recorded at the moment.", retryAfter: 1)
+    }
+  }
+
+  /// The status of the answer.
+  public var status: Status { row.status }
+  /// What the log calls it.
+  public var reason: DecisionReason { row.reason }
+  /// Whether observe mode lets it pass.
+  public var passesWhenObserved: Bool { row.passesWhenObserved }
+  /// Seconds for Retry-After.
+  public var retryAfter: Int? { row.retryAfter }
+  /// Whether it means that we could not decide, rather than that we decided.
+  public var isFault: Bool {
+    switch self {
+    case .keysUnavailable, .engineFailed, .overloaded, .logFull: true
+    case .syntax, .headTimeout, .multipleCredentials, .noToken, .token, .policyForbids, .noPolicyPermits, .policyFailed: false
+    }
+  }
+
+  /// What the client is told, one sentence.
+  public var publicText: String {
+    switch self {
+    case .syntax(let refusal): refusal.sentence
+    default: String(describing: row.publicText)
+    }
+  }
+
+  /// What the log is told beyond the reason: expected and actual, never a credential.
+  public var detail: String? {
+    switch self {
+    case .syntax(let refusal): refusal.detail
+    case .token(let error): error.description
+    case .multipleCredentials(let detail), .policyFailed(let detail), .engineFailed(let detail), .overloaded(let detail): detail
+    case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
+    case .headTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
+    }
+  }
+}
+
+extension TokenError {
+  /// The reason of a decision record for a failed check.
+  public var decisionReason: DecisionReason {
+    switch reason {
+    case .malformed: .tokenMalformed
+    case .signature: .tokenSignature
+    case .expired: .tokenExpired
+    case .notYetValid: .tokenNotYetValid
+    case .issuer: .tokenIssuer
+    case .audience: .tokenAudience
+    case .use: .tokenUse
+    case .algorithm: .tokenAlgorithm
+    case .lifetime: .tokenLifetime
+    case .binding: .tokenBinding
+    case .unknownKey: .keyUnknown
+    }
+  }
+}

@@ -1,0 +1,33 @@
+
+/// Everything that decides requests, as of one load: built whole, replaced whole, never changed.
+public final class Snapshot: Sendable {
+  /// Counted up by every load; in every decision record.
+  public let generation: UInt64
+  /// Whether decisions are enforced.
+  public let mode: Mode
+  /// Who may issue tokens.
+  public let issuers: IssuerTable
+  /// How requests become questions.
+  public let mapping: Mapping
+  /// What the policies say.
+  public let authorization: Authorization
+  /// The realm that challenges name, RFC 9110 §11.5.
+  public let realm: String
+
+  /// Whether decisions are enforced.
+  public enum Mode: String, Sendable, CaseIterable {
+    /// Refusals refuse.
+    case enforce
+    /// Refusals are logged, and the request passes.
+    case observe
+  }
+
+  init(generation: UInt64, mode: Mode, issuers: IssuerTable, mapping: Mapping, authorization: Authorization, realm: String) {
+    self.generation = generation
+    self.mode = mode
+    self.issuers = issuers
+    self.mapping = mapping
+    self.authorization = authorization
+    self.realm = realm
+  }
+}

@@ -1,0 +1,77 @@
+internal import Glibc
+
+/// The name of one decision: a ULID, 48 bits of milliseconds and 80 random bits, 26 characters of Crockford's base 32.
+///
+/// It sorts by time, is in the caller's answer and in the log line, and says nothing about the request.
+public struct DecisionID: Hashable, Sendable, CustomStringConvertible {
+  // The 128 bits, the most significant half first.
+  let high: UInt64
+  let low: UInt64
+
+  /// An identifier from its parts.
+  /// - Parameters:
+  ///   - milliseconds: Unix time; only the lower 48 bits are used.
+  ///   - random: 80 random bits; of `high` only the lower 16 are used.
+  public init(milliseconds: UInt64, random: (high: UInt16, low: UInt64)) {
+    self.high = milliseconds << 16 | UInt64(random.high)
+    self.low = random.low
+  }
+
+  /// The 26 characters.
+  public var description: String {
+    String(unsafeUninitializedCapacity: Self.textLength) { buffer in
+      write(to: UnsafeMutableRawBufferPointer(buffer))
+      return Self.textLength
+    }
+  }
+
+  /// The length of the text form.
+  public static let textLength = 26
+
+  /// Writes the 26 characters; a buffer that is too short gets none.
+  public func write(to buffer: UnsafeMutableRawBufferPointer) {
+    guard buffer.count >= Self.textLength else { return }
+    Self.alphabet.withUnsafeBufferPointer { digits in
+      var high = high
+      var low = low
+      // 26 digits of 5 bits are 130 bits: the first digit holds the top three.
+      for position in stride(from: Self.textLength - 1, through: 0, by: -1) {
+        buffer[position] = digits[Int(low & 31)]
+        low = low >> 5 | high << 59
+        high >>= 5
+      }
+    }
+  }
+
+  private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
+}
+
+/// Makes the decision identifiers of one worker.
+///
+/// Random bytes come from the kernel's generator a block at a time, so an identifier costs no system call of its own.
+public struct DecisionIDGenerator {
+  private var pool: [UInt64] = []
+
+  /// A generator for one thread.
+  public init() {}
+
+  /// The next identifier.
+  /// - Parameter milliseconds: Unix time now.
+  public mutating func next(milliseconds: UInt64) -> DecisionID {
+    if pool.count < 2 { refill() }
+    let high = UInt16(truncatingIfNeeded: pool.removeLast())
+    return DecisionID(milliseconds: milliseconds, random: (high, pool.removeLast()))
+  }
+
+  private mutating func refill() {
+    pool = [UInt64](repeating: 0, count: Self.poolWords)
+    let failed = pool.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) } != 0
+    if failed {
+      var generator = SystemRandomNumberGenerator()
+      for index in pool.indices { pool[index] = generator.next() }
+    }
+  }
+
+  // 256 bytes: the most that getentropy gives at once.
+  private static let poolWords = 32
+}

@@ -1,0 +1,130 @@
+/// Why a request was decided as it was: the one closed table of reasons in the decision log and in metrics.
+///
+/// The raw value is what the log shows. A reason is never renamed; `meaning` is what the documentation says about it.
+/// A golden test prints the table.
+public enum DecisionReason: String, Sendable, CaseIterable {
+  // Allowed.
+
+  /// A policy permitted and none forbade.
+  case policyPermit = "policy_permit"
+  /// The route is public: nobody was asked.
+  case `public` = "public"
+  /// A CORS preflight on a route that lets preflights through.
+  case preflight = "preflight"
+
+  // Refused by policy.
+
+  /// A forbid policy applied.
+  case policyForbid = "policy_forbid"
+  /// No policy permitted: the default is to refuse.
+  case noPermit = "no_permit"
+  /// A policy that could have refused failed to evaluate.
+  case policyError = "policy_error"
+  /// Routes are configured and none matched.
+  case noRoute = "no_route"
+
+  // Refused for the credential.
+
+  /// No credential.
+  case noToken = "no_token"
+  /// More than one credential.
+  case multipleCredentials = "multiple_credentials"
+  /// Not a JWT, or its claims have the wrong types.
+  case tokenMalformed = "token_malformed"
+  /// Longer than the limit.
+  case tokenTooLarge = "token_too_large"
+  /// The signature does not verify.
+  case tokenSignature = "token_signature"
+  /// Past its `exp`.
+  case tokenExpired = "token_expired"
+  /// Before its `nbf` or `iat`.
+  case tokenNotYetValid = "token_not_yet_valid"
+  /// From an issuer that is not configured.
+  case tokenIssuer = "token_issuer"
+  /// For another client or audience.
+  case tokenAudience = "token_audience"
+  /// An ID token where an access token is wanted, or the reverse.
+  case tokenUse = "token_use"
+  /// An algorithm that is not allowed, or not the key's.
+  case tokenAlgorithm = "token_algorithm"
+  /// Valid for longer than is accepted.
+  case tokenLifetime = "token_lifetime"
+  /// Bound to its sender, and no proof of that was checked.
+  case tokenBinding = "token_binding"
+  /// The issuer's key set has no such key.
+  case keyUnknown = "key_unknown"
+
+  // Refused for the request's form.
+
+  /// Not valid HTTP.
+  case requestInvalid = "request_invalid"
+  /// The head is larger than the limit.
+  case requestTooLarge = "request_too_large"
+  /// The head did not arrive in time.
+  case requestTimeout = "request_timeout"
+  /// The target can be read in more than one way.
+  case pathAmbiguous = "path_ambiguous"
+
+  // Could not be decided.
+
+  /// No usable keys of the issuer.
+  case jwksUnavailable = "jwks_unavailable"
+  /// The engine could not answer.
+  case engineError = "engine_error"
+  /// The engine did not answer in time.
+  case engineTimeout = "engine_timeout"
+  /// Too many requests at once.
+  case overload = "overload"
+  /// The decision log has no room, and the configuration says to refuse then.
+  case logFull = "log_full"
+
+  /// One sentence for the documentation.
+  public var meaning: StaticString {
+    switch self {
+    case .policyPermit: "A policy permitted the request and none forbade it."
+    case .public: "The route is public; no token was asked for and no policy was evaluated."
+    case .preflight: "A CORS preflight on a route that lets preflights through."
+    case .policyForbid: "A forbid policy applied; the record names it."
+    case .noPermit: "No policy permits the request, and what is not permitted is refused."
+    case .policyError: "A policy that could have refused the request failed to evaluate, so the request is refused."
+    case .noRoute: "Routes are configured and none of them matches the request."
+    case .noToken: "The request carries no credential."
+    case .multipleCredentials: "The request carries more than one credential, so nobody can say whose it is."
+    case .tokenMalformed: "The credential is not a JWT, or one of its claims has the wrong type."
+    case .tokenTooLarge: "The token is longer than the limit."
+    case .tokenSignature: "The token's signature does not verify with the issuer's key."
+    case .tokenExpired: "The token's exp has passed."
+    case .tokenNotYetValid: "The token's nbf or iat lies in the future."
+    case .tokenIssuer: "The token comes from an issuer that is not configured."
+    case .tokenAudience: "The token was issued to another client or for another audience."
+    case .tokenUse: "An ID token where an access token is wanted, or the reverse."
+    case .tokenAlgorithm: "The token's algorithm is not allowed, or is not the one its key is for."
+    case .tokenLifetime: "The token is valid for longer than is accepted."
+    case .tokenBinding: "The token is bound to its sender by a key or certificate, and no proof of it was given."
+    case .keyUnknown: "The issuer's published keys do not contain the token's key."
+    case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
+    case .requestTooLarge: "The request's head is larger than the limit."
+    case .requestTimeout: "The request's head did not arrive in time."
+    case .pathAmbiguous: "The request's target could be read differently by the service behind (dot segments, encoded slashes, //)."
+    case .jwksUnavailable: "The issuer's keys could not be fetched, so its tokens cannot be judged."
+    case .engineError: "The policy engine could not answer."
+    case .engineTimeout: "The policy engine did not answer in time."
+    case .overload: "Too many requests are in flight."
+    case .logFull: "The decision log has no room, and the configuration says to refuse rather than to decide unrecorded."
+    }
+  }
+
+  // A dense number for tables on the hot path: an enum without payload is stored as its case's position, which a test
+  // holds for every case.
+  var index: Int { withUnsafeBytes(of: self) { Int($0[0]) } }
+}
+
+/// What was decided about a request.
+public enum Decision: String, Sendable, CaseIterable {
+  /// It may pass.
+  case allow
+  /// It may not.
+  case deny
+  /// It could not be decided, which refuses it.
+  case error
+}

@@ -1,1 +1,0 @@
-// First file of Telemetry; replaced as the room is furnished.

@@ -1,1 +1,0 @@
-// First file of NetTests; replaced as the room is furnished.

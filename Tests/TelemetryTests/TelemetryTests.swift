@@ -1,1 +1,0 @@
-// First file of TelemetryTests; replaced as the room is furnished.
