@@ -1,5 +1,6 @@
 import Bytes
 import Cedar
+import CedarSchema
 import JSON
 
 func evaluate(_ question: Case) throws(Failure) -> Answer {
@@ -76,21 +77,16 @@ private func hex(_ number: UInt64, _ bytes: Int) -> String {
 }
 
 extension Case {
-  /// The schema of the line, if it has one.
-  func schema() throws(Failure) -> (any EntitySchema)? {
-    if self["schema"] != nil { throw Failure("unsupported") }
-    return nil
-  }
-
   /// The entities of the line.
-  func entities(_ schema: (any EntitySchema)? = nil) throws(Failure) -> Entities {
-    guard let json = self["entities"] else { return Entities() }
+  func entities(_ schema: Schema? = nil) throws(Failure) -> Entities {
+    let json = self["entities"] ?? .array([])
     let list = try staged("entities") { () throws(ParseErrors) in try EntitiesJSON.entities(json, schema: schema) }
+    if let schema { return try staged("entities") { () throws(ConformanceError) in try schema.store(of: list) } }
     return try staged("entities") { () throws(EntitiesError) in try Entities(list) }
   }
 
   /// The request that this object is.
-  func request(_ schema: (any EntitySchema)? = nil) throws(Failure) -> Request {
+  func request(_ schema: Schema? = nil) throws(Failure) -> Request {
     func uid(_ name: String) throws(Failure) -> EntityUID {
       guard let json = self[name] else { throw Failure("request", message: "no `\(name)`") }
       return try staged("request") { () throws(ParseErrors) in try EntitiesJSON.uid(json) }
@@ -99,7 +95,11 @@ extension Case {
     let context = try staged("context") { () throws(ParseErrors) in
       try EntitiesJSON.context(self["context"] ?? .object([:]), action: action, schema: schema)
     }
-    return Request(principal: try uid("principal"), action: action, resource: try uid("resource"), context: context)
+    let request = Request(principal: try uid("principal"), action: action, resource: try uid("resource"), context: context)
+    if let schema, self["validate"]?.bool != false {
+      try staged("request") { () throws(ConformanceError) in try schema.check(request) }
+    }
+    return request
   }
 
   /// The template links of the line.

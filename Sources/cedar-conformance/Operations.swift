@@ -31,6 +31,10 @@ nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] =
   "to_json": toJSON,
   "from_json": fromJSON,
   "format": format,
+  "parse_schema": parseSchema,
+  "schema_to_json": schemaToJSON,
+  "schema_to_cedar": schemaToCedar,
+  "validate": validate,
 ]
 
 /// Does something whose every failure is a failure of one stage.

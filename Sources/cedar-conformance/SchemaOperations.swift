@@ -2,14 +2,6 @@ import Cedar
 import CedarSchema
 import JSON
 
-/// The operations on schemas by their names in the protocol.
-nonisolated(unsafe) let schemaOperations: [String: (Case) throws(Failure) -> Answer] = [
-  "parse_schema": parseSchema,
-  "schema_to_json": schemaToJSON,
-  "schema_to_cedar": schemaToCedar,
-  "validate": validate,
-]
-
 func parseSchema(_ question: Case) throws(Failure) -> Answer {
   guard let schema = try question.schema() else { throw Failure("unsupported", message: "no schema") }
   return [("warnings", .integer(Int64(schema.warnings.count)))]

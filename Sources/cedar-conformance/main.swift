@@ -30,8 +30,7 @@ func answer(to line: String) -> String {
   var members: [JSONValue.Member] = []
   if let id = value["id"] { members.append(.init(name: "id", value: id)) }
   do throws(Failure) {
-    let name = value["op"]?.string ?? "authorize"
-    guard let operation = operations[name] ?? schemaOperations[name] else { throw Failure("unsupported") }
+    guard let operation = operations[value["op"]?.string ?? "authorize"] else { throw Failure("unsupported") }
     let outcome = try operation(question)
     members.append(.init(name: "ok", value: .bool(true)))
     for (name, value) in outcome { members.append(.init(name: name, value: value)) }

@@ -23,7 +23,7 @@ extension Schema {
     let uid = entity.uid
     if uid.type.isAction { return try checkAction(entity, ancestors: entity.parents) }
     guard let type = entityType(uid.type) else {
-      throw .undeclaredType(uid, suggestion: Suggestion.closest(to: uid.type.text, among: entityTypes.map(\.name.text)))
+      throw .undeclaredType(uid, suggestion: Spelling.nearest(to: uid.type.text, among: entityTypes.map(\.name.text)))
     }
     try check(uid)
     for attribute in type.attributes.attributes where attribute.isRequired && entity.attributes[attribute.name] == nil {
@@ -53,7 +53,7 @@ extension Schema {
   }
 
   func undeclared(_ action: EntityUID) -> ConformanceError {
-    .undeclaredAction(action, suggestion: Suggestion.closest(to: action.description, among: actions.map(\.uid.description)))
+    .undeclaredAction(action, suggestion: Spelling.nearest(to: action.description, among: actions.map(\.uid.description)))
   }
 
   /// Checks a uid wherever it stands: an enumerated type must list its id, an action must be declared.

@@ -32,7 +32,7 @@ struct SchemaJSONReader {
         found.append((member.name, member.value))
       } else {
         let expected = names.map { "`\($0)`" }.joined(separator: ", ")
-        let near = Suggestion.closest(to: member.name, among: names)
+        let near = Spelling.nearest(to: member.name, among: names)
         complain(
           "unknown field `\(member.name)`, expected one of \(expected)", SourceSpan(member.nameSpan),
           help: near.map { "did you mean `\($0)`?" })

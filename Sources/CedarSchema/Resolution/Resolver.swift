@@ -119,7 +119,7 @@ struct Resolver {
     case .extension(let name):
       let type = ExtensionType.allCases.first { exactlyEquals($0.rawValue, name.text) }
       if type == nil {
-        let near = Suggestion.closest(to: name.text, among: ExtensionType.allCases.map(\.rawValue))
+        let near = Spelling.nearest(to: name.text, among: ExtensionType.allCases.map(\.rawValue))
         complain(
           .unknownExtensionType, "unknown extension type `\(name.text)`", at: name.span, help: near.map { "did you mean `\($0)`?" })
       }
@@ -154,7 +154,7 @@ struct Resolver {
       tried.count == 1
       ? "`\(tried[0])` has not been declared as \(kind)"
       : "neither `\(tried[0])` nor `\(tried[1])` refers to anything that has been declared as \(kind)"
-    if let near = Suggestion.closest(to: name.text, among: declarations.names(for: use)), !exactlyEquals(near, name.text) {
+    if let near = Spelling.nearest(to: name.text, among: declarations.names(for: use)), !exactlyEquals(near, name.text) {
       help += "; did you mean `\(near)`?"
     }
     complain(.undeclaredType, "failed to resolve type: \(name.text)", at: name.span, help: help)
@@ -247,7 +247,7 @@ struct Resolver {
   }
 
   private mutating func undeclared(_ reference: SchemaFragment.ActionReference) {
-    let near = Suggestion.closest(to: reference.id, among: declarations.actions.keys.map(\.id).sorted())
+    let near = Spelling.nearest(to: reference.id, among: declarations.actions.keys.map(\.id).sorted())
     complain(
       .undeclaredAction, "undeclared action: \(reference.type?.text ?? "Action")::\(Value.string(reference.id))", at: reference.span,
       help: near.map { "did you mean `\($0)`?" } ?? "any actions appearing as parents need to be declared as actions")

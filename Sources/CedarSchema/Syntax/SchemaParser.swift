@@ -165,7 +165,7 @@ struct SchemaParser {
     if isNext(word: "type") { return .commonType(try commonType(annotations)) }
     var help = help
     if help == nil, token.isWord {
-      help = Suggestion.closest(to: text(of: token), among: ["entity", "action", "type", "namespace"]).map {
+      help = Spelling.nearest(to: text(of: token), among: ["entity", "action", "type", "namespace"]).map {
         "did you mean `\($0)`?"
       }
     }
@@ -338,7 +338,7 @@ struct SchemaParser {
       } else {
         let help =
           token.isWord
-          ? Suggestion.closest(to: text(of: token), among: ["principal", "resource", "context"]).map { "did you mean `\($0)`?" }
+          ? Spelling.nearest(to: text(of: token), among: ["principal", "resource", "context"]).map { "did you mean `\($0)`?" }
           : nil
         throw unexpected("`principal`, `resource`, or `context`", help: help)
       }

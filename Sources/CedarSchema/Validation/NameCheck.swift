@@ -61,7 +61,7 @@ struct NameCheck {
   static func isKnown(_ type: EntityType, in schema: Schema) -> Bool { type.isAction || schema.entityType(type) != nil }
 
   static func unrecognized(_ type: EntityType, in policy: PolicyID, at span: SourceSpan, _ schema: Schema) -> ValidationError {
-    let near = Suggestion.closest(to: type.text, among: schema.entityTypes.map(\.name.text))
+    let near = Spelling.nearest(to: type.text, among: schema.entityTypes.map(\.name.text))
     // A name that only lacks its namespace is no slip of the fingers, and the commonest mistake of all.
     let other = schema.entityTypes.first { $0.name.basename == type.basename }?.name.text
     return ValidationError(
@@ -70,7 +70,7 @@ struct NameCheck {
   }
 
   private static func unrecognized(_ action: EntityUID, in policy: PolicyID, at span: SourceSpan, _ schema: Schema) -> ValidationError {
-    let byID = Suggestion.closest(to: action.id, among: schema.actions.map(\.uid.id))
+    let byID = Spelling.nearest(to: action.id, among: schema.actions.map(\.uid.id))
     let near = schema.actions.first { exactlyEquals($0.uid.id, byID ?? action.id) }
     return ValidationError(
       .unrecognizedActionID, policy, at: span, "for policy `\(policy)`, unrecognized action `\(action)`",

@@ -158,7 +158,7 @@ extension TypeProblem {
         .incompatibleTypes, policy, at: span, "the types \(Self.joined(names)) are not compatible",
         help: "for policy `\(policy)`, \(context.rawValue) must have compatible types. \(hint.rawValue)")
     case .unsafeAttribute(let path, let mayExist, let type):
-      let near = Suggestion.closest(to: path.names.last?.string ?? "", among: schema.attributeNames(of: type))
+      let near = Spelling.nearest(to: path.names.last?.string ?? "", among: schema.attributeNames(of: type))
       let help: String? =
         switch (near, mayExist) {
         case (let near?, false): "did you mean `\(near)`?"
