@@ -236,8 +236,12 @@ public struct PolicyBundle: Sendable {
       }
       return sources.policies.count + 2
     }
-    let keyed = problems.enumerated().map { (order($1), $1.diagnostic.span?.lowerBound ?? -1, $0, $1) }
-    problems = keyed.sorted { ($0.0, $0.1, $0.2) < ($1.0, $1.1, $1.2) }.map(\.3)
+    let keyed = problems.map { (order($0), $0.diagnostic.span?.lowerBound ?? -1, $0) }
+    problems = keyed.sorted { a, b in
+      if (a.0, a.1) != (b.0, b.1) { return (a.0, a.1) < (b.0, b.1) }
+      let (x, y) = (a.2.diagnostic, b.2.diagnostic)
+      return x.severity == y.severity ? x.message.utf8.lexicographicallyPrecedes(y.message.utf8) : x.severity < y.severity
+    }.map(\.2)
   }
 
   /// The offset of a statement's effect, behind its annotations.
