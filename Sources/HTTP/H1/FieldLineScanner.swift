@@ -55,7 +55,7 @@ enum FieldLineScanner {
         guard index < count else { return .incomplete }
         if bytes[index] != UInt8(ascii: ":") || index == line {
           guard index == line, bytes[index] == ASCII.cr else {
-            throw nameRefusal(bytes, line: line, at: index, isFirst: fields.lines.isEmpty)
+            throw nameRefusal(bytes, line: line, at: index)
           }
           guard index + 1 < count else { return .incomplete }
           guard bytes[index + 1] == ASCII.lf else { throw .bareCR }
@@ -107,11 +107,10 @@ enum FieldLineScanner {
   }
 
   /// Why a line does not begin with a token and a colon.
-  private static func nameRefusal(_ bytes: UnsafeRawBufferPointer, line: Int, at index: Int, isFirst: Bool) -> HTTPRefusal {
+  private static func nameRefusal(_ bytes: UnsafeRawBufferPointer, line: Int, at index: Int) -> HTTPRefusal {
     switch bytes[index] {
     case ASCII.space, ASCII.tab: index == line ? .obsFold : .whitespaceBeforeColon
     case ASCII.lf: .bareLF
-    case ASCII.cr: index + 1 < bytes.count && bytes[index + 1] != ASCII.lf ? .bareCR : .fieldNameInvalid
     case 0: .nulByte
     default: .fieldNameInvalid
     }
