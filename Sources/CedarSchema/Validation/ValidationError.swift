@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 public import Cedar
 
 /// One reason why a policy does not validate.
@@ -45,6 +45,9 @@ public struct ValidationError: Error, Sendable, Hashable {
 
   /// The same mistake as the parser reports its own.
   public var parseError: ParseError { ParseError(message, at: span, help: help) }
+
+  /// The mistake for whoever shows it beside the text.
+  public var diagnostic: Diagnostic { Diagnostic(.error, message, at: span.start..<span.end, help: help) }
 }
 
 extension ValidationError: CustomStringConvertible {

@@ -1,3 +1,4 @@
+public import Bytes
 public import Cedar
 
 /// Something about a policy that is allowed and probably not meant.
@@ -27,4 +28,7 @@ public struct ValidationWarning: Sendable, Hashable {
     self.message = "for policy `\(policy)`, \(message)"
     self.span = span
   }
+
+  /// The oddity for whoever shows it beside the text.
+  public var diagnostic: Diagnostic { Diagnostic(.warning, message, at: span.start..<span.end) }
 }
