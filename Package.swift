@@ -35,6 +35,14 @@ func fuzz(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
   ]
 }
 
+/// A benchmark, run by hand: BENCH=1 swift run -c release NAME
+func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
+  guard Context.environment["BENCH"] != nil else { return [] }
+  return [.executableTarget(name: name, dependencies: rooms, path: "Tests/Benchmarks/\(name)", swiftSettings: house)]
+}
+
+let benchTargets: [Target] = bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"])
+
 let fuzzTargets: [Target] = ([
   // fuzz("FuzzRequestHead", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
@@ -104,5 +112,5 @@ let package = Package(
     test("HouseTests", of: ["TestSupport"]),
   ]
     // Fuzz targets, one a parser (FUZZ=1 only).
-    + fuzzTargets
+    + fuzzTargets + benchTargets
 )
