@@ -33,7 +33,11 @@ func fuzz(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 }
 
 let fuzzTargets: [Target] = ([
-  // fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzResponseHead", of: ["HTTP"]),
+  fuzz("FuzzChunked", of: ["HTTP"]),
+  fuzz("FuzzTarget", of: ["HTTP"]),
+  fuzz("FuzzProxyProtocol", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
 ] as [[Target]]).flatMap { $0 }
