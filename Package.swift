@@ -42,6 +42,12 @@ let fuzzTargets: [Target] = ([
   fuzz("FuzzJWKSet", of: ["JOSE"]),
 ] as [[Target]]).flatMap { $0 }
 
+/// Small measurements, built only when BENCH=1 asks for them.
+let benchmarks: [Target] =
+  Context.environment["BENCH"] == nil
+  ? []
+  : [.executableTarget(name: "HTTPBenchmark", dependencies: ["HTTP"], path: "Tests/Benchmarks/HTTPBenchmark", swiftSettings: house)]
+
 let package = Package(
   name: "stockade",
   products: [
@@ -105,5 +111,5 @@ let package = Package(
     test("HouseTests", of: ["TestSupport"]),
   ]
     // Fuzz targets, one a parser (FUZZ=1 only).
-    + fuzzTargets
+    + fuzzTargets + benchmarks
 )
