@@ -180,3 +180,8 @@ extension GatewayProcess {
     }
   }
 }
+
+extension GatewayProcess {
+  /// Whether `/readyz` says so.
+  var isReady: Bool { gateway.checks.allSatisfy { $0.problem == nil } }
+}

@@ -279,7 +279,9 @@ func eventually(_ condition: () -> Bool) -> Bool {
 @Suite struct ServerLogTests {
   @Test func aMessageIsOneLineWithItsFieldsInOrder() {
     let time: UInt64 = 1_795_424_491_412
-    let text = ServerLog.line(.warn, "jwks_refresh", ["issuer": "main", "error": "it broke\nbadly=1", "tries": 3, "stale": true, "empty": ""], format: .text, timeMillis: time)
+    let text = ServerLog.line(
+      .warn, "jwks_refresh", ["issuer": "main", "error": "it broke\nbadly=1", "tries": 3, "stale": true, "empty": ""], format: .text,
+      timeMillis: time)
     #expect(
       String(decoding: text, as: UTF8.self)
         == "2026-11-23T09:01:31.412Z warn  jwks_refresh issuer=main error=\"it broke\\u000abadly=1\" tries=3 stale=true empty=\"\"\n")
@@ -302,11 +304,12 @@ func eventually(_ condition: () -> Bool) -> Bool {
     #expect(ServerLog.Level(name: "debug") == .debug && ServerLog.Level(name: "loud") == nil)
   }
 
-  @Test(arguments: [
-    (0, "1970-01-01T00:00:00.000Z"), (951_782_400_001, "2000-02-29T00:00:00.001Z"), (951_868_799_999, "2000-02-29T23:59:59.999Z"),
-    (4_107_542_399_000, "2100-02-28T23:59:59.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-    (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
-  ] as [(UInt64, String)])
+  @Test(
+    arguments: [
+      (0, "1970-01-01T00:00:00.000Z"), (951_782_400_001, "2000-02-29T00:00:00.001Z"), (951_868_799_999, "2000-02-29T23:59:59.999Z"),
+      (4_107_542_399_000, "2100-02-28T23:59:59.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+      (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+    ] as [(UInt64, String)])
   func timesAreRFC3339(_ millis: UInt64, _ text: String) {
     var line = LineBuffer()
     var timestamp = Timestamp()

@@ -11,15 +11,16 @@ public enum SnapshotBuilder {
   public static func build(_ configuration: Configuration, policies: PolicyFiles, generation: UInt64) throws(ConfigurationError) -> Snapshot {
     var problems: [String] = []
     let issuers = buildIssuers(configuration, &problems)
+    let mapping = Mapping()
     var authorization: Authorization?
     do throws(ConfigurationError) {
-      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError)
+      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError, actions: mapping.actionEntities)
     } catch {
       problems += error.problems
     }
     guard problems.isEmpty, let authorization else { throw ConfigurationError(problems) }
     return Snapshot(
-      generation: generation, mode: configuration.mode, issuers: IssuerTable(issuers), mapping: Mapping(), authorization: authorization,
+      generation: generation, mode: configuration.mode, issuers: IssuerTable(issuers), mapping: mapping, authorization: authorization,
       realm: configuration.realm)
   }
 

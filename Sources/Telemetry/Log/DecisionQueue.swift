@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Net
 internal import Synchronization
 
 /// What workers and the writer thread share: batches of lines under one lock, counters, and pipes to wake by.
@@ -24,7 +25,7 @@ final class DecisionQueue: Sendable {
     var wantsStop: Bool
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
   private let lines = Atomic<Int>(0)
   private let bytes = Atomic<Int>(0)
   private let waiters = Atomic<Int>(0)
@@ -99,7 +100,7 @@ final class DecisionQueue: Sendable {
 
   func waitUntilStopped(timeoutMillis: Int) -> Bool { stopped.wait(timeoutMillis: timeoutMillis) }
 
-  private func request(_ change: (inout sending State) -> Void) {
+  private func request(_ change: (inout State) -> Void) {
     let mustWake = state.withLock { state in
       change(&state)
       defer { state.isWoken = true }
