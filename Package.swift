@@ -41,10 +41,17 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
   return [.executableTarget(name: name, dependencies: rooms, path: "Tests/Benchmarks/\(name)", swiftSettings: house)]
 }
 
-let benchTargets: [Target] = bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"])
+let benchTargets: [Target] = ([
+  bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  bench("HTTPBenchmark", of: ["HTTP"]),
+] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] = ([
-  // fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzResponseHead", of: ["HTTP"]),
+  fuzz("FuzzChunked", of: ["HTTP"]),
+  fuzz("FuzzTarget", of: ["HTTP"]),
+  fuzz("FuzzProxyProtocol", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
 ] as [[Target]]).flatMap { $0 }
