@@ -35,6 +35,9 @@ public struct Exchange: Sendable {
     trail = Trail()
   }
 
+  /// The issuer whose keys the page waits for.
+  public var issuerWaitedFor: String? { trail.token?.issuer }
+
   /// Notes a refusal that came before the page: the head could not be read, or came too late.
   public mutating func refused(_ rejection: Rejection) { trail.rejection = rejection }
 }
@@ -46,11 +49,20 @@ public struct Peer: Sendable {
   /// The address for policies; nil for a unix socket.
   public let ip: Cedar.IPAddress?
 
-  /// A peer by its address.
-  public init(address: String?, ip: Cedar.IPAddress?) {
+  /// A peer by its address as text and in network byte order: 4 octets, 16, or none. An IPv4 address in IPv6 clothes
+  /// (`::ffff:a.b.c.d`) is for policies the IPv4 address it stands for.
+  public init(address: String?, octets: [UInt8]) {
     self.address = address
-    self.ip = ip
+    let isMapped = octets.count == 16 && octets[..<10].allSatisfy { $0 == 0 } && octets[10] == 0xff && octets[11] == 0xff
+    let plain = isMapped ? Array(octets[12...]) : octets
+    switch plain.count {
+    case 4: ip = Cedar.IPAddress(v4: UInt32(truncatingIfNeeded: Self.number(plain[...])))
+    case 16: ip = Cedar.IPAddress(v6: Self.number(plain[..<8]), Self.number(plain[8...]))
+    default: ip = nil
+    }
   }
+
+  private static func number(_ octets: ArraySlice<UInt8>) -> UInt64 { octets.reduce(0) { $0 << 8 | UInt64($1) } }
 }
 
 /// What the page found, in the order it found it.

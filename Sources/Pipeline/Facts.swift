@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Cedar
 public import Crypto
 internal import HTTP
 public import JOSE
@@ -11,6 +12,8 @@ public final class Facts {
   public private(set) var keys: [IssuerKeys]
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
+  /// This thread's memory for evaluating policies.
+  let evaluation = Evaluation()
   private let tokens: TokenCache<Identity>
   /// How often a token was found verified, and how often not; for the metrics.
   public private(set) var cacheHits = 0

@@ -25,7 +25,7 @@ extension Exchange {
         trail.token = TokenTrace(unverified, from: issuer)
         let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
-        identity = try issuer.mapping.identity(of: token, from: issuer)                                         // map
+        identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot.authorization)            // map
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
       trail.identity = identity
@@ -35,7 +35,7 @@ extension Exchange {
       trail.request = request
 
       // authorize: may it?                                                                                       403
-      let response = try snapshot.authorization.isAuthorized(request, identity)
+      let response = try snapshot.authorization.isAuthorized(request, identity, facts)
       trail.response = response
       try snapshot.authorization.enforce(response)
       return .forward(Permit(identity: identity, refusalObserved: nil))

@@ -49,7 +49,7 @@ struct Command: Sendable {
 
 enum CommandTable {
   /// Every command there is, in the order that help lists them.
-  static let commands: [Command] = [versionCommand, helpCommand]
+  static let commands: [Command] = [runCommand, demoCommand, tokenCommand, versionCommand, helpCommand]
 
   /// The overview: what `stockade help` prints.
   static var overview: String {

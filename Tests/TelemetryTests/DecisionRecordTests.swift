@@ -8,7 +8,8 @@ import Testing
 /// A record as the documentation shows it.
 func sampleRecord() -> DecisionRecord {
   var record = DecisionRecord(
-    timeMillis: 1_795_424_491_412, id: DecisionID(milliseconds: 1_795_424_491_412, random: (0xbeef, 0x0123_4567_89ab_cdef)), decision: .deny,
+    timeMillis: 1_795_424_491_412, id: DecisionID(milliseconds: 1_795_424_491_412, random: (0xbeef, 0x0123_4567_89ab_cdef)),
+    decision: .deny,
     enforced: true, reason: .policyForbid)
   record.status = 403
   record.policies = ["no-delete-from-outside"]
@@ -18,7 +19,8 @@ func sampleRecord() -> DecisionRecord {
   record.action = #"Action::"DELETE""#
   record.resource = #"Path::"/orders/42""#
   record.route = "/orders/{id}"
-  record.http = .init(method: "DELETE", host: "api.example.com", path: "/orders/42", version: "1.1", requestBytes: 0, userAgent: "curl/8.5.0")
+  record.http = .init(
+    method: "DELETE", host: "api.example.com", path: "/orders/42", version: "1.1", requestBytes: 0, userAgent: "curl/8.5.0")
   record.client = .init(ip: "203.0.113.9", forwarded: false)
   record.token = .init(
     issuer: "main", use: "access", algorithm: "RS256", keyID: "a1B2", clientID: "4h57example", expiresInSeconds: 3411, jtiHash: "5f1d2c")
@@ -59,7 +61,8 @@ func jsonLine(_ record: DecisionRecord) -> String {
   }
 
   @Test(arguments: [
-    "\n", "\r\n{\"type\":\"decision\"}", "\u{0}", "\u{1b}[31m", "\u{7f}", "\u{85}", "\u{9b}31m", "\u{2028}", "\u{2029}", "\u{202e}txt.exe", "\"}", "\\",
+    "\n", "\r\n{\"type\":\"decision\"}", "\u{0}", "\u{1b}[31m", "\u{7f}", "\u{85}", "\u{9b}31m", "\u{2028}", "\u{2029}", "\u{202e}txt.exe",
+    "\"}", "\\",
     "ä", "€", "🦄", "\u{feff}", String(repeating: "é", count: 2000), String(repeating: "x", count: 255) + "é",
     String(repeating: "\u{1}", count: 5000),
   ])

@@ -41,7 +41,10 @@ private func filled() -> Metrics {
 
   @Test func theProcessIsDescribed() {
     let text = Metrics().text(as: .openMetrics)
-    for name in ["process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_open_fds ", "process_max_fds ", "process_start_time_seconds "] {
+    for name in [
+      "process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_open_fds ", "process_max_fds ",
+      "process_start_time_seconds ",
+    ] {
       #expect(text.contains("\n" + name), "\(name)")
     }
     #expect(text.hasSuffix("# EOF\n"))
@@ -71,13 +74,17 @@ private func filled() -> Metrics {
     #expect(lines.contains("stockade_test_total{name=\"_other\"} 990"))
   }
 
-  @Test(arguments: [
-    (nil, .prometheusText), ("", .prometheusText), ("*/*", .prometheusText), ("text/plain", .prometheusText),
-    ("application/openmetrics-text", .openMetrics), ("Application/OpenMetrics-Text; version=1.0.0", .openMetrics),
-    ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", .openMetrics),
-    ("application/openmetrics-text;q=0.2, text/plain;q=0.9", .prometheusText), ("application/openmetrics-text;q=0", .prometheusText),
-    ("application/openmetrics-text;q=banana", .prometheusText), (",;,;q=", .prometheusText),
-  ] as [(String?, MetricsFormat)])
+  @Test(
+    arguments: [
+      (nil, .prometheusText), ("", .prometheusText), ("*/*", .prometheusText), ("text/plain", .prometheusText),
+      ("application/openmetrics-text", .openMetrics), ("Application/OpenMetrics-Text; version=1.0.0", .openMetrics),
+      (
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        .openMetrics
+      ),
+      ("application/openmetrics-text;q=0.2, text/plain;q=0.9", .prometheusText), ("application/openmetrics-text;q=0", .prometheusText),
+      ("application/openmetrics-text;q=banana", .prometheusText), (",;,;q=", .prometheusText),
+    ] as [(String?, MetricsFormat)])
   func theFormatIsWhatTheScraperAccepts(_ accept: String?, _ format: MetricsFormat) {
     #expect(MetricsFormat(accepting: accept) == format)
   }

@@ -119,9 +119,11 @@ public struct ExprTree: Sendable {
   public private(set) var spans: [SourceSpan] = []
   // Depths, kept so that a limit is checked as a tree grows and not after.
   private var depths: [Int32] = []
-  /// Nodes that the JSON policy format wrote in its other spelling: sets, records and calls inside a `Value`, and `has`
-  /// with an array. Means nothing to evaluation.
-  public var jsonVerbatim: Set<ExprID> = []
+  /// How the JSON policy format wrote nodes for which it has two spellings, so that it writes them so again. Means nothing
+  /// to evaluation.
+  public internal(set) var jsonSpellings: [ExprID: JSONSpelling] = [:]
+  /// The literals of patterns, as `jsonSpellings`, where the JSON format did not write one a scalar; nil is a wildcard.
+  public internal(set) var jsonPatterns: [ExprID: [String?]] = [:]
 
   /// An empty tree.
   public init() {}

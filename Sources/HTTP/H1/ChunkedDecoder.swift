@@ -30,9 +30,14 @@ public struct ChunkedDecoder: Sendable {
   }
 
   private enum State: UInt8 {
-    case sizeStart, size, extensionSpace, extensions, quoted, quotedPair, sizeLF, data, dataCR, dataLF, trailerStart, trailerName,
-      trailerValue,
-      trailerLF, endLF, ended, failed
+    // chunk-size
+    case sizeStart, size
+    // chunk-ext: white space before `;`, behind `;`, the name, white space behind it, behind `=`, the value
+    case beforeSemicolon, nameStart, name, nameEnd, valueStart, value, quoted, quotedPair, quoteEnd
+    case sizeLF
+    case data, dataCR, dataLF
+    case trailerStart, trailerName, trailerValue, trailerLF, endLF
+    case ended, failed
   }
 
   private var state = State.sizeStart
@@ -42,6 +47,8 @@ public struct ChunkedDecoder: Sendable {
   private var lineBytes = 0
   private var extensionBytes = 0
   private var trailerBytes = 0
+  private var trailerName: [UInt8] = []
+  private var keepsLine = false
   private var refusal = HTTPRefusal.chunkSizeInvalid
   private let keepsTrailers: Bool
   /// The trailer lines, CRLF included, if the decoder was asked to keep them.
@@ -72,7 +79,6 @@ public struct ChunkedDecoder: Sendable {
         let byte = bytes[index]
         index += 1
         switch state {
-        case .sizeStart, .size, .extensionSpace, .extensions, .quoted, .quotedPair, .sizeLF: try sizeLine(byte)
         case .dataCR:
           guard byte == ASCII.cr else { throw .chunkUnterminated }
           state = .dataLF
@@ -85,6 +91,7 @@ public struct ChunkedDecoder: Sendable {
         case .data: break
         case .ended: return .end(consumed: 0)
         case .failed: return .refused(refusal)
+        default: try sizeLine(byte)
         }
       }
     } catch {
@@ -107,15 +114,16 @@ public struct ChunkedDecoder: Sendable {
       state = remaining == 0 ? .trailerStart : .data
       return
     }
-    if byte == ASCII.cr, state != .sizeStart, state != .extensionSpace, state != .quoted, state != .quotedPair {
+    if byte == ASCII.cr, state == .size || state == .name || state == .value || state == .quoteEnd {
       state = .sizeLF
       return
     }
+    if byte == ASCII.lf { throw .bareLF }
     lineBytes += 1
     guard lineBytes <= limits.lineBytes else { throw .chunkLineTooLong }
     switch state {
     case .sizeStart:
-      guard let digit = ASCII.hexValue(byte) else { throw byte == ASCII.lf ? .bareLF : .chunkSizeInvalid }
+      guard let digit = ASCII.hexValue(byte) else { throw .chunkSizeInvalid }
       remaining = UInt64(digit)
       state = .size
     case .size:
@@ -124,41 +132,57 @@ public struct ChunkedDecoder: Sendable {
         guard lineBytes <= 16, remaining >> 59 == 0 else { throw .chunkSizeTooLarge }
         remaining = remaining << 4 | UInt64(digit)
       } else if byte == UInt8(ascii: ";") {
-        state = .extensions
-      } else if byte == ASCII.space || byte == ASCII.tab {
-        state = .extensionSpace
+        state = .nameStart
+      } else if Self.isSpace(byte) {
+        state = .beforeSemicolon
       } else {
-        throw byte == ASCII.lf ? .bareLF : .chunkSizeInvalid
-      }
-    case .extensionSpace:
-      // RFC 9112 §7.1.1 allows bad white space before `;`, and nowhere else.
-      if byte == UInt8(ascii: ";") {
-        state = .extensions
-      } else if byte != ASCII.space, byte != ASCII.tab {
         throw .chunkSizeInvalid
       }
+    case .beforeSemicolon:
+      // RFC 9112 §7.1.1 allows bad white space before `;`, not before the end of the line.
+      if byte == UInt8(ascii: ";") { state = .nameStart } else if !Self.isSpace(byte) { throw .chunkSizeInvalid }
     default: try chunkExtension(byte)
     }
   }
 
-  /// One byte of an extension: text up to CRLF; a quoted string must close before that, or readers that know quotes and
-  /// readers that do not would end the line at different places.
+  /// One byte of `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`, read to the letter: what reads quotes
+  /// and what does not must end the line at the same place.
   private mutating func chunkExtension(_ byte: UInt8) throws(HTTPRefusal) {
     extensionBytes += 1
     guard extensionBytes <= limits.extensionBytes else { throw .chunkLineTooLong }
-    guard byte >= 0x20 || byte == ASCII.tab, byte < 0x7f else { throw byte == ASCII.lf ? .bareLF : .chunkExtensionInvalid }
+    let next: State?
     switch state {
-    case .quotedPair: state = .quoted
-    case .quoted:
-      if byte == ASCII.quote { state = .extensions } else if byte == ASCII.backslash { state = .quotedPair }
-    default:
-      if byte == ASCII.quote {
-        state = .quoted
-      } else if !TokenTable.isToken(byte), byte != UInt8(ascii: ";"), byte != UInt8(ascii: "="), byte != ASCII.space, byte != ASCII.tab {
-        throw .chunkExtensionInvalid
+    case .nameStart: next = TokenTable.isToken(byte) ? .name : Self.isSpace(byte) ? .nameStart : nil
+    case .name, .nameEnd:
+      if byte == UInt8(ascii: "=") {
+        next = .valueStart
+      } else if byte == UInt8(ascii: ";") {
+        next = .nameStart
+      } else if Self.isSpace(byte) {
+        next = .nameEnd
+      } else {
+        next = state == .name && TokenTable.isToken(byte) ? .name : nil
       }
+    case .valueStart:
+      next = TokenTable.isToken(byte) ? .value : byte == ASCII.quote ? .quoted : Self.isSpace(byte) ? .valueStart : nil
+    case .value, .quoteEnd:
+      if byte == UInt8(ascii: ";") {
+        next = .nameStart
+      } else if Self.isSpace(byte) {
+        next = .beforeSemicolon
+      } else {
+        next = state == .value && TokenTable.isToken(byte) ? .value : nil
+      }
+    case .quoted: next = byte == ASCII.quote ? .quoteEnd : byte == ASCII.backslash ? .quotedPair : Self.isQuotable(byte) ? .quoted : nil
+    case .quotedPair: next = Self.isQuotable(byte) ? .quoted : nil
+    default: next = nil
     }
+    guard let next else { throw .chunkExtensionInvalid }
+    state = next
   }
+
+  private static func isSpace(_ byte: UInt8) -> Bool { byte == ASCII.space || byte == ASCII.tab }
+  private static func isQuotable(_ byte: UInt8) -> Bool { (byte >= 0x20 && byte != 0x7f) || byte == ASCII.tab }
 
   /// One byte of the trailer section, RFC 9112 §7.1.2: field lines, then an empty line.
   private mutating func trailer(_ byte: UInt8) throws(HTTPRefusal) {
@@ -170,10 +194,17 @@ public struct ChunkedDecoder: Sendable {
         state = .endLF
         return
       }
-      guard TokenTable.isToken(byte) else { throw .trailerInvalid }
+      guard TokenTable.isToken(byte) else { throw byte == ASCII.lf ? .bareLF : .trailerInvalid }
+      trailerName = [byte]
       state = .trailerName
     case .trailerName:
-      if byte == UInt8(ascii: ":") { state = .trailerValue } else if !TokenTable.isToken(byte) { throw .trailerInvalid }
+      if byte == UInt8(ascii: ":") {
+        try checkTrailerName()
+        state = .trailerValue
+      } else {
+        guard TokenTable.isToken(byte) else { throw .trailerInvalid }
+        trailerName.append(byte)
+      }
     case .trailerValue:
       if byte == ASCII.cr {
         state = .trailerLF
@@ -182,13 +213,38 @@ public struct ChunkedDecoder: Sendable {
       }
     case .trailerLF:
       guard byte == ASCII.lf else { throw .bareCR }
+      if keepsLine { trailers.append(byte) }
+      keepsLine = false
       state = .trailerStart
     default:
       guard byte == ASCII.lf else { throw .bareCR }
       state = .ended
       return
     }
-    if keepsTrailers { trailers.append(byte) }
+    // The name was kept as a whole when its colon came.
+    if keepsLine, state != .trailerName { trailers.append(byte) }
+  }
+}
+
+extension ChunkedDecoder {
+  /// RFC 9110 §6.5.1: a trailer that would frame or route the message comes too late to be honest; others that belong into
+  /// the head are dropped.
+  private mutating func checkTrailerName() throws(HTTPRefusal) {
+    let known = trailerName.withUnsafeBytes { KnownField(name: $0) }
+    guard known.bit & Self.refusedTrailers == 0 else { throw .trailerForbidden }
+    keepsLine = keepsTrailers && known.bit & Self.droppedTrailers == 0
+    if keepsLine { trailers.append(contentsOf: trailerName) }
+  }
+
+  private static var refusedTrailers: UInt64 {
+    KnownField.contentLength.bit | KnownField.transferEncoding.bit | KnownField.host.bit
+  }
+
+  private static var droppedTrailers: UInt64 {
+    KnownField.forwarding | KnownField.hopByHop | KnownField.expect.bit | KnownField.authorization.bit | KnownField.cookie.bit
+      | KnownField.setCookie.bit | KnownField.wwwAuthenticate.bit | KnownField.contentType.bit | KnownField.contentEncoding.bit
+      | KnownField.contentRange.bit | KnownField.cacheControl.bit | KnownField.date.bit | KnownField.location.bit
+      | KnownField.age.bit | KnownField.retryAfter.bit | KnownField.origin.bit
   }
 }
 

@@ -55,7 +55,7 @@ enum FieldLineScanner {
         guard index < count else { return .incomplete }
         if bytes[index] != UInt8(ascii: ":") || index == line {
           guard index == line, bytes[index] == ASCII.cr else {
-            throw nameRefusal(bytes, line: line, at: index, isFirst: fields.lines.isEmpty)
+            throw nameRefusal(bytes, line: line, at: index)
           }
           guard index + 1 < count else { return .incomplete }
           guard bytes[index + 1] == ASCII.lf else { throw .bareCR }
@@ -107,11 +107,10 @@ enum FieldLineScanner {
   }
 
   /// Why a line does not begin with a token and a colon.
-  private static func nameRefusal(_ bytes: UnsafeRawBufferPointer, line: Int, at index: Int, isFirst: Bool) -> HTTPRefusal {
+  private static func nameRefusal(_ bytes: UnsafeRawBufferPointer, line: Int, at index: Int) -> HTTPRefusal {
     switch bytes[index] {
     case ASCII.space, ASCII.tab: index == line ? .obsFold : .whitespaceBeforeColon
     case ASCII.lf: .bareLF
-    case ASCII.cr: index + 1 < bytes.count && bytes[index + 1] != ASCII.lf ? .bareCR : .fieldNameInvalid
     case 0: .nulByte
     default: .fieldNameInvalid
     }
@@ -141,7 +140,7 @@ enum ByteScan {
     while index &+ 16 <= bytes.count {
       let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
       let bad = ((block .< space) .& (block .!= tab)) .| (block .== delete)
-      if any(bad) { return index &+ first(bad) }
+      if let lane = first(bad) { return index &+ lane }
       index &+= 16
     }
     while index < bytes.count {
@@ -155,22 +154,27 @@ enum ByteScan {
   /// The first index at or after `from` whose byte is not visible ASCII, or the count.
   @inline(__always)
   static func endOfVisible(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
+    // Only `.<` of the unsigned comparisons compiles to vector instructions, so 0x7f and above are what is not below 0x7f.
+    let visible = SIMD16<UInt8>(repeating: 0x21)
+    let delete = SIMD16<UInt8>(repeating: 0x7f)
     var index = from
     while index &+ 16 <= bytes.count {
       let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-      let bad = (block .<= SIMD16(repeating: 0x20)) .| (block .>= SIMD16(repeating: 0x7f))
-      if any(bad) { return index &+ first(bad) }
+      let bad = (block .< visible) .| .!(block .< delete)
+      if let lane = first(bad) { return index &+ lane }
       index &+= 16
     }
     while index < bytes.count, bytes[index] > 0x20, bytes[index] < 0x7f { index &+= 1 }
     return index
   }
 
-  /// The index of the first set lane of a mask that has one.
+  /// The index of the first set lane of a mask, or nil.
   @inline(__always)
-  private static func first(_ mask: SIMDMask<SIMD16<Int8>>) -> Int {
+  private static func first(_ mask: SIMDMask<SIMD16<Int8>>) -> Int? {
     let words = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
     let low = UInt64(littleEndian: words[0])
-    return low != 0 ? low.trailingZeroBitCount &>> 3 : 8 &+ UInt64(littleEndian: words[1]).trailingZeroBitCount &>> 3
+    let high = UInt64(littleEndian: words[1])
+    guard low | high != 0 else { return nil }
+    return low != 0 ? low.trailingZeroBitCount &>> 3 : 8 &+ high.trailingZeroBitCount &>> 3
   }
 }

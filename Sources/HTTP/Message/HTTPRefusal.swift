@@ -130,6 +130,8 @@ public enum HTTPRefusal: UInt8, Error, Sendable, CaseIterable {
   case chunkUnterminated
   /// A trailer line that is no field line.
   case trailerInvalid
+  /// A trailer that RFC 9110 §6.5.1 forbids: framing, routing, credentials.
+  case trailerForbidden
   /// The trailer section exceeds its limit.
   case trailersTooLarge
 }
@@ -236,6 +238,7 @@ extension HTTPRefusal {
     case .chunkExtensionInvalid: Row(.badRequest, "chunk_extension_invalid", "A chunk extension is malformed.")
     case .chunkUnterminated: Row(.badRequest, "chunk_unterminated", "The data of a chunk does not end where its size says.")
     case .trailerInvalid: Row(.badRequest, "trailer_invalid", "A trailer line is not a field line.")
+    case .trailerForbidden: Row(.badRequest, "trailer_forbidden", "A trailer has a name that only the head may have.")
     case .trailersTooLarge: Row(.requestHeaderFieldsTooLarge, "trailers_too_large", "The trailer section is larger than is allowed here.")
     }
   }

@@ -30,12 +30,19 @@ public struct JWKSet: Sendable {
   /// Equal for two sets if they have the same usable keys under the same names in the same order.
   public let fingerprint: [UInt8]
 
-  /// A set of no keys.
-  public static let empty = JWKSet(keys: [], problems: [])
+  /// Whether the set says of itself that it is a development issuer's: keys that anyone on the machine can have used.
+  public let isDevelopment: Bool
 
-  private init(keys: [JWK], problems: [Problem]) {
+  /// The member by which a development issuer marks its set, `true` there.
+  public static let developmentMember = "stockade_development"
+
+  /// A set of no keys.
+  public static let empty = JWKSet(keys: [], problems: [], isDevelopment: false)
+
+  private init(keys: [JWK], problems: [Problem], isDevelopment: Bool) {
     self.keys = keys
     self.problems = problems
+    self.isDevelopment = isDevelopment
     var text: [UInt8] = []
     for key in keys {
       text += key.thumbprint
@@ -80,7 +87,7 @@ public struct JWKSet: Sendable {
         problems.append(Problem(index: index, kid: value["kid"]?.string.map(ShownText.quoted), error: error))
       }
     }
-    return JWKSet(keys: keys, problems: problems)
+    return JWKSet(keys: keys, problems: problems, isDevelopment: document[developmentMember]?.bool == true)
   }
 
   /// The keys a signature may be checked with: those of that `kid` which accept the algorithm.

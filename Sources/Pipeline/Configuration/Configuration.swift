@@ -50,8 +50,9 @@ public struct IssuerConfiguration: Sendable {
 
   /// Which issuer.
   public enum Kind: Sendable, Equatable {
-    /// An Amazon Cognito user pool by its id, such as `us-east-1_AbC123`.
-    case cognito(poolID: String)
+    /// An Amazon Cognito user pool by its id, such as `us-east-1_AbC123`; `issuer` is the exact `iss` of a pool that is
+    /// not AWS's own (a development issuer), else nil.
+    case cognito(poolID: String, issuer: String? = nil)
     /// Any OpenID Connect issuer by its exact `iss`.
     case oidc(issuer: String)
   }
@@ -93,6 +94,12 @@ public enum Defaults {
   public static let clientConnections = 10_000
   /// How long a request may wait for keys.
   public static let keysWaitMillis: UInt64 = 5_000
+  /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
+  public static let drainIdleMillis: UInt64 = 500
+  /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.
+  public static let discardBytes = 1 << 20
+  /// See `discardBytes`.
+  public static let discardMillis: UInt64 = 2_000
   /// Allowance for clocks that differ, in seconds.
   public static let clockSkewSeconds: Int64 = 60
   /// How often keys are fetched anew, in seconds.

@@ -14,8 +14,8 @@ public final class Identity: Sendable {
   public let principalText: String
   /// The groups the principal is in.
   public let groups: [EntityUID]
-  /// The principal and its groups as entities.
-  public let entities: [Entity]
+  /// The principal and its groups as entities, numbered for the policies in force.
+  let entities: PreparedEntities
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
   public let tokenContext: Record?
   /// The identity headers, ready to be sent.
@@ -32,14 +32,14 @@ public final class Identity: Sendable {
   public let expiresAt: Int64
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], attributes: Record, tokenContext: Record?,
+    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
     headers: FieldBlock
   ) {
     self.issuer = issuer
     self.principal = principal
     principalText = principal.description
     self.groups = groups
-    entities = [Entity(uid: principal, attributes: attributes, parents: Set(groups))] + groups.map { Entity(uid: $0) }
+    self.entities = entities
     self.tokenContext = tokenContext
     self.headers = headers
     tokenUse = token.tokenUse

@@ -29,7 +29,7 @@ public struct IdentityMapping: Sendable, Equatable {
   }
 
   /// Makes an identity of a verified token; of nothing else can one be made.
-  func identity(of token: VerifiedToken, from issuer: Issuer) throws(Stop) -> Identity {
+  func identity(of token: VerifiedToken, from issuer: Issuer, for authorization: Authorization) throws(Stop) -> Identity {
     guard let id = idClaim.value(in: token.claims)?.string, !id.isEmpty else {
       throw .refuse(.token(.missing(idClaim.description)))
     }
@@ -38,8 +38,9 @@ public struct IdentityMapping: Sendable, Equatable {
     let groups = names.map { EntityUID(type: groupType, id: "\(idPrefix)|\($0)") }
     let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: token.scopes)
     let isAccess = token.tokenUse == .access
+    let entities = [Entity(uid: principal, attributes: isAccess ? .empty : claims.record, parents: Set(groups))] + groups.map { Entity(uid: $0) }
     return Identity(
-      token: token, issuer: issuer.name, principal: principal, groups: groups, attributes: isAccess ? .empty : claims.record,
+      token: token, issuer: issuer.name, principal: principal, groups: groups, entities: try authorization.prepare(entities),
       tokenContext: isAccess ? claims.record : nil,
       headers: IdentityHeaders.block(principal: principal.id, subject: token.subject, groups: names))
   }

@@ -39,6 +39,15 @@ public struct Mapping: Sendable {
     root = EntityUID(type: pathType, id: "/")
   }
 
+  /// The actions of the built-in mapping in their groups, for policies without a schema: `Action::"GET"` is in `Action::"read"`.
+  var actionEntities: [Entity] {
+    func action(_ name: String, in group: String) -> Entity {
+      Entity(uid: EntityUID(type: actionType, id: name), parents: [EntityUID(type: actionType, id: group)])
+    }
+    let groups = ["read", "write"].map { Entity(uid: EntityUID(type: actionType, id: $0)) }
+    return groups + ["GET", "OPTIONS"].map { action($0, in: "read") } + ["POST", "PUT", "PATCH", "DELETE"].map { action($0, in: "write") }
+  }
+
   /// What is asked.
   func match(_ head: RequestHead) throws(Stop) -> Question {
     // HEAD asks for what GET asks for, less the body (RFC 9110 §9.3.2).

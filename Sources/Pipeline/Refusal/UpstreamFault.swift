@@ -1,7 +1,7 @@
 public import HTTP
 
 /// What went wrong behind us after a request was allowed: the decision stands, the answer is a 5xx.
-public enum UpstreamFault: String, Sendable, CaseIterable {
+public enum UpstreamFault: String, Error, Sendable, CaseIterable {
   /// No connection could be made.
   case connect
   /// TLS with the upstream failed, its certificate among other things.

@@ -4,10 +4,9 @@ internal import Cedar
 public struct Authorization: Sendable {
   /// A name for the set: the hash of its files.
   public let policySet: String
-  /// How many policies there are, links included.
-  public let policyCount: Int
   let onPolicyError: OnPolicyError
   let authorizer: Authorizer
+  let forbids: Set<PolicyID>
 
   /// What the failure of a policy means. Cedar skips such a policy; for an enforcing front that may turn a `forbid` off.
   public enum OnPolicyError: String, Sendable, CaseIterable {
@@ -17,10 +16,18 @@ public struct Authorization: Sendable {
     case skip
   }
 
+  /// How many policies there are, links included.
+  public var policyCount: Int { authorizer.policyCount }
+
+  /// An identity's entities, made ready once for all requests that carry its token.
+  func prepare(_ entities: [Entity]) throws(Stop) -> PreparedEntities {
+    do throws(OverlayError) { return try authorizer.prepare(entities) } catch { throw .refuse(.engineFailed(detail: error.description)) }
+  }
+
   /// Cedar's own answer.
-  func isAuthorized(_ mapped: MappedRequest, _ identity: Identity) throws(Stop) -> Response {
+  func isAuthorized(_ mapped: MappedRequest, _ identity: Identity, _ facts: Facts) throws(Stop) -> Response {
     do throws(OverlayError) {
-      return try authorizer.isAuthorized(mapped.request, overlay: [identity.entities, mapped.resourceEntities])
+      return try authorizer.isAuthorized(mapped.request, with: identity.entities, and: mapped.resourceEntities, in: facts.evaluation)
     } catch {
       throw .refuse(.engineFailed(detail: error.description))
     }
@@ -28,7 +35,7 @@ public struct Authorization: Sendable {
 
   /// The one place where an answer becomes a refusal, and where `on_policy_error` is applied.
   func enforce(_ response: Response) throws(Stop) {
-    if onPolicyError == .deny, let failed = response.errors.first(where: { authorizer.isForbid($0.policy) }) {
+    if onPolicyError == .deny, let failed = response.errors.first(where: { forbids.contains($0.policy) }) {
       throw .refuse(.policyFailed(detail: failed.description))
     }
     guard response.decision == .deny else { return }

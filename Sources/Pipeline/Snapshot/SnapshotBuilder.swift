@@ -11,15 +11,16 @@ public enum SnapshotBuilder {
   public static func build(_ configuration: Configuration, policies: PolicyFiles, generation: UInt64) throws(ConfigurationError) -> Snapshot {
     var problems: [String] = []
     let issuers = buildIssuers(configuration, &problems)
+    let mapping = Mapping()
     var authorization: Authorization?
     do throws(ConfigurationError) {
-      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError)
+      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError, actions: mapping.actionEntities)
     } catch {
       problems += error.problems
     }
     guard problems.isEmpty, let authorization else { throw ConfigurationError(problems) }
     return Snapshot(
-      generation: generation, mode: configuration.mode, issuers: IssuerTable(issuers), mapping: Mapping(), authorization: authorization,
+      generation: generation, mode: configuration.mode, issuers: IssuerTable(issuers), mapping: mapping, authorization: authorization,
       realm: configuration.realm)
   }
 
@@ -60,18 +61,19 @@ public enum SnapshotBuilder {
       problems.append("issuer \(item.name) accepts no client: name the app clients whose tokens are meant for this service with --client-id")
       return nil
     }
-    let rules: ClaimRules
+    var rules: ClaimRules
     let keys: KeySource
     let prefix: String
     let groupClaim: JSONPointer
     switch item.kind {
-    case .cognito(let poolID):
+    case .cognito(let poolID, let issuer):
       guard let pool = CognitoUserPool(id: poolID) else {
         problems.append("\"\(poolID)\" is not a user pool id (expected <region>_<id>, e.g. us-east-1_AbC123)")
         return nil
       }
       rules = .cognito(pool, clientIDs: clients, audiences: audiences)
-      keys = .jwks(url: item.jwksURL ?? pool.jwksURL)
+      if let issuer { rules.issuers = [issuer] }
+      keys = .jwks(url: item.jwksURL ?? issuer.map { $0 + "/.well-known/jwks.json" } ?? pool.jwksURL)
       prefix = poolID
       groupClaim = JSONPointer(member: "cognito:groups")
     case .oidc(let issuer):

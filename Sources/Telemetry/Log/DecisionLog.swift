@@ -1,3 +1,5 @@
+internal import Net
+
 /// The decision log: lines are made by the workers and written by one thread.
 ///
 /// A worker never waits for a disk or a pipe unless the configuration asks for it. What does not fit is dropped and
@@ -62,9 +64,15 @@ public final class DecisionLog: Sendable {
     let queue = queue
     let isText = if case .text = options.format { true } else { false }
     let keepsTrying = options.onFull != .drop
-    try startWriterThread {
-      var writer = DecisionWriter(queue: queue, sink: sink, serverLog: serverLog, keepsTrying: keepsTrying, isText: isText)
-      writer.run()
+    do throws(NetError) {
+      // Not joined: a destination that is stuck must not hold up the process's end.
+      _ = try startThread(name: "log", stackBytes: 256 * 1024) {
+        var writer = DecisionWriter(queue: queue, sink: sink, serverLog: serverLog, keepsTrying: keepsTrying, isText: isText)
+        writer.run()
+      }
+    } catch {
+      guard case .system(let call, let code) = error else { throw SystemCallError(call: error.description, code: 0) }
+      throw SystemCallError(call: call, code: code)
     }
   }
 

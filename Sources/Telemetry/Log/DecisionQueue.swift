@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Net
 internal import Synchronization
 
 /// What workers and the writer thread share: batches of lines under one lock, counters, and pipes to wake by.
@@ -15,6 +16,8 @@ final class DecisionQueue: Sendable {
     var wantsReopen = false
     var wantsStop = false
     var isWoken = false
+    // Set when the writer has ended: nobody will take a batch any more.
+    var hasEnded = false
   }
 
   /// What the writer finds when it wakes.
@@ -24,7 +27,7 @@ final class DecisionQueue: Sendable {
     var wantsStop: Bool
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
   private let lines = Atomic<Int>(0)
   private let bytes = Atomic<Int>(0)
   private let waiters = Atomic<Int>(0)
@@ -82,12 +85,17 @@ final class DecisionQueue: Sendable {
 
   func hand(over batch: Batch) {
     bytes.add(batch.bytes.count, ordering: .relaxed)
-    let mustWake = state.withLock { state in
+    let (isTaken, mustWake) = state.withLock { state -> (Bool, Bool) in
+      guard !state.hasEnded else { return (false, false) }
       state.batches.append(batch)
       defer { state.isWoken = true }
-      return !state.isWoken
+      return (true, !state.isWoken)
     }
     if mustWake { wake.put() }
+    guard !isTaken else { return }
+    lines.subtract(batch.lines, ordering: .relaxed)
+    bytes.subtract(batch.bytes.count, ordering: .relaxed)
+    countDropped(batch.lines)
   }
 
   func requestReopen() { request { $0.wantsReopen = true } }
@@ -99,7 +107,7 @@ final class DecisionQueue: Sendable {
 
   func waitUntilStopped(timeoutMillis: Int) -> Bool { stopped.wait(timeoutMillis: timeoutMillis) }
 
-  private func request(_ change: (inout sending State) -> Void) {
+  private func request(_ change: (inout State) -> Void) {
     let mustWake = state.withLock { state in
       change(&state)
       defer { state.isWoken = true }
@@ -134,6 +142,15 @@ final class DecisionQueue: Sendable {
       }
     }
     for _ in 0..<waiters.load(ordering: .sequentiallyConsistent) { room.put() }
+  }
+
+  /// Ends the writer's side, if nothing arrived meanwhile.
+  func endIfEmpty() -> Bool {
+    state.withLock { state in
+      guard state.batches.isEmpty else { return false }
+      state.hasEnded = true
+      return true
+    }
   }
 
   func reportStopped() { stopped.put() }

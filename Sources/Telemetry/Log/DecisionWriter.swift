@@ -23,12 +23,11 @@ struct DecisionWriter: ~Copyable {
   }
 
   mutating func run() {
-    Self.holdBrokenPipeSignals()
     while true {
       let work = queue.nextWork()
       if work.wantsReopen { reopen() }
       for batch in work.batches { write(batch) }
-      if work.wantsStop {
+      if work.wantsStop && queue.endIfEmpty() {
         reportDrops(atLeastApartMillis: 0)
         sink.close()
         queue.reportStopped()
@@ -36,14 +35,6 @@ struct DecisionWriter: ~Copyable {
       }
       reportDrops(atLeastApartMillis: Self.summaryMillis)
     }
-  }
-
-  /// A reader that went away is an error to report, not a signal to die of, whatever the process does about SIGPIPE.
-  private static func holdBrokenPipeSignals() {
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGPIPE)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
   }
 
   private mutating func reopen() {
@@ -105,32 +96,4 @@ struct DecisionWriter: ~Copyable {
 
   private static let retryMillis: Int32 = 100
   private static let summaryMillis = 1000
-}
-
-/// Starts the log's thread, detached.
-func startWriterThread(_ body: @escaping @Sendable () -> Void) throws(SystemCallError) {
-  let box = Unmanaged.passRetained(ThreadBody(body))
-  var attributes = pthread_attr_t()
-  pthread_attr_init(&attributes)
-  defer { pthread_attr_destroy(&attributes) }
-  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-  pthread_attr_setstacksize(&attributes, 256 * 1024)
-  var thread = pthread_t()
-  let code = pthread_create(
-    &thread, &attributes,
-    { argument in
-      guard let argument else { return nil }
-      let body = Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue()
-      body.run()
-      return nil
-    }, box.toOpaque())
-  guard code == 0 else {
-    box.release()
-    throw SystemCallError(call: "pthread_create", code: code)
-  }
-}
-
-private final class ThreadBody: Sendable {
-  let run: @Sendable () -> Void
-  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }

@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Net
 
 /// All numbers of the process: the workers' shards, added up when somebody asks.
 public final class Metrics: Sendable {
@@ -24,7 +24,7 @@ public final class Metrics: Sendable {
     var collectors: [@Sendable () -> [Sample]] = []
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// A registry that knows the process's own numbers and nothing else yet.
   public init() {

@@ -1,5 +1,5 @@
 internal import Bytes
-internal import Synchronization
+internal import Net
 
 /// One worker's numbers: plain variables of its own, published once a turn for the scraper to read.
 public final class MetricsShard {
@@ -151,7 +151,7 @@ final class PublishedMetrics: Sendable {
     var series: [MetricSeries] = []
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   func adopt(cells: [UInt64], series: [MetricSeries]) {
     state.withLock { state in

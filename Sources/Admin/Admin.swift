@@ -1,1 +1,0 @@
-// First file of Admin; replaced as the room is furnished.

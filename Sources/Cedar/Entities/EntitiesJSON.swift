@@ -1,0 +1,187 @@
+internal import Bytes
+public import JSON
+
+/// Reads entities and contexts from JSON (spec: "entities JSON", explicit forms, and implicit ones where a schema says
+/// what is expected).
+public enum EntitiesJSON {
+  /// The entities of a document, an array; all mistakes at once, at most one an entity.
+  ///
+  /// Spans of mistakes are byte offsets in the text that the JSON was read from.
+  public static func entities(_ json: JSONValue, schema: (any EntitySchema)? = nil) throws(ParseErrors) -> [Entity] {
+    guard let elements = json.array else {
+      throw ParseErrors([ParseError("expected an array of entities, but got \(json.kindName)", at: span(json))])
+    }
+    var entities: [Entity] = []
+    entities.reserveCapacity(elements.count)
+    var errors: [ParseError] = []
+    for element in elements {
+      do throws(ParseError) { entities.append(try entity(element, schema)) } catch { errors.append(error) }
+    }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    return entities
+  }
+
+  /// A context: an object, read by what the schema expects for the action.
+  public static func context(
+    _ json: JSONValue, action: EntityUID, schema: (any EntitySchema)? = nil
+  ) throws(ParseErrors) -> Record {
+    do throws(ParseError) {
+      guard let members = json.object else {
+        throw ParseError("expected the context to be a record, but got \(json.kindName)", at: span(json))
+      }
+      let reader = ValueReader(place: "context")
+      guard let schema else { return try reader.record(members, expecting: [], isOpen: true, in: json, depth: 0) }
+      guard let expected = schema.expectedContext(of: action) else {
+        throw ParseError("action `\(action)` does not exist in the supplied schema", at: span(json))
+      }
+      return try reader.record(members, expecting: expected, isOpen: false, in: json, depth: 0)
+    } catch {
+      throw ParseErrors([error])
+    }
+  }
+
+  /// An entity reference, `{"type", "id"}` or `{"__entity": {"type", "id"}}`.
+  public static func uid(_ json: JSONValue) throws(ParseErrors) -> EntityUID {
+    do throws(ParseError) { return try ValueReader(place: "uid").entity(json) } catch { throw ParseErrors([error]) }
+  }
+
+  private static func span(_ json: JSONValue) -> SourceSpan { SourceSpan(json.span.lowerBound, json.span.upperBound) }
+
+  private static func entity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> Entity {
+    guard let members = json.object else { throw ParseError("expected an entity, but got \(json.kindName)", at: span(json)) }
+    var seen: Set<ExactString> = []
+    for member in members where !seen.insert(ExactString(member.name)).inserted {
+      throw ParseError("field `\(member.name)` occurs twice", at: span(member.value))
+    }
+    guard let uidJSON = json["uid"] else { throw missing("uid", json) }
+    let uid = try ValueReader(place: "uid field of an entity").entity(uidJSON)
+    guard let attributes = json["attrs"] else { throw missing("attrs", json) }
+    guard let parentsJSON = json["parents"] else { throw missing("parents", json) }
+    let parents = try parents(parentsJSON, of: uid)
+    var expected: ExpectedEntity?
+    if let schema, !uid.type.isAction {
+      guard let known = schema.expectedEntity(of: uid.type) else {
+        throw ParseError("entity `\(uid)` has type `\(uid.type)` which is not declared in the schema", at: span(uidJSON))
+      }
+      expected = known
+    }
+    let attributeTypes = Dictionary(
+      (expected?.attributes ?? []).map { (ExactString($0.key), $0.type) }, uniquingKeysWith: { _, last in last })
+    let isOpen = expected?.isOpen ?? true
+    let record = try fields(attributes, of: uid, "attribute", "attrs") { (key: String) throws(ParseError) in
+      let type = attributeTypes[ExactString(key)]
+      if type == nil, !isOpen { throw ParseError("attribute `\(key)` on `\(uid)` should not exist according to the schema", at: .none) }
+      return type
+    }
+    var tags = Record.empty
+    if let tagsJSON = json["tags"] {
+      tags = try fields(tagsJSON, of: uid, "tag", "tags") { (key: String) throws(ParseError) in
+        if let expected, expected.tags == nil {
+          throw ParseError("found a tag `\(key)` on `\(uid)`, but no tags should exist on `\(uid)` according to the schema", at: .none)
+        }
+        return expected?.tags
+      }
+    }
+    return Entity(uid: uid, attributes: record, parents: parents, tags: tags)
+  }
+
+  private static func missing(_ field: String, _ json: JSONValue) -> ParseError {
+    ParseError(
+      "missing field `\(field)`", at: span(json), help: "an entity has the fields `uid`, `attrs` and `parents`, and may have `tags`")
+  }
+
+  private static func parents(_ json: JSONValue, of uid: EntityUID) throws(ParseError) -> Set<EntityUID> {
+    guard let elements = json.array else {
+      throw ParseError("expected `parents` of `\(uid)` to be an array, but got \(json.kindName)", at: span(json))
+    }
+    let reader = ValueReader(place: "parents field of `\(uid)`")
+    var parents: Set<EntityUID> = []
+    for element in elements {
+      let parent = try reader.entity(element)
+      if uid.type.isAction, !parent.type.isAction {
+        throw ParseError("action `\(uid)` has a non-action parent `\(parent)`", at: span(element))
+      }
+      parents.insert(parent)
+    }
+    return parents
+  }
+
+  private static func fields(
+    _ json: JSONValue, of uid: EntityUID, _ word: String, _ field: String,
+    expecting type: (String) throws(ParseError) -> ExpectedType?
+  ) throws(ParseError) -> Record {
+    guard let members = json.object else {
+      throw ParseError("expected `\(field)` of `\(uid)` to be an object, but got \(json.kindName)", at: span(json))
+    }
+    var fields: [Record.Field] = []
+    fields.reserveCapacity(members.count)
+    for member in members {
+      let expected: ExpectedType?
+      do throws(ParseError) { expected = try type(member.name) } catch {
+        throw ParseError(error.message, at: SourceSpan(member.nameSpan.lowerBound, member.nameSpan.upperBound))
+      }
+      let reader = ValueReader(place: "\(word) `\(member.name)` on `\(uid)`")
+      fields.append(Record.Field(member.name, try reader.value(member.value, expecting: expected)))
+    }
+    guard let record = Record(fields) else { throw ParseError("a key occurs twice in `\(field)` of `\(uid)`", at: span(json)) }
+    return record
+  }
+}
+
+extension EntitiesJSON {
+  /// Entities as JSON in the explicit form, in byte order of their names.
+  public static func json(_ entities: Entities) -> JSONValue {
+    .array(entities.byUID.values.sorted { $0.uid < $1.uid }.map(json))
+  }
+
+  /// One entity as JSON in the explicit form.
+  public static func json(_ entity: Entity) -> JSONValue {
+    var members: [JSONValue.Member] = [
+      .init(name: "uid", value: json(entity.uid)),
+      .init(name: "attrs", value: json(entity.attributes)),
+      .init(name: "parents", value: .array(entity.parents.sorted().map(json))),
+    ]
+    if !entity.tags.isEmpty { members.append(.init(name: "tags", value: json(entity.tags))) }
+    return JSONValue(.object(members))
+  }
+
+  /// A reference, `{"type", "id"}`.
+  public static func json(_ uid: EntityUID) -> JSONValue { .object(["type": .string(uid.type.text), "id": .string(uid.id)]) }
+
+  /// A record as an object.
+  public static func json(_ record: Record) -> JSONValue {
+    JSONValue(.object(record.fields.map { .init(name: $0.key, value: json($0.value)) }))
+  }
+
+  /// A value in the explicit form: entities as `__entity`, extension values as `__extn`.
+  public static func json(_ value: Value) -> JSONValue {
+    switch value {
+    case .bool(let flag): .bool(flag)
+    case .long(let number): .integer(number)
+    case .string(let text): .string(text)
+    case .entity(let uid): .object(["__entity": json(uid)])
+    case .set(let set): .array(set.elements.map(json))
+    case .record(let record): json(record)
+    case .decimal(let number): call("decimal", .string(number.spelling ?? number.canonical))
+    case .ip(let address): call("ip", .string(address.spelling ?? address.canonical))
+    case .duration(let span): call("duration", .string(span.spelling ?? "\(span.milliseconds)ms"))
+    case .datetime(let instant):
+      if let spelling = instant.spelling {
+        call("datetime", .string(spelling))
+      } else {
+        .object([
+          "__extn": .object([
+            "fn": .string("offset"),
+            "args": .array([
+              call("datetime", .string("1970-01-01")), call("duration", .string("\(instant.milliseconds)ms")),
+            ]),
+          ])
+        ])
+      }
+    }
+  }
+
+  private static func call(_ function: String, _ argument: JSONValue) -> JSONValue {
+    .object(["__extn": .object(["fn": .string(function), "arg": argument])])
+  }
+}

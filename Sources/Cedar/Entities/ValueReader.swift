@@ -1,0 +1,159 @@
+internal import Bytes
+internal import JSON
+
+/// Reads Cedar values from JSON, with or without a schema's expectation (spec: "JSON data format").
+struct ValueReader {
+  /// What the values belong to, for messages: ``attribute `a` on `User::"x"` ``.
+  let place: String
+
+  private func failure(_ message: String, _ json: JSONValue) -> ParseError {
+    ParseError("in \(place), \(message)", at: SourceSpan(json.span.lowerBound, json.span.upperBound))
+  }
+
+  /// A value; `depth` counts the levels above it.
+  func value(_ json: JSONValue, expecting type: ExpectedType?, depth: Int = 0) throws(ParseError) -> Value {
+    guard depth < Self.maximumDepth else { throw failure("values are nested deeper than \(Self.maximumDepth) levels", json) }
+    switch type {
+    case .entity: return .entity(try entity(json))
+    case .extension(let type): return try extensionValue(json, type, depth)
+    case .set(let element):
+      guard let elements = json.array else { throw failure("expected a set, but got \(json.kindName)", json) }
+      return try set(elements, expecting: element, depth)
+    case .record(let attributes, let isOpen):
+      guard let members = json.object else { throw failure("expected a record, but got \(json.kindName)", json) }
+      return .record(try record(members, expecting: attributes, isOpen: isOpen, in: json, depth: depth))
+    case .bool, .long, .string, nil: return try plain(json, depth)
+    }
+  }
+
+  private static let maximumDepth = 200
+
+  private func plain(_ json: JSONValue, _ depth: Int) throws(ParseError) -> Value {
+    switch json.kind {
+    case .bool(let flag): return .bool(flag)
+    case .integer(let number): return .long(number)
+    case .string(let text): return .string(text)
+    case .array(let elements): return try set(elements, expecting: nil, depth)
+    case .null: throw failure("found a `null`; JSON `null`s are not allowed in Cedar", json)
+    case .number(let text):
+      throw failure(text == "-0" ? "write 0 without a sign" : "found the number \(text); Cedar has 64-bit integers only", json)
+    case .object(let members):
+      if members.count == 1, let member = members.first {
+        if exactlyEquals(member.name, "__expr"), member.value.string != nil {
+          throw failure("the `__expr` escape is no longer supported", json)
+        }
+        if exactlyEquals(member.name, "__entity"), let parts = Self.entityParts(member.value) { return .entity(try uid(parts, json)) }
+        if exactlyEquals(member.name, "__extn"), let call = Self.callParts(member.value) {
+          return try self.call(call.function, call.arguments, json, depth, typed: false)
+        }
+      }
+      return .record(try record(members, expecting: [], isOpen: true, in: json, depth: depth))
+    }
+  }
+
+  private func set(_ elements: [JSONValue], expecting type: ExpectedType?, _ depth: Int) throws(ParseError) -> Value {
+    var values: [Value] = []
+    values.reserveCapacity(elements.count)
+    for element in elements { values.append(try value(element, expecting: type, depth: depth + 1)) }
+    return .set(ValueSet(values))
+  }
+
+  /// A record; keys that are not expected are an error unless it is open.
+  func record(
+    _ members: [JSONValue.Member], expecting attributes: [ExpectedAttribute], isOpen: Bool, in json: JSONValue, depth: Int
+  ) throws(ParseError) -> Record {
+    let expected = Dictionary(attributes.map { (ExactString($0.key), $0) }, uniquingKeysWith: { _, last in last })
+    var fields: [Record.Field] = []
+    fields.reserveCapacity(members.count)
+    for member in members {
+      let attribute = expected[ExactString(member.name)]
+      guard attribute != nil || isOpen else {
+        throw failure("record attribute `\(member.name)` should not exist according to the schema", member.value)
+      }
+      fields.append(Record.Field(member.name, try value(member.value, expecting: attribute?.type, depth: depth + 1)))
+    }
+    guard let record = Record(fields) else { throw failure("a key occurs twice", json) }
+    for attribute in attributes where attribute.isRequired && record[attribute.key] == nil {
+      throw failure("expected the record to have an attribute `\(attribute.key)`, but it does not", json)
+    }
+    return record
+  }
+
+  // MARK: Entities
+
+  private static func entityParts(_ json: JSONValue) -> (type: String, id: String)? {
+    guard let type = json["type"]?.string, let id = json["id"]?.string else { return nil }
+    return (type, id)
+  }
+
+  private func uid(_ parts: (type: String, id: String), _ json: JSONValue) throws(ParseError) -> EntityUID {
+    do throws(NameError) {
+      return EntityUID(type: try EntityType(normalized: parts.type), id: parts.id)
+    } catch {
+      throw failure(error.description, json)
+    }
+  }
+
+  /// An entity reference in either form, `{"type", "id"}` or `{"__entity": {"type", "id"}}`.
+  func entity(_ json: JSONValue) throws(ParseError) -> EntityUID {
+    if let escape = json["__entity"], let parts = Self.entityParts(escape) { return try uid(parts, json) }
+    if let parts = Self.entityParts(json) { return try uid(parts, json) }
+    throw ParseError(
+      "in \(place), expected a literal entity reference, but got \(json.string.map { "`\(Text.quoted($0))`" } ?? json.kindName)",
+      at: SourceSpan(json.span.lowerBound, json.span.upperBound),
+      help: "write `{ \"__entity\": { \"type\": \"SomeType\", \"id\": \"SomeId\" } }`")
+  }
+
+  // MARK: Extension values
+
+  private static func callParts(_ json: JSONValue) -> (function: String, arguments: [JSONValue])? {
+    guard let function = json["fn"]?.string else { return nil }
+    if let argument = json["arg"] { return (function, [argument]) }
+    if let arguments = json["args"]?.array { return (function, arguments) }
+    return nil
+  }
+
+  private func extensionValue(_ json: JSONValue, _ type: ExtensionType, _ depth: Int) throws(ParseError) -> Value {
+    if let escape = json["__extn"], let call = Self.callParts(escape) {
+      return try self.call(call.function, call.arguments, json, depth, typed: true)
+    }
+    if let call = Self.callParts(json) { return try self.call(call.function, call.arguments, json, depth, typed: true) }
+    return try apply(type.constructor, [plain(json, depth)], json)
+  }
+
+  private func call(
+    _ name: String, _ arguments: [JSONValue], _ json: JSONValue, _ depth: Int, typed: Bool
+  ) throws(ParseError) -> Value {
+    guard let function = ExtensionFunction(rawValue: name) else { throw failure("extension function `\(name)` does not exist", json) }
+    var values: [Value] = []
+    for (index, argument) in arguments.enumerated() {
+      let expected = typed && index < function.parameters.count ? function.parameters[index] : nil
+      values.append(try value(argument, expecting: expected, depth: depth + 1))
+    }
+    return try apply(function, values, json)
+  }
+
+  private func apply(_ function: ExtensionFunction, _ arguments: [Value], _ json: JSONValue) throws(ParseError) -> Value {
+    do throws(EvaluationError) {
+      return try function.apply(arguments)
+    } catch {
+      throw failure(error.message, json)
+    }
+  }
+}
+
+extension ExtensionFunction {
+  /// The types of the parameters, the receiver of a method first.
+  var parameters: [ExpectedType] {
+    switch self {
+    case .ip, .decimal, .datetime, .duration, .unknown: [.string]
+    case .lessThan, .lessThanOrEqual, .greaterThan, .greaterThanOrEqual: [.extension(.decimal), .extension(.decimal)]
+    case .isIpv4, .isIpv6, .isLoopback, .isMulticast: [.extension(.ipaddr)]
+    case .isInRange: [.extension(.ipaddr), .extension(.ipaddr)]
+    case .offset: [.extension(.datetime), .extension(.duration)]
+    case .durationSince: [.extension(.datetime), .extension(.datetime)]
+    case .toDate, .toTime: [.extension(.datetime)]
+    case .toMilliseconds, .toSeconds, .toMinutes, .toHours, .toDays: [.extension(.duration)]
+    }
+  }
+}

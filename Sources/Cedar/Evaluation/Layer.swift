@@ -1,0 +1,504 @@
+/// Numbered strings, uids, sets, records and entities: one layer of what an evaluation can see.
+///
+/// The bottom layer belongs to an `Authorizer` and is frozen with it. On top may lie what one token brings, and on top of
+/// that what one request brings; a layer numbers only what the layers below do not have, so equal things have one number,
+/// and what came with a request dies with its layer.
+final class Layer {
+  let seed: UInt64
+  private(set) var below: Layer?
+
+  // First number of each kind in this layer; smaller numbers belong below.
+  private(set) var firstString: Int32 = 0
+  private(set) var firstUID: Int32 = 0
+  private(set) var firstAddress: Int32 = 0
+  private(set) var firstSet: Int32 = 0
+  private(set) var firstRecord: Int32 = 0
+
+  private var bytes = Pool<UInt8>()
+  private var strings = Pool<Run>()
+  private var stringIndex = HashIndex()
+  private var uids = Pool<UIDEntry>()
+  private var uidIndex = HashIndex()
+  private var addresses = Pool<AddressEntry>()
+  private var addressIndex = HashIndex()
+  private var elements = Pool<Cell>()
+  private var sets = Pool<Run>()
+  private var setIndex = HashIndex()
+  private var fields = Pool<Field>()
+  private var records = Pool<Run>()
+  private var recordIndex = HashIndex()
+
+  // Entities of this layer by the number of their uid.
+  private var slots = Pool<Slot>()
+  private var slotIndex = HashIndex()
+  private var ancestors = Pool<Int32>()
+  // In the bottom layer, by the number of a uid: its slot or −1, and whether something has it as an ancestor.
+  private var dense = Pool<Int32>()
+  private var hasDescendants = Pool<Bool>()
+  /// Entities of this layer that have parents here and are ancestors of something below: the only ones that can give a
+  /// lower entity an ancestor it did not have.
+  private var bridges = Pool<Int32>()
+
+  struct Run: BitwiseCopyable {
+    var start: Int32
+    var count: Int32
+  }
+
+  struct UIDEntry: BitwiseCopyable, Equatable {
+    var type: Int32
+    var id: Int32
+  }
+
+  struct AddressEntry: BitwiseCopyable, Equatable {
+    var high: UInt64
+    var low: UInt64
+    var isIPv6: Bool
+    var prefix: UInt8
+  }
+
+  struct Field: BitwiseCopyable, Equatable {
+    var key: Int32
+    var cell: Cell
+  }
+
+  /// An entity: the records of its attributes and tags (−1 for one that is named in a hierarchy but does not exist), and
+  /// its ancestors in ascending order.
+  struct Slot: BitwiseCopyable {
+    var uid: Int32
+    var attributes: Int32
+    var tags: Int32
+    var ancestors: Run
+
+    /// Whether there is an entity, not only a place in the hierarchy.
+    var exists: Bool { attributes >= 0 }
+  }
+
+  init(on below: Layer?) {
+    seed = below?.seed ?? Mix.seed
+    self.below = below
+    settle()
+  }
+
+  deinit {
+    bytes.deallocate()
+    strings.deallocate()
+    stringIndex.deallocate()
+    uids.deallocate()
+    uidIndex.deallocate()
+    addresses.deallocate()
+    addressIndex.deallocate()
+    elements.deallocate()
+    sets.deallocate()
+    setIndex.deallocate()
+    fields.deallocate()
+    records.deallocate()
+    recordIndex.deallocate()
+    slots.deallocate()
+    slotIndex.deallocate()
+    ancestors.deallocate()
+    bridges.deallocate()
+    dense.deallocate()
+    hasDescendants.deallocate()
+  }
+
+  /// Empties the layer and lays it on another; its memory is kept unless it grew unusually.
+  func reset(on below: Layer?) {
+    self.below = below
+    bytes.removeAll()
+    strings.removeAll()
+    stringIndex.removeAll()
+    uids.removeAll()
+    uidIndex.removeAll()
+    addresses.removeAll()
+    addressIndex.removeAll()
+    elements.removeAll()
+    sets.removeAll()
+    setIndex.removeAll()
+    fields.removeAll()
+    records.removeAll()
+    recordIndex.removeAll()
+    slots.removeAll()
+    slotIndex.removeAll()
+    ancestors.removeAll()
+    bridges.removeAll()
+    bytes.shrink(to: 1 << 16)
+    elements.shrink(to: 1 << 12)
+    fields.shrink(to: 1 << 12)
+    ancestors.shrink(to: 1 << 12)
+    settle()
+  }
+
+  private func settle() {
+    firstString = below.map { $0.endString } ?? 0
+    firstUID = below.map { $0.endUID } ?? 0
+    firstAddress = below.map { $0.endAddress } ?? 0
+    firstSet = below.map { $0.endSet } ?? 0
+    firstRecord = below.map { $0.endRecord } ?? 0
+  }
+
+  private var endString: Int32 { firstString + Int32(truncatingIfNeeded: strings.count) }
+  private var endUID: Int32 { firstUID + Int32(truncatingIfNeeded: uids.count) }
+  private var endAddress: Int32 { firstAddress + Int32(truncatingIfNeeded: addresses.count) }
+  private var endSet: Int32 { firstSet + Int32(truncatingIfNeeded: sets.count) }
+  private var endRecord: Int32 { firstRecord + Int32(truncatingIfNeeded: records.count) }
+
+  /// How many uids this layer and those below have named.
+  var uidCount: Int { Int(endUID) }
+  /// How many strings this layer and those below have numbered.
+  var stringCount: Int { Int(endString) }
+
+  // MARK: Strings
+
+  /// The number of a string, or nil if no layer has it.
+  func findString(_ text: UnsafeBufferPointer<UInt8>) -> Int32? { findString(text, Mix.hash(text, seed)) }
+
+  @inline(__always) private func findString(_ text: UnsafeBufferPointer<UInt8>, _ hash: UInt64) -> Int32? {
+    var layer: Layer? = self
+    while let here = layer {
+      if let found = here.localString(text, hash) { return found }
+      layer = here.below
+    }
+    return nil
+  }
+
+  private func localString(_ text: UnsafeBufferPointer<UInt8>, _ hash: UInt64) -> Int32? {
+    stringIndex.find(hash) { entry in
+      let run = strings[entry]
+      guard Int(run.count) == text.count else { return false }
+      let mine = bytes.base + Int(run.start)
+      for index in 0..<text.count where mine[index] != text[index] { return false }
+      return true
+    }.map { $0 &+ firstString }
+  }
+
+  /// The number of a string, new if need be.
+  func string(_ text: UnsafeBufferPointer<UInt8>) -> Int32 {
+    let hash = Mix.hash(text, seed)
+    if let found = findString(text, hash) { return found }
+    let entry = Int32(truncatingIfNeeded: strings.count)
+    strings.append(Run(start: Int32(truncatingIfNeeded: bytes.count), count: Int32(truncatingIfNeeded: text.count)))
+    bytes.append(text)
+    stringIndex.insert(hash, entry)
+    return entry &+ firstString
+  }
+
+  /// The number of a string, new if need be.
+  func string(_ text: String) -> Int32 {
+    var text = text
+    return text.withUTF8 { (bytes: UnsafeBufferPointer<UInt8>) in string(bytes) }
+  }
+
+  /// The number of a string, or nil if no layer has it.
+  func findString(_ text: String) -> Int32? {
+    var text = text
+    return text.withUTF8 { (bytes: UnsafeBufferPointer<UInt8>) in findString(bytes) }
+  }
+
+  /// The bytes of a numbered string; valid while no string is added.
+  func bytes(ofString number: Int32) -> UnsafeBufferPointer<UInt8> {
+    var layer = self
+    while number < layer.firstString, let below = layer.below { layer = below }
+    let run = layer.strings[number &- layer.firstString]
+    return UnsafeBufferPointer(start: layer.bytes.base + Int(run.start), count: Int(run.count))
+  }
+
+  /// A numbered string.
+  func text(ofString number: Int32) -> String { String(decoding: bytes(ofString: number), as: UTF8.self) }
+
+  // MARK: Uids
+
+  @inline(__always) private static func hash(_ entry: UIDEntry, _ seed: UInt64) -> UInt64 {
+    Mix.hash(UInt64(UInt32(bitPattern: entry.type)) << 32 | UInt64(UInt32(bitPattern: entry.id)), seed)
+  }
+
+  private func findUID(_ entry: UIDEntry, _ hash: UInt64) -> Int32? {
+    var layer: Layer? = self
+    while let here = layer {
+      if let found = here.uidIndex.find(hash, { here.uids[$0] == entry }) { return found &+ here.firstUID }
+      layer = here.below
+    }
+    return nil
+  }
+
+  /// The number of a uid whose type and id are numbered strings, new if need be.
+  func uid(type: Int32, id: Int32) -> Int32 {
+    let entry = UIDEntry(type: type, id: id)
+    let hash = Self.hash(entry, seed)
+    if let found = findUID(entry, hash) { return found }
+    let number = Int32(truncatingIfNeeded: uids.count)
+    uids.append(entry)
+    uidIndex.insert(hash, number)
+    return number &+ firstUID
+  }
+
+  /// The number of a uid, new if need be.
+  func uid(_ uid: EntityUID) -> Int32 { self.uid(type: string(uid.type.text), id: string(uid.id)) }
+
+  @inline(__always) func entry(ofUID number: Int32) -> UIDEntry {
+    var layer = self
+    while number < layer.firstUID, let below = layer.below { layer = below }
+    return layer.uids[number &- layer.firstUID]
+  }
+
+  /// The number of the string that names the uid's type.
+  @inline(__always) func type(ofUID number: Int32) -> Int32 { entry(ofUID: number).type }
+
+  /// A numbered uid.
+  func value(ofUID number: Int32) -> EntityUID {
+    let entry = entry(ofUID: number)
+    return EntityUID(type: EntityType(unchecked: text(ofString: entry.type)), id: text(ofString: entry.id))
+  }
+
+  // MARK: Addresses
+
+  /// The number of an address, new if need be.
+  func address(_ address: IPAddress) -> Int32 {
+    let entry = AddressEntry(high: address.high, low: address.low, isIPv6: address.isIPv6, prefix: address.prefix)
+    let hash = Mix.hash(address.low, Mix.hash(address.high ^ UInt64(address.prefix), seed))
+    var layer: Layer? = self
+    while let here = layer {
+      if let found = here.addressIndex.find(hash, { here.addresses[$0] == entry }) { return found &+ here.firstAddress }
+      layer = here.below
+    }
+    let number = Int32(truncatingIfNeeded: addresses.count)
+    addresses.append(entry)
+    addressIndex.insert(hash, number)
+    return number &+ firstAddress
+  }
+
+  /// A numbered address.
+  func address(number: Int32) -> IPAddress {
+    var layer = self
+    while number < layer.firstAddress, let below = layer.below { layer = below }
+    let entry = layer.addresses[number &- layer.firstAddress]
+    return entry.isIPv6
+      ? IPAddress(v6: entry.high, entry.low, prefix: entry.prefix)
+      : IPAddress(v4: UInt32(truncatingIfNeeded: entry.low), prefix: entry.prefix)
+  }
+
+  // MARK: Sets
+
+  /// The number of the set of some cells, new if need be; sorts them in place.
+  func set(_ cells: UnsafeMutableBufferPointer<Cell>) -> Int32 {
+    var cells = cells
+    if cells.count > 1 { cells.sort(by: Cell.precedes) }
+    let start = elements.count
+    var hash = seed
+    for (index, cell) in cells.enumerated() where index == 0 || cell != cells[index - 1] {
+      elements.append(cell)
+      hash = Mix.hash(UInt64(bitPattern: cell.bits) ^ UInt64(cell.tag.rawValue) << 56, hash)
+    }
+    let run = Run(start: Int32(truncatingIfNeeded: start), count: Int32(truncatingIfNeeded: elements.count - start))
+    var layer: Layer? = self
+    while let here = layer {
+      let found = here.setIndex.find(hash) { entry in
+        let other = here.sets[entry]
+        guard other.count == run.count else { return false }
+        for index in 0..<run.count where here.elements[other.start &+ index] != elements[run.start &+ index] { return false }
+        return true
+      }
+      if let found {
+        elements.truncate(to: start)
+        return found &+ here.firstSet
+      }
+      layer = here.below
+    }
+    let number = Int32(truncatingIfNeeded: sets.count)
+    sets.append(run)
+    setIndex.insert(hash, number)
+    return number &+ firstSet
+  }
+
+  /// The elements of a numbered set, in ascending order; valid while no set is added.
+  @inline(__always) func elements(ofSet number: Int32) -> UnsafeBufferPointer<Cell> {
+    var layer = self
+    while number < layer.firstSet, let below = layer.below { layer = below }
+    let run = layer.sets[number &- layer.firstSet]
+    return UnsafeBufferPointer(start: layer.elements.base + Int(run.start), count: Int(run.count))
+  }
+
+  /// Whether a numbered set has an element.
+  @inline(__always) func set(_ number: Int32, contains cell: Cell) -> Bool {
+    let elements = elements(ofSet: number)
+    if elements.count <= 8 {
+      for element in elements where element == cell { return true }
+      return false
+    }
+    var low = 0
+    var high = elements.count
+    while low < high {
+      let middle = (low + high) / 2
+      if elements[middle] == cell { return true }
+      if Cell.precedes(elements[middle], cell) { low = middle + 1 } else { high = middle }
+    }
+    return false
+  }
+
+  // MARK: Records
+
+  /// The number of a record, new if need be; the keys must differ; sorts the fields in place.
+  func record(_ given: UnsafeMutableBufferPointer<Field>) -> Int32 {
+    var given = given
+    // Insertion sort: records are small and often in order already.
+    var index = 1
+    while index < given.count {
+      let field = given[index]
+      var hole = index
+      while hole > 0, given[hole - 1].key > field.key {
+        given[hole] = given[hole - 1]
+        hole -= 1
+      }
+      given[hole] = field
+      index += 1
+      if index == 64 {
+        given.sort { $0.key < $1.key }
+        break
+      }
+    }
+    var hash = seed
+    for field in given {
+      hash = Mix.hash(
+        UInt64(bitPattern: field.cell.bits) ^ UInt64(field.cell.tag.rawValue) << 56 ^ UInt64(UInt32(bitPattern: field.key)) << 24, hash)
+    }
+    var layer: Layer? = self
+    while let here = layer {
+      let found = here.recordIndex.find(hash) { entry in
+        let other = here.records[entry]
+        guard Int(other.count) == given.count else { return false }
+        for index in 0..<given.count where here.fields[Int(other.start) + index] != given[index] { return false }
+        return true
+      }
+      if let found { return found &+ here.firstRecord }
+      layer = here.below
+    }
+    let number = Int32(truncatingIfNeeded: records.count)
+    records.append(Run(start: Int32(truncatingIfNeeded: fields.count), count: Int32(truncatingIfNeeded: given.count)))
+    fields.append(UnsafeBufferPointer(given))
+    recordIndex.insert(hash, number)
+    return number &+ firstRecord
+  }
+
+  /// The fields of a numbered record, in ascending order of their keys' numbers; valid while no record is added.
+  @inline(__always) func fields(ofRecord number: Int32) -> UnsafeBufferPointer<Field> {
+    var layer = self
+    while number < layer.firstRecord, let below = layer.below { layer = below }
+    let run = layer.records[number &- layer.firstRecord]
+    return UnsafeBufferPointer(start: layer.fields.base + Int(run.start), count: Int(run.count))
+  }
+
+  /// The value of a key, or nil.
+  @inline(__always) func record(_ number: Int32, key: Int32) -> Cell? {
+    let fields = fields(ofRecord: number)
+    if fields.count <= 12 {
+      for field in fields where field.key == key { return field.cell }
+      return nil
+    }
+    var low = 0
+    var high = fields.count
+    while low < high {
+      let middle = (low + high) / 2
+      if fields[middle].key == key { return fields[middle].cell }
+      if fields[middle].key < key { low = middle + 1 } else { high = middle }
+    }
+    return nil
+  }
+
+  // MARK: Entities
+
+  @inline(__always) private func localSlot(_ uid: Int32) -> Int32? {
+    if Int(uid) < dense.count {
+      let slot = dense[uid]
+      return slot < 0 ? nil : slot
+    }
+    guard slotIndex.count > 0 else { return nil }
+    let hash = Mix.hash(UInt64(UInt32(bitPattern: uid)), seed)
+    return slotIndex.find(hash) { slots[$0].uid == uid }
+  }
+
+  /// The entity of that number in the topmost layer that has one.
+  @inline(__always) func slot(_ uid: Int32) -> Slot? {
+    var layer: Layer? = self
+    while let here = layer {
+      if let slot = here.localSlot(uid) { return here.slots[slot] }
+      layer = here.below
+    }
+    return nil
+  }
+
+  /// Adds an entity to this layer; there is none of that number in it.
+  func add(uid: Int32, attributes: Int32, tags: Int32, ancestors sorted: [Int32]) {
+    let number = Int32(truncatingIfNeeded: slots.count)
+    let run = Run(start: Int32(truncatingIfNeeded: ancestors.count), count: Int32(truncatingIfNeeded: sorted.count))
+    sorted.withUnsafeBufferPointer { ancestors.append($0) }
+    slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
+    slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
+  }
+
+  /// Freezes a bottom layer: its entities are found by number alone from here on.
+  func freezeEntities() {
+    dense.append(repeating: -1, count: uids.count)
+    hasDescendants.append(repeating: false, count: uids.count)
+    for index in 0..<slots.count { dense[slots[index].uid] = Int32(truncatingIfNeeded: index) }
+    for index in 0..<ancestors.count { hasDescendants[ancestors[index]] = true }
+  }
+
+  /// Whether something in this layer or below may have the uid as an ancestor.
+  func mayHaveDescendants(_ uid: Int32) -> Bool {
+    if Int(uid) < hasDescendants.count { return hasDescendants[uid] }
+    return ancestors.count > 0 || (below?.mayHaveDescendants(uid) ?? false)
+  }
+
+  /// Notes an entity of this layer through which entities below reach ancestors.
+  func addBridge(_ uid: Int32) { bridges.append(uid) }
+
+  /// Calls `body` with every ancestor of an entity, some perhaps twice.
+  func forEachAncestor(_ uid: Int32, _ body: (Int32) -> Void) {
+    if let slot = localSlot(uid) {
+      let run = slots[slot].ancestors
+      for index in 0..<run.count { body(ancestors[run.start &+ index]) }
+      return
+    }
+    below?.forEachAncestor(uid, body)
+    guard let below else { return }
+    for index in 0..<bridges.count where below.isAncestor(bridges[index], of: uid) { forEachAncestor(bridges[index], body) }
+  }
+
+  /// Whether one entity is a proper ancestor of another.
+  func isAncestor(_ ancestor: Int32, of uid: Int32) -> Bool {
+    var layer: Layer? = self
+    while let here = layer {
+      if let slot = here.localSlot(uid) { return here.contains(ancestor, here.slots[slot].ancestors) }
+      if here.bridges.count > 0, let below = here.below {
+        if below.isAncestor(ancestor, of: uid) { return true }
+        for index in 0..<here.bridges.count {
+          let bridge = here.bridges[index]
+          if below.isAncestor(bridge, of: uid), here.isAncestor(ancestor, of: bridge) { return true }
+        }
+        return false
+      }
+      layer = here.below
+    }
+    return false
+  }
+
+  @inline(__always) private func contains(_ wanted: Int32, _ run: Run) -> Bool {
+    let base = ancestors.base + Int(run.start)
+    let count = Int(run.count)
+    if count <= 8 {
+      var index = 0
+      while index < count {
+        if base[index] == wanted { return true }
+        index += 1
+      }
+      return false
+    }
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if base[middle] == wanted { return true }
+      if base[middle] < wanted { low = middle + 1 } else { high = middle }
+    }
+    return false
+  }
+}

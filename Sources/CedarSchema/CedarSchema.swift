@@ -1,1 +1,0 @@
-// First file of CedarSchema; replaced as the room is furnished.

@@ -1,0 +1,73 @@
+internal import Bytes
+public import Cedar
+
+extension Schema {
+  /// A store of entities that fit the schema, together with the schema's actions.
+  ///
+  /// Source: Cedar reference, "entities and the schema". Actions among the entities must equal their declarations.
+  public func store(of entities: some Sequence<Entity>) throws(ConformanceError) -> Entities {
+    let all = Array(entities)
+    for entity in all where !entity.uid.type.isAction { try check(entity) }
+    let given: Entities
+    do throws(EntitiesError) { given = try Entities(all) } catch { throw .hierarchy(error) }
+    var listed: [Entity] = []
+    for entity in all {
+      // The schema's own actions replace those listed, whose parents may be spelled out transitively.
+      if entity.uid.type.isAction { try checkAction(entity, ancestors: given.ancestors(of: entity.uid)) } else { listed.append(entity) }
+    }
+    do throws(EntitiesError) { return try Entities(listed + actionEntities) } catch { throw .hierarchy(error) }
+  }
+
+  /// Checks one entity: its type, attributes, tags and parents. Actions are compared with their declarations by `store`.
+  public func check(_ entity: Entity) throws(ConformanceError) {
+    let uid = entity.uid
+    if uid.type.isAction { return try checkAction(entity, ancestors: entity.parents) }
+    guard let type = entityType(uid.type) else {
+      throw .undeclaredType(uid, suggestion: Spelling.nearest(to: uid.type.text, among: entityTypes.map(\.name.text)))
+    }
+    try check(uid)
+    for attribute in type.attributes.attributes where attribute.isRequired && entity.attributes[attribute.name] == nil {
+      throw .missingAttribute(uid, attribute.name)
+    }
+    for field in entity.attributes.fields {
+      guard let attribute = type.attributes[field.key] else { throw .unexpectedAttribute(uid, field.key) }
+      if let mismatch = attribute.type.mismatch(with: field.value) { throw .attributeType(uid, field.key, mismatch) }
+      try checkUIDs(in: field.value)
+    }
+    for parent in entity.parents {
+      try check(parent)
+      guard canBe(uid.type, below: parent.type) else { throw .ancestorType(uid, parent.type) }
+    }
+    for tag in entity.tags.fields {
+      guard let tags = type.tags else { throw .unexpectedTag(uid, tag.key) }
+      if let mismatch = tags.mismatch(with: tag.value) { throw .tagType(uid, tag.key, mismatch) }
+      try checkUIDs(in: tag.value)
+    }
+  }
+
+  private func checkAction(_ entity: Entity, ancestors: Set<EntityUID>) throws(ConformanceError) {
+    guard action(entity.uid) != nil else { throw undeclared(entity.uid) }
+    guard entity.attributes.isEmpty, entity.tags.isEmpty, ancestors == Set(self.ancestors(ofAction: entity.uid)) else {
+      throw .actionMismatch(entity.uid)
+    }
+  }
+
+  func undeclared(_ action: EntityUID) -> ConformanceError {
+    .undeclaredAction(action, suggestion: Spelling.nearest(to: action.description, among: actions.map(\.uid.description)))
+  }
+
+  /// Checks a uid wherever it stands: an enumerated type must list its id, an action must be declared.
+  func check(_ uid: EntityUID) throws(ConformanceError) {
+    if let ids = entityType(uid.type)?.enumeratedIDs, !ids.contains(where: { exactlyEquals($0, uid.id) }) {
+      throw .invalidEnumeratedID(uid, valid: ids)
+    }
+    if uid.type.isAction, action(uid) == nil { throw undeclared(uid) }
+  }
+
+  /// Checks every uid inside a value.
+  func checkUIDs(in value: Value) throws(ConformanceError) {
+    var uids: [EntityUID] = []
+    value.forEachUID { uids.append($0) }
+    for uid in uids { try check(uid) }
+  }
+}

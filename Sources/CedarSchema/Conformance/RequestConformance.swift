@@ -1,0 +1,29 @@
+public import Cedar
+
+extension Schema {
+  /// Checks a request: the action is declared and applies to the types of principal and resource, enumerated ids are
+  /// listed, the context is exactly of the action's context type.
+  ///
+  /// Source: Cedar reference, "request validation".
+  public func check(_ request: Request) throws(ConformanceError) {
+    guard entityType(request.principal.type) != nil else { throw .undeclaredPrincipalType(request.principal.type) }
+    try check(request.principal)
+    guard entityType(request.resource.type) != nil else { throw .undeclaredResourceType(request.resource.type) }
+    try check(request.resource)
+    guard let action = action(request.action) else { throw undeclared(request.action) }
+    guard action.principals.contains(request.principal.type) else {
+      throw .principalType(request.principal.type, action: request.action, valid: action.principals)
+    }
+    guard action.resources.contains(request.resource.type) else {
+      throw .resourceType(request.resource.type, action: request.action, valid: action.resources)
+    }
+    try check(context: request.context, for: request.action)
+  }
+
+  /// Checks a context against the context type of an action.
+  public func check(context: Record, for action: EntityUID) throws(ConformanceError) {
+    guard let definition = self.action(action) else { throw undeclared(action) }
+    for field in context.fields { try checkUIDs(in: field.value) }
+    if let mismatch = definition.context.mismatch(with: context) { throw .context(action: action, mismatch) }
+  }
+}

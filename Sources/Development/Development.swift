@@ -1,1 +1,0 @@
-// First file of Development; replaced as the room is furnished.

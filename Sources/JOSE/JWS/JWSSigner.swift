@@ -1,0 +1,34 @@
+internal import Bytes
+public import Crypto
+public import JSON
+
+/// Makes signed tokens: those of the development issuer and of tests.
+public struct JWSSigner: Sendable {
+  /// The name that the header gives the key.
+  public let kid: String
+  /// The algorithm.
+  public let algorithm: JWSAlgorithm
+  /// The key.
+  public let key: PrivateKey
+
+  /// A signer; `key` must fit the algorithm, or signing fails.
+  public init(kid: String, algorithm: JWSAlgorithm, key: PrivateKey) {
+    self.kid = kid
+    self.algorithm = algorithm
+    self.key = key
+  }
+
+  /// A compact JWS over claims (RFC 7515 §7.1), with `kid` and `alg` in its header, then the members of `header`.
+  public func token(claims: JSONValue, header: KeyValuePairs<String, JSONValue> = [:]) throws(KeyError) -> String {
+    var members: [JSONValue.Member] = [
+      .init(name: "kid", value: .string(kid)), .init(name: "alg", value: .string(algorithm.rawValue)),
+    ]
+    for (name, value) in header { members.append(.init(name: name, value: value)) }
+    let signed = Self.part(JSONValue(.object(members))) + "." + Self.part(claims)
+    let signature = try key.sign(Array(signed.utf8), by: algorithm.signature)
+    return signed + "." + Base64URL.encode(signature)
+  }
+
+  /// The base64url of a value's JSON text.
+  public static func part(_ value: JSONValue) -> String { Base64URL.encode(Array(value.text.utf8)) }
+}

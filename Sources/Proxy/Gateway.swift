@@ -1,0 +1,237 @@
+internal import Crypto
+internal import HTTP
+internal import JOSE
+public import Net
+public import Pipeline
+public import Telemetry
+
+/// The proxy as a whole, seen from the control loop: starts the workers, feeds them keys, and lets them go in good order.
+public final class Gateway {
+  /// What the gateway needs beside its configuration and first snapshot.
+  public struct Environment {
+    /// The decision log.
+    public var log: DecisionLog
+    /// The numbers.
+    public var metrics: Metrics
+    /// Messages for the operator.
+    public var serverLog: ServerLog
+    /// The host or pod, for records.
+    public var instance: String
+    /// Added to the wall clock, in milliseconds: for tests that expire tokens without waiting.
+    public var clockOffsetMillis: Int64
+
+    /// An environment.
+    public init(log: DecisionLog, metrics: Metrics, serverLog: ServerLog, instance: String, clockOffsetMillis: Int64 = 0) {
+      self.log = log
+      self.metrics = metrics
+      self.serverLog = serverLog
+      self.instance = instance
+      self.clockOffsetMillis = clockOffsetMillis
+    }
+  }
+
+  /// One thing that must be well for the gateway to be ready.
+  public struct Check: Sendable {
+    /// What: `listener`, `keys:main`.
+    public let name: String
+    /// What is wrong with it; nil if nothing is.
+    public let problem: String?
+  }
+
+  private let loop: EventLoop
+  private let configuration: Configuration
+  private let environment: Environment
+  private let mailbox: Mailbox<ControlMessage>
+  private let workers: [Mailbox<WorkerMessage>]
+  private var threads: [RunningThread] = []
+  private var keyRing: KeyRing?
+  private let controlShard: MetricsShard
+  private var addresses: [Int: SocketAddress] = [:]
+  private var drained: Set<Int> = []
+  private var started: ((Result<SocketAddress, ConfigurationError>) -> Void)?
+  private var left: ((Bool) -> Void)?
+  private var cutOff: TimerID?
+  private var isDraining = false
+
+  /// Checks what can be checked without starting anything.
+  public init(_ configuration: Configuration, snapshot: Snapshot, environment: Environment, loop: EventLoop) throws(ConfigurationError) {
+    self.loop = loop
+    self.configuration = configuration
+    self.environment = environment
+    loop.wallOffsetMillis = environment.clockOffsetMillis
+    var problems: [String] = []
+    let upstream = Self.url(configuration.upstream, what: "the upstream", &problems)
+    let listen = Self.address(configuration.listen, what: "listen", &problems)
+    Self.checkKeyURLs(configuration, snapshot, &problems)
+    guard let upstream, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
+    do throws(NetError) {
+      let count = Self.workerCount(configuration)
+      mailbox = try Mailbox()
+      var workers: [Mailbox<WorkerMessage>] = []
+      for _ in 0..<count { workers.append(try Mailbox()) }
+      self.workers = workers
+    } catch {
+      throw ConfigurationError([error.description])
+    }
+    controlShard = environment.metrics.shard()
+    try start(upstream: upstream, listen: listen, snapshot: snapshot)
+  }
+
+  /// Calls back once, when all workers listen (with the bound address) or one could not.
+  public func whenStarted(_ completion: @escaping (Result<SocketAddress, ConfigurationError>) -> Void) { started = completion }
+
+  /// Everything that must be well, with what is not.
+  public var checks: [Check] {
+    var checks = [Check(name: "listener", problem: isDraining ? "shutting down" : addresses.count == workers.count ? nil : "starting")]
+    if let keyRing {
+      for (index, name) in keyRing.issuerNames.enumerated() { checks.append(Check(name: "keys:\(name)", problem: keyRing.problem(of: index))) }
+    }
+    return checks
+  }
+
+  // MARK: - Starting
+
+  private func start(upstream: HTTPURL, listen: SocketAddress, snapshot: Snapshot) throws(ConfigurationError) {
+    do throws(NetError) {
+      try mailbox.attach(to: loop) { [unowned self] in received($0) }
+      let upstreamTLS = upstream.isSecure ? try TLSContext(clientTrusting: .system) : nil
+      let client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
+      let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
+      let ring = KeyRing(
+        loop, client: client, issuers: issuers, trustsDevelopmentKeys: configuration.isDevelopment, serverLog: environment.serverLog,
+        metrics: controlShard
+      ) {
+        [unowned self] keys, issuer in
+        for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
+      }
+      keyRing = ring
+      for index in workers.indices {
+        let setup = WorkerSetup(
+          index: index, listen: listen, sharesPort: workers.count > 1, upstream: upstream, upstreamTLS: upstreamTLS, snapshot: snapshot,
+          log: environment.log, metrics: environment.metrics, control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
+          instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
+        threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
+      }
+      ring.start()
+    } catch {
+      throw ConfigurationError([error.description])
+    }
+  }
+
+  private static func workerCount(_ configuration: Configuration) -> Int {
+    let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()
+    // Port 0 gives every listener a port of its own, and a unix socket cannot be shared.
+    let isShareable = !configuration.listen.hasSuffix(":0") && !configuration.listen.hasPrefix("unix:")
+    return isShareable ? min(max(wanted, 1), 64) : 1
+  }
+
+  private static func randomKey() -> (UInt64, UInt64) { (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)) }
+
+  private static func url(_ text: String, what: String, _ problems: inout [String]) -> HTTPURL? {
+    do throws(NetError) {
+      let url = try HTTPURL.parse(text)
+      guard url.target == "/" else {
+        problems.append("\(what) \(text): a path is not possible here, requests keep their own; write \(url.scheme)://\(url.authority)")
+        return nil
+      }
+      return url
+    } catch {
+      problems.append("\(what): \(error)")
+      return nil
+    }
+  }
+
+  private static func address(_ text: String, what: String, _ problems: inout [String]) -> SocketAddress? {
+    do throws(NetError) { return try SocketAddress.parse(text) } catch {
+      problems.append("\(what): \(error)")
+      return nil
+    }
+  }
+
+  private static func checkKeyURLs(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) {
+    for (issuer, settings) in zip(snapshot.issuers.issuers, configuration.issuers) {
+      let text: String
+      switch issuer.keys {
+      case .jwks(let url): text = url
+      case .discovery(let issuer): text = issuer
+      }
+      guard let url = url(of: text, issuer: issuer.name, &problems) else { continue }
+      if !url.isSecure, !settings.allowsInsecureKeys, !KeyURL.isLoopback(url) {
+        problems.append(
+          "issuer \(issuer.name): \(text) is plain HTTP, so whoever is on the way could replace the keys; use https, or --allow-insecure-jwks if the network is yours"
+        )
+      }
+    }
+  }
+
+  private static func url(of text: String, issuer: String, _ problems: inout [String]) -> HTTPURL? {
+    do throws(NetError) { return try HTTPURL.parse(text) } catch {
+      problems.append("issuer \(issuer): \(error)")
+      return nil
+    }
+  }
+
+  // MARK: - What the workers say
+
+  private func received(_ message: ControlMessage) {
+    switch message {
+    case .wantKeys(let issuer): keyRing?.want(issuer)
+    case .listening(let worker, let address):
+      addresses[worker] = address
+      if addresses.count == workers.count, let started {
+        self.started = nil
+        started(.success(address))
+      }
+    case .startFailed(_, let why):
+      let started = started
+      self.started = nil
+      started?(.failure(ConfigurationError([why])))
+    case .drained(let worker):
+      drained.insert(worker)
+      if drained.count == workers.count { leave(inTime: true) }
+    case .failed(let event, let why):
+      switch event {
+      case .acceptFailed: environment.serverLog.error("accept_failed", ["why": .text(why)])
+      case .upstreamUnreachable: environment.serverLog.warn("upstream_unreachable", ["why": .text(why)])
+      }
+    }
+  }
+
+  // MARK: - Leaving
+
+  /// Leaves in good order: readiness fails at once; after the configured delay nothing new is accepted and responses close their
+  /// connections; what is in flight may finish within the configured time. Calls back with whether it did.
+  public func drain(_ completion: @escaping (_ inTime: Bool) -> Void) {
+    guard !isDraining else { return leave(inTime: false) }
+    isDraining = true
+    left = completion
+    loop.after(max(configuration.drainDelayMillis, 1)) { [unowned self] in
+      for worker in workers { worker.post(.drain) }
+      cutOff = loop.after(configuration.drainTimeoutMillis) { [unowned self] in leave(inTime: false) }
+    }
+  }
+
+  private func leave(inTime: Bool) {
+    guard let left else { return }
+    self.left = nil
+    if let cutOff { loop.cancel(cutOff) }
+    if !inTime { for worker in workers { worker.post(.cutOff) } }
+    for worker in workers { worker.post(.stop) }
+    for thread in threads { thread.join() }
+    threads = []
+    left(inTime)
+  }
+}
+
+/// A worker's thread, from its first line to its last.
+private func runWorker(_ setup: WorkerSetup) {
+  do throws(NetError) {
+    let loop = try EventLoop()
+    let worker = try Worker(setup, loop: loop)
+    if let address = worker.address { setup.control.post(.listening(worker: setup.index, address)) }
+    try loop.run()
+    withExtendedLifetime(worker) {}
+  } catch {
+    setup.control.post(.startFailed(worker: setup.index, error.description))
+  }
+}

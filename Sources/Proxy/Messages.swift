@@ -1,0 +1,52 @@
+internal import Net
+internal import Pipeline
+internal import Telemetry
+
+/// What a worker is told.
+enum WorkerMessage: Sendable {
+  /// An issuer's keys, or that there are none.
+  case keys(IssuerKeys, issuer: Int)
+  /// Accept no more, and let what is in flight finish.
+  case drain
+  /// The time for finishing is over.
+  case cutOff
+  /// Leave the loop.
+  case stop
+}
+
+/// What the control loop is told by workers.
+enum ControlMessage: Sendable {
+  /// A request waits for an issuer's keys.
+  case wantKeys(issuer: Int)
+  /// A worker listens.
+  case listening(worker: Int, SocketAddress)
+  /// A worker could not start.
+  case startFailed(worker: Int, String)
+  /// A worker has no connection left.
+  case drained(worker: Int)
+  /// Something that an operator wants to know.
+  case failed(Event, String)
+
+  /// What failed.
+  enum Event: Sendable {
+    case acceptFailed
+    case upstreamUnreachable
+  }
+}
+
+/// What a worker needs to start, all of it safe to hand to its thread.
+struct WorkerSetup: Sendable {
+  var index: Int
+  var listen: SocketAddress
+  var sharesPort: Bool
+  var upstream: HTTPURL
+  var upstreamTLS: TLSContext?
+  var snapshot: Snapshot
+  var log: DecisionLog
+  var metrics: Metrics
+  var control: Mailbox<ControlMessage>
+  var mailbox: Mailbox<WorkerMessage>
+  var cacheKey: (UInt64, UInt64)
+  var instance: String
+  var clockOffsetMillis: Int64
+}

@@ -1,1 +1,0 @@
-// First file of Proxy; replaced as the room is furnished.

@@ -1,0 +1,485 @@
+internal import Bytes
+internal import HTTP
+internal import Net
+internal import Pipeline
+internal import Telemetry
+
+/// One client's connection: reads requests, has them decided, and sends what answers them, one at a time and in order.
+///
+/// The life of a request begins here. While a request is in flight no further one is looked at; its bytes wait in the
+/// socket, so that a client cannot make us hold more than one head and one buffer.
+final class ClientConnection: StreamOwner {
+  enum Phase {
+    /// Between requests, or within a head.
+    case reading
+    /// The page waits for a fact.
+    case parked
+    /// Allowed: an upstream connection serves it, or is being made.
+    case forwarding
+    /// The last bytes are on their way.
+    case closing
+    case closed
+  }
+
+  private unowned let worker: Worker
+  private let stream: ByteStream
+  private(set) var phase = Phase.reading
+  private(set) var exchange: Exchange
+
+  private var inbound = ByteQueue()
+  private var outbound = ByteQueue()
+  private var isReadable = false
+  private var isPartial = false
+  private var isProceeding = false
+  private lazy var deadline = Deadline(worker.loop) { [unowned self] in expired() }
+
+  // The exchange in flight.
+  private var upstream: UpstreamConnection?
+  private var requestBody = BodyRelay(from: .none, asChunks: false)
+  private var forwardedHead: [UInt8] = []
+  private var slot: DecisionLogPort.Slot?
+  private var isObserved = false
+  private var isRecorded = false
+  private var isResponding = false
+  private var mayRetry = false
+  private var closesAfterResponse = false
+  private var attempt = 0
+  private var beganAt: UInt64 = 0
+  private var decidedAt: UInt64 = 0
+
+  init(_ stream: ByteStream, peer: Peer, worker: Worker) {
+    self.worker = worker
+    self.stream = stream
+    exchange = Exchange(peer: peer, under: worker.snapshot)
+    stream.owner = self
+    deadline.set(Defaults.headTimeoutMillis)
+  }
+
+  // MARK: - Events
+
+  func streamReady(_ stream: ByteStream, _ readiness: Readiness) {
+    if !readiness.isDisjoint(with: [.failed, .hungUp]), phase == .forwarding || phase == .parked {
+      // Nobody is left to answer. (A peer that only closed its sending side is still there: that is `peerClosed` alone.)
+      return abandon()
+    }
+    if readiness.contains(.writable), !outbound.isEmpty { flush() }
+    guard phase != .closed else { return }
+    if !readiness.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) {
+      isReadable = true
+      proceed()
+    }
+  }
+
+  /// Goes on with whatever the phase allows.
+  func proceed() {
+    guard !isProceeding else { return }
+    isProceeding = true
+    defer { isProceeding = false }
+    while phase == .reading, outbound.isEmpty {
+      guard readHead() else { break }
+    }
+    if phase == .forwarding { pumpRequest() }
+  }
+
+  // MARK: - Parse
+
+  /// Reads on in the head; false if nothing can be done before more bytes come.
+  private func readHead() -> Bool {
+    if inbound.isEmpty || isPartial {
+      guard isReadable else { return false }
+      let buffer = worker.readBuffer
+      switch stream.read(into: buffer) {
+      case .bytes(let count, let drained):
+        if drained { isReadable = false }
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        if inbound.isEmpty {
+          switch RequestHeadParser.parse(bytes, limits: worker.headLimits, into: &exchange.head) {
+          case .incomplete:
+            inbound.append(bytes)
+            becamePartial()
+          case .complete(let consumed):
+            if consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+            headIsComplete()
+          case .refused(let refusal): headIsRefused(refusal)
+          }
+          return true
+        }
+        inbound.append(bytes)
+      case .wouldBlock:
+        isReadable = false
+        return false
+      case .end, .failed:
+        close()
+        return false
+      }
+    }
+    switch inbound.withBytes({ RequestHeadParser.parse($0, limits: worker.headLimits, into: &exchange.head) }) {
+    case .incomplete: becamePartial()
+    case .complete(let consumed):
+      inbound.consume(consumed)
+      headIsComplete()
+    case .refused(let refusal): headIsRefused(refusal)
+    }
+    return true
+  }
+
+  private func becamePartial() {
+    // The clock runs from the first byte of a head and not from the latest: a slow client gets no extension.
+    if !isPartial { deadline.set(Defaults.headTimeoutMillis) }
+    isPartial = true
+  }
+
+  private func headIsComplete() {
+    begin()
+    requestBody = BodyRelay(from: exchange.head.framing, asChunks: exchange.head.framing == .chunked)
+    decide()
+  }
+
+  private func headIsRefused(_ refusal: HTTPRefusal) {
+    begin()
+    refuse(.syntax(refusal))
+  }
+
+  private func begin() {
+    isPartial = false
+    isRecorded = false
+    isResponding = false
+    isObserved = false
+    closesAfterResponse = false
+    slot = nil
+    attempt = 0
+    beganAt = LoopClock.monotonicNanos()
+    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, under: worker.snapshot)
+    worker.requestsInFlight(1)
+  }
+
+  // MARK: - Match, authenticate, map, authorize
+
+  /// Runs the page; again, when a fact that it waited for has arrived.
+  func decide() {
+    let outcome = exchange.decide(worker.facts)
+    decidedAt = LoopClock.monotonicNanos()
+    switch consume outcome {
+    case .forward(let permit): forward(with: permit)
+    case .refuse(let rejection): refuse(rejection)
+    case .wait(let dependency):
+      if phase != .parked { deadline.set(Defaults.keysWaitMillis) }
+      phase = .parked
+      worker.park(self, until: dependency)
+    }
+  }
+
+  // MARK: - Forward
+
+  private func forward(with permit: consuming Permit) {
+    guard let slot = worker.log.reserve() else { return refuse(.logFull) }
+    self.slot = slot
+    isObserved = permit.refusalObserved != nil
+    forwardedHead.removeAll(keepingCapacity: true)
+    worker.forwardedHead.append(exchange, with: permit, to: &forwardedHead)
+    phase = .forwarding
+    mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
+    acquireUpstream(fresh: false)
+  }
+
+  private func acquireUpstream(fresh: Bool) {
+    attempt += 1
+    if !fresh, let pooled = worker.pool.take() { return serve(on: pooled) }
+    let attempt = attempt
+    deadline.clear()
+    worker.pool.connect(for: worker) { [weak self] result in
+      guard let self, phase == .forwarding, upstream == nil, self.attempt == attempt else {
+        if case .success(let connection) = result { connection.close() }
+        return
+      }
+      switch result {
+      case .success(let connection): serve(on: connection)
+      case .failure(let fault): fail(fault)
+      }
+    }
+  }
+
+  private func serve(on connection: UpstreamConnection) {
+    upstream = connection
+    deadline.set(Defaults.responseTimeoutMillis)
+    connection.begin(for: self)
+    forwardedHead.withUnsafeBytes { connection.send($0) }
+    if !isProceeding { proceed() } else { pumpRequest() }
+  }
+
+  /// Sends on what has come of the request's body, as fast as the upstream takes it.
+  func pumpRequest() {
+    var rounds = 0
+    while phase == .forwarding, !requestBody.isEnded, let upstream, upstream.takesMore {
+      let outcome: BodyRelay.Outcome
+      if !inbound.isEmpty {
+        var used = 0
+        outcome = inbound.withBytes { bytes in
+          used = bytes.count
+          return relayRequest(bytes, to: upstream)
+        }
+        if case .ended(let consumed) = outcome { used = consumed }
+        inbound.consume(used)
+      } else {
+        guard isReadable else { return }
+        rounds += 1
+        if rounds > Worker.roundsPerTurn { return worker.loop.later { [weak self] in self?.proceed() } }
+        let buffer = worker.readBuffer
+        switch stream.read(into: buffer) {
+        case .bytes(let count, let drained):
+          if drained { isReadable = false }
+          let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+          outcome = relayRequest(bytes, to: upstream)
+          if case .ended(let consumed) = outcome, consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+        case .wouldBlock:
+          isReadable = false
+          return
+        case .end, .failed:
+          // The body breaks off: the upstream must not take what came for the whole.
+          return abandon()
+        }
+      }
+      deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : Defaults.responseTimeoutMillis)
+      if case .refused(let refusal) = outcome { return bodyIsRefused(refusal) }
+    }
+  }
+
+  private func relayRequest(_ bytes: UnsafeRawBufferPointer, to upstream: UpstreamConnection) -> BodyRelay.Outcome {
+    mayRetry = false
+    var out = worker.takeBuffer()
+    let outcome = requestBody.relay(bytes, collecting: &out) { upstream.send($0) }
+    worker.giveBack(out)
+    return outcome
+  }
+
+  private func bodyIsRefused(_ refusal: HTTPRefusal) {
+    upstream?.abort()
+    upstream = nil
+    guard !isResponding else { return abort() }
+    refuse(.syntax(refusal))
+  }
+
+  // MARK: - The response
+
+  /// Whether more of a response can be taken: what was sent has left.
+  var takesMore: Bool { outbound.isEmpty && phase == .forwarding }
+
+  /// Sends bytes of a response.
+  func send(_ bytes: UnsafeRawBufferPointer) {
+    guard phase != .closed else { return }
+    if !outbound.isEmpty { return outbound.append(bytes) }
+    switch stream.write(bytes) {
+    case .wrote(let count):
+      if count < bytes.count { outbound.append(UnsafeRawBufferPointer(rebasing: bytes[count...])) }
+    case .failed: abandon()
+    }
+  }
+
+  /// The upstream has begun its response: the decision's record is written, and no other answer can be given any more.
+  ///
+  /// - Returns: how the response is to be written for this client.
+  func responseBegins(_ head: borrowing ResponseHead) -> ResponseRewrite {
+    isResponding = true
+    let minorVersion = exchange.head.minorVersion
+    let framing: BodyFraming =
+      switch head.framing {
+      case .none, .length: head.framing
+      // HTTP/1.0 knows no chunks: its responses end with the connection (RFC 9112 §6.3).
+      case .chunked, .untilClose: minorVersion == 1 ? .chunked : .untilClose
+      }
+    // A request whose body has not ended yet may never end: what would follow it cannot be found.
+    closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded
+    deadline.set(Defaults.bodyIdleTimeoutMillis)
+    record(status: head.status.code)
+    return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
+  }
+
+  /// Whether the client understands interim responses.
+  var takesInterimResponses: Bool { exchange.head.minorVersion == 1 }
+
+  /// Bytes of the response went by.
+  func responseGoesOn() { deadline.set(Defaults.bodyIdleTimeoutMillis) }
+
+  /// Whether the whole request was sent: only then may its upstream connection serve another.
+  var requestIsSent: Bool { requestBody.isEnded }
+
+  /// The response is complete.
+  func responseEnded() {
+    upstream = nil
+    guard phase == .forwarding else { return }
+    finish(closing: closesAfterResponse || !requestBody.isEnded)
+  }
+
+  /// The upstream has failed.
+  func fail(_ fault: UpstreamFault) {
+    guard phase == .forwarding else { return }
+    upstream = nil
+    // A response that has begun cannot become another one: it breaks off, visibly.
+    guard !isResponding else { return abort() }
+    worker.countUpstreamFault(fault)
+    let answer = Answer(fault, id: exchange.id)
+    answerOurselves(answer, closing: !requestBody.isEnded || !exchange.head.keepAlive, upstreamError: fault)
+  }
+
+  /// The upstream's connection died before a byte of a response, as an idle connection may at any moment: tries another, once.
+  ///
+  /// - Returns: false if the request must not be sent twice.
+  func retry() -> Bool {
+    guard phase == .forwarding, mayRetry, attempt == 1, !isResponding else { return false }
+    upstream = nil
+    acquireUpstream(fresh: true)
+    return true
+  }
+
+  // MARK: - Refuse
+
+  private func refuse(_ rejection: Rejection) {
+    exchange.refused(rejection)
+    if slot == nil { slot = worker.log.reserve() }
+    let answer = Answer(rejection, id: exchange.id, realm: exchange.snapshot.realm)
+    let isReadOn: Bool
+    switch rejection {
+    // Bytes after these are never interpreted.
+    case .syntax, .headTimeout: isReadOn = false
+    default: isReadOn = exchange.head.keepAlive && requestBody.isEnded
+    }
+    answerOurselves(answer, closing: !isReadOn, upstreamError: nil)
+  }
+
+  private func answerOurselves(_ answer: Answer, closing: Bool, upstreamError: UpstreamFault?) {
+    let closes = closing || worker.isDraining
+    var fields = FieldBlock()
+    fields.append("Content-Type", "application/problem+json")
+    fields.append("Cache-Control", "no-store")
+    fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    for field in answer.fields { fields.append(field.name, field.value) }
+    var out = worker.takeBuffer()
+    MessageWriter.appendResponse(
+      answer.status, fields, body: answer.body, answering: exchange.head.method, keepAlive: !closes, minorVersion: exchange.head.minorVersion,
+      to: &out)
+    record(status: answer.status.code, upstreamError: upstreamError)
+    out.withUnsafeBytes { send($0) }
+    worker.giveBack(out)
+    guard phase != .closed else { return }
+    finish(closing: closes)
+  }
+
+  // MARK: - Log
+
+  private func record(status: Int, upstreamError: UpstreamFault? = nil) {
+    guard !isRecorded else { return }
+    isRecorded = true
+    worker.requestsInFlight(-1)
+    let now = LoopClock.monotonicNanos()
+    var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: isObserved)
+    record.authorizeMicros = micros(from: beganAt, to: decidedAt)
+    record.totalMicros = micros(from: beganAt, to: now)
+    if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
+    record.upstreamError = upstreamError?.rawValue
+    worker.write(record, in: slot)
+    slot = nil
+  }
+
+  private func micros(from start: UInt64, to end: UInt64) -> Int? { end >= start && start != 0 ? Int((end - start) / 1000) : nil }
+
+  // MARK: - The end of an exchange, and of the connection
+
+  private func finish(closing: Bool) {
+    mayRetry = false
+    if closing { return closeWhenSent() }
+    phase = .reading
+    if inbound.isEmpty { inbound.release() }
+    deadline.set(worker.isDraining ? Defaults.drainIdleMillis : Defaults.idleTimeoutMillis)
+    // The next request may be here already. Its turn comes in the loop that called us, or now.
+    proceed()
+  }
+
+  private func flush() {
+    let outcome = outbound.withBytes { stream.write($0) }
+    switch outcome {
+    case .wrote(let count): outbound.consume(count)
+    case .failed: return abandon()
+    }
+    guard outbound.isEmpty else { return }
+    outbound.release()
+    switch phase {
+    case .closing: endStream()
+    case .forwarding:
+      deadline.set(Defaults.bodyIdleTimeoutMillis)
+      upstream?.pump()
+    case .reading: proceed()
+    case .parked, .closed: break
+    }
+  }
+
+  private func closeWhenSent() {
+    phase = .closing
+    guard !outbound.isEmpty else { return endStream() }
+    deadline.set(Defaults.bodyIdleTimeoutMillis)
+  }
+
+  private func endStream() {
+    guard phase != .closed else { return }
+    forget()
+    // Unread bytes would turn the close into a reset, and that could destroy the answer on its way.
+    stream.closeDiscarding(limitBytes: Defaults.discardBytes, millis: Defaults.discardMillis)
+  }
+
+  /// Nobody is left to answer, or nothing can be read any more.
+  private func close() {
+    guard phase != .closed else { return }
+    forget()
+    stream.close()
+  }
+
+  /// Breaks off, so that the client can see that what it has is not the whole.
+  private func abort() {
+    guard phase != .closed else { return }
+    forget()
+    stream.abort()
+  }
+
+  /// The client has gone in the middle of an exchange.
+  private func abandon() {
+    guard phase != .closed else { return }
+    let wasInFlight = phase == .forwarding || phase == .parked
+    if wasInFlight, !isRecorded {
+      if slot == nil { slot = worker.log.reserve() }
+      record(status: 0)
+    }
+    abort()
+  }
+
+  private func forget() {
+    upstream?.abort()
+    upstream = nil
+    phase = .closed
+    deadline.clear()
+    inbound.release()
+    outbound.release()
+    worker.forget(self)
+  }
+
+  private func expired() {
+    switch phase {
+    case .reading:
+      guard isPartial else { return close() }
+      begin()
+      refuse(.headTimeout)
+    case .parked: refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "they did not arrive in time"))
+    case .forwarding:
+      upstream?.abort()
+      fail(.timeout)
+    case .closing: abort()
+    case .closed: break
+    }
+  }
+
+  /// The process is leaving: an idle connection is closed soon, any other after its response.
+  func drain() {
+    if phase == .reading, !isPartial { deadline.set(Defaults.drainIdleMillis) }
+  }
+
+  /// The time for finishing is over.
+  func cutOff() { abandon() }
+}

@@ -1,0 +1,186 @@
+internal import HTTP
+internal import Net
+internal import Pipeline
+internal import Telemetry
+
+/// One thread of the data plane: one loop, one listener, its connections. Nothing in here is shared, and a connection never
+/// moves to another worker.
+///
+/// Together with `Pipeline.swift` this is where to read what happens to a request: `accepted` → `ClientConnection` (parse)
+/// → the page → `write` (log) → forward or refuse.
+final class Worker {
+  let index: Int
+  let loop: EventLoop
+  let log: DecisionLogPort
+  let forwardedHead: ForwardedHead
+  let headLimits = HeadLimits()
+  private(set) var snapshot: Snapshot
+  private(set) var facts: Facts
+  let pool: UpstreamPool
+  private(set) var isDraining = false
+
+  private let control: Mailbox<ControlMessage>
+  private let metrics: WorkerMetrics
+  private let instance: String
+  private var listener: Listener?
+  private var ids = DecisionIDGenerator()
+  private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private var parked: [Dependency: [ClientConnection]] = [:]
+  private var buffers: [[UInt8]] = []
+  private var failureNotedAt: UInt64 = 0
+
+  /// How often one connection may read before others get their turn.
+  static let roundsPerTurn = 16
+  // 16 KiB a read was the fastest measured for relaying bodies, and keeps a turn short.
+  private static let readBytes = 16 * 1024
+
+  init(_ setup: WorkerSetup, loop: EventLoop) throws(NetError) {
+    index = setup.index
+    self.loop = loop
+    loop.wallOffsetMillis = setup.clockOffsetMillis
+    log = setup.log.port()
+    control = setup.control
+    metrics = WorkerMetrics(setup.metrics.shard())
+    snapshot = setup.snapshot
+    instance = setup.instance
+    facts = Facts(issuers: setup.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
+    forwardedHead = ForwardedHead(upstreamAuthority: setup.upstream.authority)
+    pool = try UpstreamPool(setup.upstream, tls: setup.upstreamTLS, loop: loop)
+    var options = Listener.Options()
+    options.reusePort = setup.sharesPort
+    listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
+    try setup.mailbox.attach(to: loop) { [unowned self] message in received(message) }
+    loop.onTurnEnd = { [unowned self] in endTurn() }
+  }
+
+  /// Where it listens, the real port included.
+  var address: SocketAddress? { listener?.address }
+
+  // MARK: - Accept
+
+  private func accepted(_ fd: Int32, from peer: SocketAddress) {
+    do throws(NetError) {
+      let stream = try ByteStream(loop, fd: fd, peer: peer)
+      let client = ClientConnection(stream, peer: Peer(peer), worker: self)
+      clients[ObjectIdentifier(client)] = client
+      metrics.connections(1)
+      if clients.count >= Defaults.clientConnections { listener?.pause() }
+    } catch {
+      note(error, event: .acceptFailed)
+    }
+  }
+
+  /// A client's connection is no more.
+  func forget(_ client: ClientConnection) {
+    guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
+    metrics.connections(-1)
+    for dependency in Array(parked.keys) { parked[dependency]?.removeAll { $0 === client } }
+    if !isDraining, clients.count == Defaults.clientConnections - 1 { listener?.resume() }
+    if isDraining, clients.isEmpty { control.post(.drained(worker: index)) }
+  }
+
+  // MARK: - What the page needs
+
+  /// The next decision's name.
+  func nextID() -> DecisionID { ids.next(milliseconds: UInt64(max(loop.wallMillis, 0))) }
+
+  /// Keeps an exchange until a fact arrives, and asks for the fact.
+  func park(_ client: ClientConnection, until dependency: Dependency) {
+    let isFirst = parked[dependency, default: []].isEmpty
+    parked[dependency, default: []].append(client)
+    guard isFirst else { return }
+    switch dependency {
+    case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+    }
+  }
+
+  private func received(_ message: WorkerMessage) {
+    switch message {
+    case .keys(let keys, let issuer):
+      facts.learn(keys, of: issuer)
+      let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
+      for client in waiting where client.phase == .parked { client.decide() }
+    case .drain: drain()
+    case .cutOff:
+      for client in Array(clients.values) { client.cutOff() }
+    case .stop:
+      log.flush()
+      metrics.publish()
+      loop.stop()
+    }
+  }
+
+  // MARK: - What connections share
+
+  /// A buffer to read into, for one call: whoever reads uses the bytes before anyone reads again.
+  var readBuffer: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: loop.scratch[..<Self.readBytes]) }
+
+  /// A buffer to write into; to be given back.
+  func takeBuffer() -> [UInt8] { buffers.popLast() ?? [] }
+
+  /// Takes a buffer back.
+  func giveBack(_ buffer: consuming [UInt8]) {
+    guard buffers.count < 4, buffer.capacity <= 128 * 1024 else { return }
+    var emptied = buffer
+    emptied.removeAll(keepingCapacity: true)
+    buffers.append(emptied)
+  }
+
+  /// Field lines of ours in a relayed response.
+  func responseFields(for exchange: borrowing Exchange) -> FieldBlock {
+    var fields = FieldBlock()
+    fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    return fields
+  }
+
+  // MARK: - Log and count
+
+  /// Writes a decision's record: called once an exchange, from one place.
+  func write(_ record: consuming DecisionRecord, in slot: DecisionLogPort.Slot?) {
+    record.instance = instance
+    metrics.count(record)
+    log.write(record, in: slot)
+  }
+
+  func requestsInFlight(_ change: Int) { metrics.requestsInFlight(change) }
+  func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
+
+  /// No connection to the upstream could be made.
+  func upstreamFailed(_ error: NetError) { note(error, event: .upstreamUnreachable) }
+
+  private func note(_ error: NetError, event: ControlMessage.Event) {
+    // Once a second at most: what fails for one request fails for all of them.
+    guard failureNotedAt == 0 || loop.now >= failureNotedAt + 1000 else { return }
+    failureNotedAt = loop.now
+    control.post(.failed(event, error.description))
+  }
+
+  private func endTurn() {
+    log.flush()
+    metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
+    metrics.publish()
+  }
+
+  // MARK: - Leaving
+
+  private func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    listener?.closeGracefully()
+    listener = nil
+    pool.closeIdle()
+    for client in Array(clients.values) { client.drain() }
+    if clients.isEmpty { control.post(.drained(worker: index)) }
+  }
+}
+
+extension Peer {
+  /// Whom a connection comes from.
+  init(_ address: SocketAddress) {
+    guard let ip = address.ip else {
+      self.init(address: nil, octets: [])
+      return
+    }
+    self.init(address: ip.description, octets: ip.octets)
+  }
+}

@@ -1,0 +1,45 @@
+internal import Pipeline
+internal import Telemetry
+
+/// A worker's numbers, each looked up once.
+struct WorkerMetrics {
+  private let shard: MetricsShard
+  private let clientConnections: MetricsShard.Counter
+  private let inFlight: MetricsShard.Counter
+  private let cacheHits: MetricsShard.Counter
+  private let cacheMisses: MetricsShard.Counter
+  private let duration: MetricsShard.Histogram
+  private let authorize: MetricsShard.Histogram
+  private let upstreamFaults: [UpstreamFault: MetricsShard.Counter]
+
+  init(_ shard: MetricsShard) {
+    self.shard = shard
+    clientConnections = shard.counter(.connections, MetricLabel("state", "client"))
+    inFlight = shard.counter(.requestsInFlight)
+    cacheHits = shard.counter(.tokenCache, MetricLabel("result", "hit"))
+    cacheMisses = shard.counter(.tokenCache, MetricLabel("result", "miss"))
+    duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
+    authorize = shard.histogram(.authorizeDuration, MetricLabel("engine", "local"))
+    upstreamFaults = Dictionary(
+      uniqueKeysWithValues: UpstreamFault.allCases.map { ($0, shard.counter(.upstreamErrors, MetricLabel("reason", $0.rawValue))) })
+  }
+
+  func connections(_ change: Int) { shard.add(clientConnections, change) }
+  func requestsInFlight(_ change: Int) { shard.add(inFlight, change) }
+
+  func count(_ record: borrowing DecisionRecord) {
+    shard.countDecision(record.decision, reason: record.reason, enforced: record.enforced)
+    shard.countRequest(method: record.http.method, status: record.status)
+    if let micros = record.totalMicros { shard.observe(duration, micros: micros) }
+    if let micros = record.authorizeMicros { shard.observe(authorize, micros: micros) }
+  }
+
+  func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
+
+  func tokenCache(hits: Int, misses: Int) {
+    shard.set(cacheHits, hits)
+    shard.set(cacheMisses, misses)
+  }
+
+  func publish() { shard.publish() }
+}

@@ -1,0 +1,219 @@
+internal import Development
+internal import FoundationEssentials
+internal import JSON
+internal import Net
+internal import Pipeline
+internal import Telemetry
+
+/// `stockade demo`: development issuer, demo service and proxy in one process, ready to be tried.
+let demoCommand = Command(
+  name: "demo",
+  summary: "try it: development issuer, demo service and proxy in one process",
+  operand: nil,
+  flags: [
+    Flag("port", "N", "the proxy's port; the issuer and the service take the next two; default 8080; 0 takes free ones"),
+    Flag("policies", "DIR", "policy folder; default: ./policies if there is one, else the built-in sample"),
+    Flag("log", "TO", "where decisions go: stdout (default), none, or a file"),
+    Flag("json", nil, "print one line of JSON with the addresses and the lines to try, and decisions as JSON"),
+  ],
+  examples: ["stockade demo", "stockade demo --port 0 --json"]
+) { arguments in
+  do throws(ConfigurationError) {
+    return try Demo(arguments).run()
+  } catch {
+    Terminal.error(error.problems.map { "error: \($0)\n" }.joined() + "Nothing was started.\n")
+    return .invalid
+  }
+}
+
+/// The demo's parts, on one loop.
+final class Demo {
+  private let beganAt = LoopClock.monotonicNanos()
+  private let foreground: Foreground
+  private let isJSON: Bool
+  private let policiesName: String
+  private let issuer: LocalIssuer
+  private let service: LocalService
+  private let process: GatewayProcess
+
+  init(_ arguments: Arguments) throws(ConfigurationError) {
+    isJSON = arguments.has("json")
+    foreground = try Foreground()
+    let ports = try Self.ports(arguments)
+    let loop = foreground.loop
+    do throws(NetError) {
+      issuer = try LocalIssuer(loop, at: ports.issuer)
+      service = try LocalService(loop, at: ports.service)
+    } catch {
+      throw ConfigurationError([error.description])
+    }
+    let files: PolicyFiles
+    (files, policiesName) = try Self.policies(arguments)
+
+    var configuration = Configuration(upstream: "http://\(service.address)")
+    configuration.listen = "127.0.0.1:\(ports.proxy)"
+    configuration.opsListen = "127.0.0.1:\(ports.ops)"
+    configuration.workers = 1
+    configuration.isDevelopment = true
+    var pool = IssuerConfiguration(name: "demo", kind: .cognito(poolID: issuer.poolID, issuer: issuer.issuer))
+    pool.clientIDs = issuer.clientIDs
+    pool.idPrefix = "demo"
+    pool.jwksURL = issuer.jwksURL
+    pool.isDevelopment = true
+    configuration.issuers = [pool]
+
+    var extras = RunSettings.Extras()
+    extras.log = arguments["log"] ?? "stdout"
+    extras.logFormat = isJSON ? "json" : "text"
+    // The demo says what it is in its own words; what goes wrong still has to be heard.
+    let serverLog = ServerLog(level: .error)
+    let log = try GatewayProcess.openLog(extras, serverLog: serverLog)
+    process = try GatewayProcess(configuration, files: files, extras: extras, loop: loop, serverLog: serverLog, log: log)
+  }
+
+  func run() -> ExitStatus {
+    process.whenReady { [self] address in
+      // Ready means that the first curl will be answered as printed: the keys must be there as well.
+      whenKeysAreThere { [self] in show(proxy: address) }
+    }
+    return process.run(foreground)
+  }
+
+  private func whenKeysAreThere(_ completion: @escaping () -> Void) {
+    guard !process.isReady else { return completion() }
+    foreground.loop.after(1) { [self] in whenKeysAreThere(completion) }
+  }
+
+  // MARK: - What is printed
+
+  private func show(proxy: SocketAddress) {
+    let millis = Int((LoopClock.monotonicNanos() - beganAt) / 1_000_000)
+    let lines = DemoLine.all(proxy: "http://\(proxy)", token: tokenCommand)
+    if isJSON {
+      Terminal.out(json(proxy: proxy, millis: millis, lines: lines).text + "\n")
+      return
+    }
+    var text = """
+      stockade \(Version.number): demo, ready in \(millis) ms
+      (development issuer: its keys live in memory, it listens on loopback only; never use it in production)
+
+        proxy      http://\(proxy)   in front of the demo service http://\(service.address)
+        issuer     \(issuer.issuer)
+        operations http://\(process.opsAddress)   /livez /readyz /metrics
+        policies   \(policiesName)
+        sign in    alice (viewer), bob (editor), carol (admin), mallory (no group); password \(issuer.password)
+
+      Try, in another terminal:
+
+
+      """
+    for (index, line) in lines.enumerated() { text += "  # \(index + 1). \(line.comment) → \(line.status)\n  \(line.command)\n" }
+    text += """
+
+      Put it in front of your own service:
+        \(Program.name) run --to http://127.0.0.1:3000 --cognito us-east-1_AbC123 --client-id 4h57example --policies policies
+      Ctrl-C stops everything. Decisions, as they happen:
+
+
+      """
+    Terminal.out(text)
+  }
+
+  /// The command that prints a token, as it can be typed where the demo was started.
+  private var tokenCommand: String {
+    let place = issuer.address.port == Self.usualPort + 1 ? "" : " --issuer http://\(issuer.address)"
+    return "\(Program.name) token%NAME%\(place)"
+  }
+
+  private func json(proxy: SocketAddress, millis: Int, lines: [DemoLine]) -> JSONValue {
+    .object([
+      "ready_ms": .integer(Int64(millis)), "proxy": .string("http://\(proxy)"), "ops": .string("http://\(process.opsAddress)"),
+      "service": .string("http://\(service.address)"), "issuer": .string(issuer.issuer), "issuer_url": .string("http://\(issuer.address)"),
+      "pool_id": .string(issuer.poolID), "client_ids": .array(issuer.clientIDs.map(JSONValue.string)), "jwks_url": .string(issuer.jwksURL),
+      "password": .string(issuer.password), "policies": .string(policiesName),
+      "lines": .array(
+        lines.map { .object(["comment": .string($0.comment), "command": .string($0.command), "expect": .integer(Int64($0.status))]) }),
+    ])
+  }
+
+  // MARK: - Where things are
+
+  private static let usualPort: UInt16 = 8080
+
+  private static func ports(_ arguments: Arguments) throws(ConfigurationError) -> (
+    proxy: UInt16, issuer: SocketAddress, service: SocketAddress, ops: UInt16
+  ) {
+    func local(_ port: UInt16) -> SocketAddress { .ip(.loopbackV4, port: port) }
+    guard let text = arguments["port"] else {
+      // Something else may have the usual ports: the first three in a row that are free are taken, and printed.
+      for base in stride(from: usualPort, to: usualPort + 1000, by: 10) where (0..<3).allSatisfy({ isFree(local(base + $0)) }) {
+        let ops: UInt16 = isFree(local(9902)) ? 9902 : 0
+        return (base, local(base + 1), local(base + 2), ops)
+      }
+      throw ConfigurationError(["no three free ports in a row from \(usualPort) on; choose with --port N, or let the system choose: --port 0"])
+    }
+    guard let port = UInt16(text), port == 0 || port < 65533 else {
+      throw ConfigurationError(["--port \(text): expected a number from 0 to 65532"])
+    }
+    return port == 0 ? (0, local(0), local(0), 0) : (port, local(port + 1), local(port + 2), 0)
+  }
+
+  private static func isFree(_ address: SocketAddress) -> Bool {
+    do throws(NetError) {
+      let loop = try EventLoop()
+      try Listener(loop, at: address) { _, _ in }.close()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  private static func policies(_ arguments: Arguments) throws(ConfigurationError) -> (PolicyFiles, String) {
+    if let folder = arguments["policies"] { return (try PolicyFolder.read(folder), folder) }
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: "policies") } catch { names = [] }
+    guard names.contains(where: { $0.hasSuffix(".cedar") }) else { return (SamplePolicies.files, "built-in sample") }
+    return (try PolicyFolder.read("policies"), "./policies (as they are now; restart after an edit)")
+  }
+}
+
+/// One line to try: what it shows, the command, and the status that the proxy answers with.
+struct DemoLine {
+  let comment: String
+  let command: String
+  let status: Int
+
+  /// Every line, in the order to try them. The one table: what is printed, and what the tests run.
+  static func all(proxy: String, token: String) -> [DemoLine] {
+    func bearer(_ name: String, _ flags: String = "") -> String {
+      "-H \"Authorization: Bearer $(\(token.replacing("%NAME%", with: " \(name)\(flags)")))\""
+    }
+    return [
+      DemoLine(comment: "no token", command: "curl -i \(proxy)/orders/42", status: 401),
+      DemoLine(comment: "alice is a viewer", command: "curl -i \(bearer("alice")) \(proxy)/orders/42", status: 200),
+      DemoLine(
+        comment: "and viewers do not delete; the body names the decision", command: "curl -i -X DELETE \(bearer("alice")) \(proxy)/orders/42",
+        status: 403),
+      DemoLine(
+        comment: "bob is an editor", command: "curl -i -X PUT \(bearer("bob")) -d '{\"item\":\"lamp\",\"quantity\":2}' \(proxy)/orders/42",
+        status: 200),
+      DemoLine(
+        comment: "the archive is final, for carol the admin too",
+        command: "curl -i -X PUT \(bearer("carol")) -d '{}' \(proxy)/orders/archive/2019", status: 403),
+      DemoLine(comment: "mallory is in no group", command: "curl -i \(bearer("mallory")) \(proxy)/orders/42", status: 403),
+      DemoLine(comment: "an ID token serves as well", command: "curl -i \(bearer("alice", " --id")) \(proxy)/orders", status: 200),
+      DemoLine(comment: "an expired token", command: "curl -i \(bearer("alice", " --expired")) \(proxy)/orders/42", status: 401),
+      DemoLine(comment: "a forged one", command: "curl -i \(bearer("carol", " --forged")) \(proxy)/orders/42", status: 401),
+      DemoLine(
+        comment: "a path that two servers could read differently",
+        command: "curl -i --path-as-is \(bearer("alice")) \(proxy)/orders/../admin/report", status: 400),
+      DemoLine(
+        comment: "what the service behind is told", command: "curl -i \(bearer("carol")) -H 'X-Stockade-Principal: me' \(proxy)/echo", status: 200),
+    ]
+  }
+}
+
+/// What this program was called as, so that printed commands can be copied.
+enum Program {
+  static var name: String { Swift.CommandLine.arguments.first ?? "stockade" }
+}

@@ -1,0 +1,42 @@
+internal import Bytes
+internal import Crypto
+internal import FoundationEssentials
+internal import Pipeline
+
+/// Reads a policy folder from disk: `*.cedar`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
+enum PolicyFolder {
+  static func read(_ folder: String) throws(ConfigurationError) -> PolicyFiles {
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted() } catch {
+      throw ConfigurationError(["the policy folder \(folder) cannot be read; --policies names a folder with *.cedar files"])
+    }
+    var problems: [String] = []
+    var policies: [SourceText] = []
+    var schema: SourceText?
+    var entities: SourceText?
+    var hashed: [UInt8] = []
+    for name in names where !name.hasPrefix(".") {
+      let isPolicy = name.hasSuffix(".cedar")
+      let isSchema = name == "schema.cedarschema" || name == "schema.json"
+      guard isPolicy || isSchema || name == "entities.json" else { continue }
+      let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
+      guard let data = FileManager.default.contents(atPath: path) else {
+        problems.append("\(path) cannot be read")
+        continue
+      }
+      let source = SourceText(name: path, bytes: data)
+      // The name, a length and the bytes: no two folders hash alike because a file ends where another begins.
+      hashed += Array("\(name)\n\(data.count)\n".utf8) + Array(data)
+      if isPolicy {
+        policies.append(source)
+      } else if isSchema {
+        if let other = schema { problems.append("there are two schemas, \(other.name) and \(path); keep one") }
+        schema = source
+      } else {
+        entities = source
+      }
+    }
+    guard problems.isEmpty else { throw ConfigurationError(problems) }
+    return PolicyFiles(policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
+  }
+}

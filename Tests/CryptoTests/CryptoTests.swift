@@ -1,1 +1,0 @@
-// First file of CryptoTests; replaced as the room is furnished.

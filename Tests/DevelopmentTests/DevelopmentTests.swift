@@ -1,1 +1,0 @@
-// First file of DevelopmentTests; replaced as the room is furnished.

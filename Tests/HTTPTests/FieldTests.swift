@@ -1,0 +1,162 @@
+import Bytes
+import Foundation
+import HTTP
+import JSON
+import TestSupport
+import Testing
+
+@Suite struct FieldTests {
+  static func head(_ fields: String) -> RequestHead {
+    let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n".utf8)
+    var head = RequestHead()
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &head) }
+    if outcome != .complete(consumed: bytes.count) { Issue.record("\(fields.debugDescription): \(outcome)") }
+    return head
+  }
+
+  @Test func everyKnownNameIsKnownInEveryCaseAndNoOtherIs() {
+    for field in KnownField.allCases where field != .other {
+      #expect(KnownField(field.name) == field && KnownField(field.name.uppercased()) == field)
+      #expect(KnownField(field.name + "x") == .other || KnownField(field.name + "x").name == field.name + "x")
+      #expect(KnownField(field.name.replacing("-", with: "_")) == (field.name.contains("-") ? .other : field))
+      #expect(KnownField(String(field.name.dropLast()) + "~") == .other)
+    }
+    // Bytes that only look like a letter: U+212A KELVIN SIGN for k, U+017F for s.
+    #expect(KnownField("coo\u{212a}ie") == .other && KnownField("ho\u{17f}t") == .other)
+    #expect(KnownField.allCases.count <= 64, "a set of fields is one word")
+  }
+
+  @Test func methodsAreExact() {
+    for method in Method.allCases where method != .other {
+      #expect(Method(token: method.name.utf8) == method && Method(token: method.name.lowercased().utf8) == .other)
+    }
+    #expect(Method(token: "".utf8) == .other && Method(token: "GETX".utf8) == .other)
+  }
+
+  @Test(arguments: [
+    ("Bearer abc.def.ghi", "token abc.def.ghi"), ("bearer abc", "token abc"), ("BEARER   a~b+c/d-e_f.g==", "token a~b+c/d-e_f.g=="),
+    ("Bearer", "malformed"),
+    ("Bearer a b", "malformed"), ("Bearer a,b", "multiple"), ("Bearer a, Bearer b", "multiple"), ("Bearer =", "malformed"),
+    ("Bearer a=b", "malformed"),
+    ("Bearer \"a\"", "malformed"), ("Bearer\ta", "malformed"), ("Basic abc", "other"), ("Digest a=b, c=d", "other"),
+    ("eyJ.eyJ.sig", "raw eyJ.eyJ.sig"),
+    ("eyJ.eyJ", "other"), ("a.b.c.d", "other"), ("a.b.c, d", "multiple"), ("eyJ.e+J.sig", "other"), ("eyJ..", "raw eyJ.."),
+    ("a:b", "malformed"), ("Negotiate", "other"),
+    ("Bearerabc", "other"), ("Bearer \u{212a}", "malformed"),
+  ])
+  func credentials(value: String, expected: String) {
+    let head = Self.head("Authorization: \(value)\r\n")
+    let read: String
+    switch BearerCredential.find(in: head.fields) {
+    case .token(let range): read = "token " + head.fields.text(range)
+    case .rawToken(let range): read = "raw " + head.fields.text(range)
+    case .otherScheme: read = "other"
+    case .malformed: read = "malformed"
+    case .multiple: read = "multiple"
+    case .absent: read = "absent"
+    }
+    #expect(read == expected)
+  }
+
+  @Test func noneOrMoreThanOneAuthorization() {
+    #expect(BearerCredential.find(in: Self.head("").fields) == .absent)
+    #expect(BearerCredential.find(in: Self.head("Authorization: Bearer a\r\nauthorization: Bearer a\r\n").fields) == .multiple)
+    #expect(BearerCredential.find(in: Self.head("Authorization:\r\n").fields) == .malformed)
+    #expect(BearerCredential.find(in: Self.head("Authorization: Bearer\r\n").fields) == .malformed)
+  }
+
+  @Test func challenges() {
+    #expect(WWWAuthenticate().value == "Bearer")
+    #expect(WWWAuthenticate(realm: "api").value == "Bearer realm=\"api\"")
+    #expect(
+      WWWAuthenticate(realm: "api", error: .invalidToken, errorDescription: "The token \"x\\y\" is expired\r\n\u{e9}", scope: "a b").value
+        == "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The token ?x?y? is expired????\", scope=\"a b\"")
+  }
+
+  @Test func noValueOfOursCanEndItsLine() {
+    for bad in ["a\r\nb", "a\nb", "a\rb", "a\0b", "\u{7f}", "a\tb", " a", "a ", "\u{e9}"] {
+      var block = FieldBlock()
+      let plain = block.append("X", bad)
+      #expect(!plain && block.isEmpty)
+      let encoded = block.append("X", encoding: bad)
+      #expect(encoded)
+      #expect(block.bytes.dropFirst(3).dropLast(2).allSatisfy { $0 >= 0x20 && $0 < 0x7f })
+      let text = String(decoding: block.bytes.dropFirst(3).dropLast(2), as: UTF8.self)
+      #expect(exactlyEquals(text.removingPercentEncoding ?? "", bad))
+    }
+    for name in ["", "X Y", "X:", "X\r\n", "\u{e9}"] {
+      var block = FieldBlock()
+      let accepted = [block.append(name, "a"), block.append(name, encoding: "a")]
+      #expect(accepted == [false, false] && block.isEmpty)
+    }
+    var block = FieldBlock()
+    block.append("X", encoding: "50% of José, at a b")
+    #expect(String(decoding: block.bytes, as: UTF8.self) == "X: 50%25 of Jos%C3%A9, at a b\r\n")
+    block.append("Empty", "")
+    #expect(String(decoding: block.bytes.suffix(9), as: UTF8.self) == "Empty: \r\n")
+  }
+
+  @Test func sharedForwardedCases() throws {
+    guard let file = TestData.sharedFile("vectors/fields/forwarded.json") else { return }
+    let cases = try JSONParser.parse(TestData.contents(of: file))["cases"]?.array ?? []
+    for item in cases {
+      let lines = (item["lines"]?.array ?? []).compactMap { $0.string.map { Array($0.utf8) } }
+      let read = Forwarded(lines: lines)
+      let name = item["name"]?.string ?? ""
+      #expect((read != nil) == (item["verdict"]?.string == "accept"), "\(name)")
+      guard let read, let elements = item["elements"]?.array else { continue }
+      #expect(read.elements.count == elements.count, "\(name)")
+      for (mine, theirs) in zip(read.elements, elements) {
+        #expect(mine.for == theirs["for"]?.string && mine.by == theirs["by"]?.string, "\(name)")
+        #expect(mine.host == theirs["host"]?.string && mine.proto == theirs["proto"]?.string, "\(name)")
+        for (key, value) in mine.extensions { #expect(theirs[key]?.string == value, "\(name)") }
+      }
+    }
+    TestData.report("fields/forwarded", ran: cases.count)
+  }
+
+  @Test func forwardedNodes() {
+    func address(_ text: String) -> String? { Forwarded(lines: [Array("for=\"\(text)\"".utf8)])?.elements.first?.forAddress?.description }
+    #expect(address("192.0.2.1") == "192.0.2.1" && address("192.0.2.1:80") == "192.0.2.1" && address("192.0.2.1:_x") == "192.0.2.1")
+    #expect(address("[2001:DB8::1]") == "2001:db8::1" && address("[2001:db8::1]:80") == "2001:db8::1")
+    for bad in [
+      "unknown", "_hidden", "2001:db8::1", "[2001:db8::1", "[1.2.3.4]", "1.2.3.4:", "1.2.3.4:999999", "1.2.3.4:x", "01.2.3.4", "1.2.3", "",
+    ] {
+      #expect(bad == "1.2.3.4:" || address(bad) == nil, "\(bad)")
+    }
+  }
+
+  @Test func manyHopsAreTooMany() {
+    let line = Array(String(repeating: "for=a,", count: 65).utf8)
+    #expect(Forwarded(lines: [line]) == nil)
+    #expect(XForwardedFor.addresses([Array(Array(repeating: "1.2.3.4", count: 65).joined(separator: ",").utf8)]) == nil)
+  }
+
+  @Test func xForwardedForIsAllAddressesOrNothing() {
+    func read(_ lines: String...) -> [String]? { XForwardedFor.addresses(lines.map { Array($0.utf8) })?.map(\.description) }
+    #expect(read("1.2.3.4") == ["1.2.3.4"] && read("1.2.3.4, ::1", "5.6.7.8:90") == ["1.2.3.4", "::1", "5.6.7.8"])
+    #expect(read("[::1]:80,\t1.2.3.4") == ["::1", "1.2.3.4"])
+    for bad in ["", "unknown", "1.2.3.4,", ",1.2.3.4", "1.2.3.4 5.6.7.8", "1.2.3.4;5.6.7.8", "localhost", "1.2.3.256"] {
+      #expect(read(bad) == nil, "\(bad)")
+    }
+    #expect(read() == [])
+  }
+
+  @Test func sharedCookieCases() throws {
+    guard let file = TestData.sharedFile("vectors/fields/cookie.json") else { return }
+    let cases = try JSONParser.parse(TestData.contents(of: file))["cases"]?.array ?? []
+    for item in cases {
+      let lines = (item["lines"]?.array ?? []).compactMap(\.string)
+      let mine = lines.flatMap { line in Array(line.utf8).withUnsafeBytes { Cookie.pairs($0) } }
+      let theirs = (item["pairs"]?.array ?? []).compactMap { $0.array?.compactMap(\.string) }
+      #expect(mine.count == theirs.count && zip(mine, theirs).allSatisfy { [$0.name, $0.value] == $1 }, "\(item["name"]?.string ?? "")")
+    }
+    TestData.report("fields/cookie", ran: cases.count)
+  }
+
+  @Test func cookiesAreFoundByExactNameOnAllLines() {
+    let head = Self.head("Cookie: a=1; A=2;a=3\r\nCookie: b=4; a=\"5\"; a\r\n")
+    func values(_ name: String) -> [String] { Cookie.values(named: name, in: head.fields).map { String(decoding: $0, as: UTF8.self) } }
+    #expect(values("a") == ["1", "3", "\"5\""] && values("A") == ["2"] && values("c") == [] && values("") == [])
+  }
+}

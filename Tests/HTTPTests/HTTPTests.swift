@@ -1,1 +1,0 @@
-// First file of HTTPTests; replaced as the room is furnished.

@@ -1,1 +1,0 @@
-// First file of JOSETests; replaced as the room is furnished.
