@@ -19,7 +19,9 @@ struct Certificates {
     try makeLeaf("wrong-name", names: "DNS:elsewhere.example,DNS:*.apps.example,IP:10.0.0.1,IP:fd00::1")
     try makeLeaf("no-name", names: nil)
     try makeLeaf("many-names", names: (0..<20).map { "DNS:n\($0).example" }.joined(separator: ","))
-    try makeLeaf("client", names: "DNS:client.example", purpose: "clientAuth")
+    try makeLeaf(
+      "client", names: "DNS:client.example,URI:spiffe://example.org/ns/a,IP:10.1.2.3,IP:fd00::9,email:a@example.org,RID:1.2.3",
+      purpose: "clientAuth")
     try makeLeaf("strange", names: "DNS:localhost", root: "other-root")
     try makeLeaf("wildcard", names: "DNS:*.svc.internal")
     try run([
@@ -60,7 +62,7 @@ struct Certificates {
     ])
   }
 
-  private func run(_ arguments: [String]) throws {
+  func run(_ arguments: [String]) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
     process.arguments = arguments
@@ -70,5 +72,29 @@ struct Certificates {
     try process.run()
     process.waitUntilExit()
     try #require(process.terminationStatus == 0, "openssl \(arguments.joined(separator: " "))")
+  }
+}
+
+extension Certificates {
+  /// A list by the root that revokes one certificate of it, or none.
+  func revocationList(revoking name: String?) throws -> [UInt8] {
+    let directory = folder.appendingPathComponent("ca-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    func path(_ file: String) -> String { directory.appendingPathComponent(file).path }
+    try "".write(toFile: path("index.txt"), atomically: true, encoding: .utf8)
+    let configuration = """
+      [ca]
+      default_ca = it
+      [it]
+      database = \(path("index.txt"))
+      default_md = sha256
+      default_crl_days = 30
+
+      """
+    try configuration.write(toFile: path("ca.cnf"), atomically: true, encoding: .utf8)
+    let authority = ["ca", "-config", path("ca.cnf"), "-cert", "root.pem", "-keyfile", "root.key"]
+    if let name { try run(authority + ["-revoke", "\(name).pem"]) }
+    try run(authority + ["-gencrl", "-out", path("list.pem")])
+    return try Array(Data(contentsOf: directory.appendingPathComponent("list.pem")))
   }
 }

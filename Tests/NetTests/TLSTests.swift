@@ -44,7 +44,7 @@ import Testing
       #expect(client.stream.tlsVersion == "TLSv1.3")
       #expect(client.stream.applicationProtocol == "http/1.1")
       #expect(server.stream.applicationProtocol == "http/1.1")
-      #expect(client.stream.peerCertificate?.isEmpty == false)
+      #expect(client.stream.peerCertificate?.names.contains(.dns("api.internal")) == true)
       server.echoes = true
       server.pieceBytes = 1000
       client.pieceBytes = 333
@@ -228,7 +228,7 @@ import Testing
       let strange = try TLSContext(clientTrusting: .pem(roots), identity: certificates.identity("strange"))
       for context in [required, optional] {
         let (_, server) = try meet(loop, server: context, client: known).get()
-        #expect(server.stream.peerCertificate?.isEmpty == false)
+        #expect(server.stream.peerCertificate?.subject == "CN=localhost")
       }
       let (_, server) = try meet(loop, server: optional, client: certificates.client).get()
       #expect(server.stream.peerCertificate == nil)
@@ -284,6 +284,146 @@ import Testing
       #expect(throws: NetError.self) { try TLSContext(clientTrusting: .pem(pem)) }
     }
     #expect(throws: NetError.self) { try TLSContext(serverWith: good, clients: .required) }
+  }
+
+  // MARK: - A server's own
+
+  @Test func theCertificateIsChosenByTheNameThatIsAskedFor() throws {
+    try withLoop { (loop) throws in
+      let context = try TLSContext(
+        serverWith: [certificates.identity("good"), certificates.identity("wildcard"), certificates.identity("wrong-name")],
+        options: TLSContext.ServerOptions())
+      func names(_ host: String) throws -> [PeerCertificate.AlternativeName] {
+        try meet(loop, server: context, client: certificates.client, host: host).get().client.stream.peerCertificate?.names ?? []
+      }
+      #expect(try names("localhost").contains(.dns("api.internal")))
+      #expect(try names("x.svc.internal") == [.dns("*.svc.internal")])
+      #expect(try names("elsewhere.example").contains(.dns("*.apps.example")))
+      #expect(try names("a.apps.example").contains(.dns("elsewhere.example")))
+      // By address there is no name to ask for: the first.
+      #expect(try names("127.0.0.1").contains(.dns("api.internal")))
+      guard case .failure(.tls(let failure)) = try meet(loop, server: context, client: certificates.client, host: "unknown.example") else {
+        Issue.record("accepted")
+        return
+      }
+      #expect(failure.kind == .wrongName)
+    }
+  }
+
+  @Test func aClientCertificatesFactsAreRead() throws {
+    try withLoop { (loop) throws in
+      let roots = try certificates.pem("root.pem")
+      let server = try TLSContext(serverWith: certificates.identity("good"), clients: .required, clientRoots: roots)
+      let client = try TLSContext(clientTrusting: .pem(roots), identity: certificates.identity("client"))
+      let facts = try #require(try meet(loop, server: server, client: client).get().server.stream.peerCertificate)
+      #expect(facts.subject == "CN=localhost")
+      #expect(facts.issuer == "CN=Test root")
+      #expect(
+        facts.names == [
+          .dns("client.example"), .uri("spiffe://example.org/ns/a"), .ip(try #require(IPAddress("10.1.2.3"))),
+          .ip(try #require(IPAddress("fd00::9"))), .email("a@example.org"),
+        ])
+      #expect(!facts.serial.isEmpty)
+      // The command's fingerprint is the same.
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+      process.arguments = [
+        "x509", "-in", certificates.folder.appendingPathComponent("client.pem").path, "-noout", "-fingerprint", "-sha256",
+      ]
+      let pipe = Pipe()
+      process.standardOutput = pipe
+      try process.run()
+      let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+      process.waitUntilExit()
+      let hex = try #require(text.split(separator: "=").last).filter { $0.isHexDigit }.lowercased()
+      #expect(Hex.encode(facts.thumbprint) == hex)
+    }
+  }
+
+  @Test func aRevokedClientCertificateIsRefusedAndSoIsOneWithoutAList() throws {
+    try withLoop { (loop) throws in
+      let roots = try certificates.pem("root.pem")
+      func refusal(_ revocations: [UInt8]?, after millis: Int64 = 0) throws -> String? {
+        loop.wallOffsetMillis = millis
+        var options = TLSContext.ServerOptions()
+        options.clients = .required
+        options.clientRoots = roots
+        options.clientRevocations = revocations
+        let server = try TLSContext(serverWith: [certificates.identity("good")], options: options)
+        let client = try TLSContext(clientTrusting: .pem(roots), identity: certificates.identity("client"))
+        let probe = try SocketTests.Server(loop, tls: server)
+        defer { probe.listener?.close() }
+        guard case .success(let peer) = try SocketTests.connect(loop, [probe.address], tls: client) else { return "client's side" }
+        defer { peer.stream.close() }
+        #expect(try loop.turn(until: { probe.probes.first.map { $0.events > 0 } ?? false }))
+        defer { probe.probes.first?.stream.close() }
+        guard case .tls(let failure)? = probe.probes.first?.failure else { return nil }
+        return failure.message
+      }
+      #expect(try refusal(nil) == nil)
+      #expect(try refusal(certificates.revocationList(revoking: nil)) == nil)
+      #expect(try refusal(certificates.revocationList(revoking: "client")) == "certificate refused: certificate revoked")
+      #expect(try refusal(certificates.revocationList(revoking: "good")) == nil)
+      // A list that has run out says nothing about today.
+      let old = try refusal(certificates.revocationList(revoking: nil), after: 29 * 86_400_000)
+      #expect(old == nil)
+      let list = try certificates.revocationList(revoking: nil)
+      #expect(throws: NetError.self) { try refusal(Array(list.dropLast(60))) }
+      #expect(throws: NetError.self) { try refusal(Array("nothing".utf8)) }
+    }
+  }
+
+  @Test func sessionsAreResumedByTicketsButNotWhereClientsAreVerified() throws {
+    try withLoop { (loop) throws in
+      // The command connects, keeps the ticket, and connects again with it.
+      func resumed(_ server: TLSContext, _ arguments: [String] = []) throws -> [Bool] {
+        let probe = try SocketTests.Server(loop, tls: server)
+        defer { probe.listener?.close() }
+        let port = try #require(probe.address.port)
+        let file = certificates.folder.appendingPathComponent("session-\(UUID().uuidString)").path
+        return try ["-sess_out", "-sess_in"].map { direction in
+          // Where no ticket came there is nothing to come back with.
+          if direction == "-sess_in", !FileManager.default.fileExists(atPath: file) { return false }
+          probe.probes = []
+          let process = Process()
+          process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+          process.currentDirectoryURL = certificates.folder
+          process.arguments = ["s_client", "-connect", "127.0.0.1:\(port)", direction, file, "-servername", "localhost"] + arguments
+          let input = Pipe()
+          process.standardInput = input
+          process.standardOutput = FileHandle.nullDevice
+          process.standardError = FileHandle.nullDevice
+          try process.run()
+          #expect(try loop.turn(until: { probe.probes.first.map { $0.events > 0 } ?? false }))
+          // Something must come for s_client to read the ticket before it ends.
+          probe.probes.first?.send(Array("hello".utf8))
+          try loop.turn(millis: 100)
+          input.fileHandleForWriting.closeFile()
+          #expect(try loop.turn(until: { probe.probes.first.map { $0.ended || $0.failure != nil } ?? false }))
+          process.waitUntilExit()
+          return probe.probes.first?.stream.wasResumed ?? false
+        }
+      }
+      for version in ["-tls1_3", "-tls1_2"] {
+        #expect(try resumed(certificates.server("good"), [version]) == [false, true], "\(version)")
+      }
+      let roots = try certificates.pem("root.pem")
+      let verifying = try TLSContext(serverWith: certificates.identity("good"), clients: .required, clientRoots: roots)
+      let client = ["-cert", "client.pem", "-key", "client.key"]
+      for version in ["-tls1_3", "-tls1_2"] {
+        #expect(try resumed(verifying, client + [version]).last == false, "\(version)")
+      }
+    }
+  }
+
+  @Test func ciphersAreSettableAndWrongOnesRefused() throws {
+    var options = TLSContext.ServerOptions()
+    options.cipherList = "ECDHE-ECDSA-AES128-GCM-SHA256"
+    options.cipherSuites = "TLS_AES_128_GCM_SHA256"
+    _ = try TLSContext(serverWith: [certificates.identity("good")], options: options)
+    options.cipherList = "NO-SUCH-CIPHER"
+    #expect(throws: NetError.self) { try TLSContext(serverWith: [self.certificates.identity("good")], options: options) }
+    #expect(throws: NetError.self) { try TLSContext(serverWith: [], options: TLSContext.ServerOptions()) }
   }
 
   @Test func aPeerThatSendsRubbishAfterTheHandshakeIsAnErrorAndNotMore() throws {
