@@ -10,6 +10,8 @@ public struct OwnedFields: Sendable {
     var start: Int
     var count: Int
     var isPrefix: Bool
+    /// Whether the name itself goes on, and only its aliases are removed.
+    var keepsExact: Bool
     var head: UInt64
     var mask: UInt64
   }
@@ -34,20 +36,23 @@ public struct OwnedFields: Sendable {
   /// - Parameters:
   ///   - configured: names of identity fields, in any case.
   ///   - prefixes: beginnings of names that are owned as a whole.
-  public init(_ configured: [String] = [], prefixes: [String] = []) {
+  ///   - evaluated: names whose values are decided on: the name itself goes on, an alias that the upstream might read
+  ///     as the same field and nobody decided on does not.
+  public init(_ configured: [String] = [], prefixes: [String] = [], evaluated: [String] = []) {
     for name in configured + Self.always { add(name, isPrefix: false) }
+    for name in evaluated { add(name, isPrefix: false, keepsExact: true) }
     for prefix in prefixes + Self.alwaysPrefixes { add(prefix, isPrefix: true) }
   }
 
-  private mutating func add(_ name: String, isPrefix: Bool) {
+  private mutating func add(_ name: String, isPrefix: Bool, keepsExact: Bool = false) {
     let bytes = name.utf8.map { Self.fold($0) }
     guard let first = bytes.first else { return }
     firstBytes |= 1 &<< UInt32(first & 31)
     let (head, mask) = bytes.withUnsafeBytes { (Self.head(of: $0), $0.count < 8 ? ~0 &>> UInt64(64 - 8 * $0.count) : ~0) }
-    entries.append(Entry(start: folded.count, count: bytes.count, isPrefix: isPrefix, head: head, mask: mask))
+    entries.append(Entry(start: folded.count, count: bytes.count, isPrefix: isPrefix, keepsExact: keepsExact, head: head, mask: mask))
     folded += bytes
     let field = bytes.withUnsafeBytes { KnownField(name: $0) }
-    if !isPrefix, field != .other { known |= field.bit }
+    if !isPrefix, !keepsExact, field != .other { known |= field.bit }
   }
 
   /// The first eight bytes, folded, the first in the lowest place.
@@ -73,7 +78,8 @@ public struct OwnedFields: Sendable {
     let head = Self.head(of: name)
     for entry in entries where head & entry.mask == entry.head {
       guard entry.isPrefix ? name.count >= entry.count : name.count == entry.count else { continue }
-      if entry.count <= 8 || matches(entry, name) { return true }
+      guard entry.count <= 8 || matches(entry, name) else { continue }
+      if !entry.keepsExact || !Self.isExact(name) { return true }
     }
     return false
   }
@@ -82,6 +88,11 @@ public struct OwnedFields: Sendable {
   public func owns(_ name: String) -> Bool {
     var copy = name
     return copy.withUTF8 { owns(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// Whether a name has no stand-in for `-`: then a name that matches an entry is the entry's.
+  private static func isExact(_ name: UnsafeRawBufferPointer) -> Bool {
+    name.allSatisfy { $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: ".") }
   }
 
   private func matches(_ entry: Entry, _ name: UnsafeRawBufferPointer) -> Bool {

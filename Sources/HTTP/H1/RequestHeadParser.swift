@@ -190,7 +190,8 @@ public enum RequestHeadParser {
   private static func host(_ head: borrowing RequestHead, isHTTPS: Bool) throws(HTTPRefusal) {
     if head.fields.isRepeated(.host) { throw .hostRepeated }
     guard let range = head.fields.range(of: .host) else {
-      if head.minorVersion == 1 { throw .hostMissing }
+      // HTTP/1.0 may do without; but then there is nothing to hold an absolute target's host against.
+      if head.minorVersion == 1 || head.authorityRange != nil { throw .hostMissing }
       return
     }
     let authority = head.authorityRange
