@@ -16,11 +16,11 @@ struct DeclarationCheck {
     var seen: [ExactString: SourceSpan] = [:]
     for namespace in fragment.namespaces {
       if !namespace.name.text.isEmpty { refuseReserved(namespace.name) }
-      if seen.updateValue(namespace.name.span, forKey: ExactString(namespace.name.text)) != nil {
+      if let first = seen.updateValue(namespace.name.span, forKey: ExactString(namespace.name.text)) {
         errors.append(
           SchemaError(
             .duplicate, "duplicate namespace id: `\(namespace.name.text)`", at: namespace.name.span,
-            help: "Namespaces may not be declared twice; move the declarations into the first"))
+            help: "Namespaces may not be declared twice; move the declarations into the first", first: first))
       }
       check(namespace)
     }
@@ -76,12 +76,15 @@ struct DeclarationCheck {
   }
 
   private mutating func refuseDuplicates(_ names: [SchemaFragment.WrittenName]) {
-    var seen: Set<ExactString> = []
-    for name in names where !seen.insert(ExactString(name.text)).inserted {
+    var seen: [ExactString: SourceSpan] = [:]
+    for name in names {
+      guard let first = seen[ExactString(name.text)] else {
+        seen[ExactString(name.text)] = name.span
+        continue
+      }
       errors.append(
         SchemaError(
-          .duplicate, "`\(name.text)` is declared twice", at: name.span,
-          help: "all declarations of one kind and name in a namespace must be one"))
+          .duplicate, "`\(name.text)` is declared twice", at: name.span, help: "rename one of the two, or remove it", first: first))
     }
   }
 }

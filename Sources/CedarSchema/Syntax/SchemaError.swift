@@ -1,3 +1,4 @@
+public import Bytes
 public import Cedar
 
 /// Everything wrong with one schema, in the order of the text.
@@ -65,19 +66,35 @@ public struct SchemaError: Error, Sendable, Equatable {
   public var help: String?
   /// Byte offsets in the text.
   public var span: SourceSpan
+  /// Another place that belongs to the mistake: the first of two declarations.
+  public var first: SourceSpan?
 
-  init(_ kind: Kind, _ message: String, at span: SourceSpan, label: String? = nil, help: String? = nil) {
+  init(
+    _ kind: Kind, _ message: String, at span: SourceSpan, label: String? = nil, help: String? = nil, first: SourceSpan? = nil
+  ) {
     self.kind = kind
     self.message = message
     self.label = label
     self.help = help
     self.span = span
+    self.first = first
   }
 }
 
 extension SchemaError {
+  /// The mistake for whoever shows it beside the text.
+  public var diagnostic: Diagnostic {
+    let related = first.map { [Diagnostic.Related($0.start..<$0.end, "first declared here")] } ?? []
+    return Diagnostic(.error, message, at: span.start..<span.end, label: label, help: help, related: related)
+  }
+
   /// The same mistake as the readers of policies report theirs.
   public var parseError: ParseError { ParseError(message, at: span, label: label, help: help) }
+}
+
+extension SchemaWarning {
+  /// The oddity for whoever shows it beside the text.
+  public var diagnostic: Diagnostic { Diagnostic(.warning, message, at: span.start..<span.end) }
 }
 
 /// Something odd in a schema that does not make it invalid.
