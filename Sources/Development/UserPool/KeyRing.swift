@@ -2,6 +2,7 @@ internal import Bytes
 internal import Crypto
 internal import JOSE
 internal import JSON
+internal import Net
 
 /// The signing keys of the development issuer. They live in memory, and a restart makes new ones.
 ///
@@ -20,8 +21,12 @@ struct KeyRing: Sendable {
   private var strays: [JWSAlgorithm: JWSSigner] = [:]
 
   init() throws(KeyError) {
-    _ = try key(for: .access, .rs256)
-    _ = try key(for: .id, .rs256)
+    let pair = try Self.generateRSAPair()
+    for (use, key) in [(TokenUse.access, pair.0), (.id, pair.1)] {
+      let signer = JWSSigner(kid: Self.freshKid(), algorithm: .rs256, key: key)
+      current[Role(use: use, algorithm: .rs256)] = signer
+      published.append(signer)
+    }
   }
 
   /// The key that signs now; the first use of an algorithm makes one.
@@ -72,6 +77,24 @@ struct KeyRing: Sendable {
         "alg": alg, "crv": .string("Ed25519"), "kid": kid, "kty": .string("OKP"), "use": .string("sig"), "x": number(.x),
       ])
     }
+  }
+
+  /// Two RSA keys, made side by side: they are what the start of the demo takes its time for.
+  private static func generateRSAPair() throws(KeyError) -> (PrivateKey, PrivateKey) {
+    let other = Locked<Result<PrivateKey, KeyError>?>(nil)
+    let thread: RunningThread?
+    do throws(NetError) {
+      thread = try startThread(name: "development-key") {
+        let made = Result { () throws(KeyError) in try PrivateKey.generateRSA() }
+        other.withLock { $0 = made }
+      }
+    } catch {
+      thread = nil
+    }
+    let first = Result { () throws(KeyError) in try PrivateKey.generateRSA() }
+    thread?.join()
+    guard let second = other.withLock({ $0 }) else { return (try first.get(), try PrivateKey.generateRSA()) }
+    return (try first.get(), try second.get())
   }
 
   private static func generate(_ algorithm: JWSAlgorithm) throws(KeyError) -> PrivateKey {
