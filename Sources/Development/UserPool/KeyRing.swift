@@ -58,25 +58,7 @@ struct KeyRing: Sendable {
 
   /// The public keys, RFC 7517. The member `stockade_development` lets a proxy recognize keys that anyone can have used.
   var document: JSONValue {
-    .object(["keys": .array((published + former).map(Self.jwk)), JWKSet.developmentMember: .bool(true)])
-  }
-
-  private static func jwk(_ key: JWSSigner) -> JSONValue {
-    func number(_ number: PrivateKey.Number) -> JSONValue { .string(Base64URL.encode(key.key.number(number) ?? [])) }
-    let (kid, alg) = (JSONValue.string(key.kid), JSONValue.string(key.algorithm.rawValue))
-    switch key.algorithm.signature {
-    case .rsaPKCS1, .rsaPSS:
-      return .object(["alg": alg, "e": number(.e), "kid": kid, "kty": .string("RSA"), "n": number(.n), "use": .string("sig")])
-    case .ecdsa(let curve):
-      let name = ["P-256", "P-384", "P-521"][Curve.allCases.firstIndex(of: curve) ?? 0]
-      return .object([
-        "alg": alg, "crv": .string(name), "kid": kid, "kty": .string("EC"), "use": .string("sig"), "x": number(.x), "y": number(.y),
-      ])
-    case .ed25519:
-      return .object([
-        "alg": alg, "crv": .string("Ed25519"), "kid": kid, "kty": .string("OKP"), "use": .string("sig"), "x": number(.x),
-      ])
-    }
+    .object(["keys": .array((published + former).map(\.publicJWK)), JWKSet.developmentMember: .bool(true)])
   }
 
   /// Two RSA keys, made side by side: they are what the start of the demo takes its time for.
