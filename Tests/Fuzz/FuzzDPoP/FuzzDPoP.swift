@@ -53,6 +53,7 @@ private func judge(_ bytes: UnsafeRawBufferPointer, _ token: VerifiedToken) {
   }
 }
 
+/// One input of the fuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   guard let world else { preconditionFailure("no token to bind to") }
