@@ -54,6 +54,7 @@ let fuzzTargets: [Target] = ([
   fuzz("FuzzProxyProtocol", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
+  fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
