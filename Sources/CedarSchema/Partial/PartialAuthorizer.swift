@@ -50,7 +50,8 @@ public struct PartialAuthorizer: Sendable {
     let outcome = evaluator.reduceCondition()
     let body = evaluator.expression(outcome)
     let residual = Policy(
-      id: id, effect: policy.effect, annotations: policy.annotations, conditions: [Condition(.when, body)],
+      id: id, effect: policy.effect, annotations: policy.annotations.map { Annotation(key: $0.key, value: $0.value ?? "", span: $0.span) },
+      conditions: [Condition(.when, body)],
       expressions: evaluator.tree)
     switch outcome {
     case .value(.bool(true)): return ResidualPolicy(policy: residual, outcome: .satisfied)

@@ -89,7 +89,6 @@ struct PartialEvaluator {
       let span = add(call(.duration, "\(instant.milliseconds)ms"), canFail: false)
       id = add(.call(.offset, [epoch, span]), canFail: false)
     }
-    if case .datetime = value { tree.jsonSpellings[id] = [.value, .list] } else { tree.jsonSpellings[id] = .value }
     return id
   }
 
@@ -279,9 +278,15 @@ struct PartialEvaluator {
   }
 
   private mutating func compare(_ comparison: Expr.Comparison, _ a: Partial, _ b: Partial) -> Partial {
-    strict([a, b], { .comparison(comparison, $0[0], $0[1]) }) { (values) throws(Undefined) in
+    // Residuals are written with the operators that the others are defined by.
+    switch comparison {
+    case .notEqual: return not(compare(.equal, a, b))
+    case .greater: return not(compare(.lessOrEqual, a, b))
+    case .greaterOrEqual: return not(compare(.less, a, b))
+    default: break
+    }
+    return strict([a, b], { .comparison(comparison, $0[0], $0[1]) }) { (values) throws(Undefined) in
       if comparison == .equal { return .bool(values[0] == values[1]) }
-      if comparison == .notEqual { return .bool(values[0] != values[1]) }
       let left: Int64
       let right: Int64
       switch (values[0], values[1]) {
@@ -290,12 +295,7 @@ struct PartialEvaluator {
       case (.duration(let x), .duration(let y)): (left, right) = (x.milliseconds, y.milliseconds)
       default: throw Undefined()
       }
-      switch comparison {
-      case .less: return .bool(left < right)
-      case .lessOrEqual: return .bool(left <= right)
-      case .greater: return .bool(left > right)
-      default: return .bool(left >= right)
-      }
+      return .bool(comparison == .less ? left < right : left <= right)
     }
   }
 
