@@ -34,6 +34,9 @@ func fuzz(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 
 let fuzzTargets: [Target] = ([
   // fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzPolicyText", of: ["Cedar"]),
+  fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
+  fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
 ] as [[Target]]).flatMap { $0 }
