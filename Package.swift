@@ -36,6 +36,8 @@ let fuzzTargets: [Target] = ([
   // fuzz("FuzzRequestHead", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
+  fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
+  fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
