@@ -150,7 +150,27 @@ public final class Evaluation {
   @inline(never)
   private func noteMismatch(_ cell: Cell, _ clause: CompiledClause, _ number: Int32, _ authorizer: Authorizer) {
     let node = authorizer.program.code[Int(clause.end) - 1].node
-    note((EvaluationError(.type, "type error: expected bool, got \(layer.typeName(cell))"), node), number, authorizer)
+    note((boolExpected(cell), node), number, authorizer)
+  }
+
+  /// The failure of a clause that is no Boolean.
+  func boolExpected(_ cell: Cell) -> EvaluationError {
+    EvaluationError(.type, "type error: expected bool, got \(layer.typeName(cell))")
+  }
+
+  /// Which elements of a policy's scope match.
+  func scope(of policy: CompiledPolicy, on authorizer: Authorizer) -> (principal: Bool, action: Bool, resource: Bool) {
+    var isAction = false
+    if policy.actionMatch == .inAny {
+      for index in 0..<policy.actionCount
+      where matches(.in, authorizer.actionLists[policy.action &+ index], -1, action.number) { isAction = true }
+    } else {
+      isAction = matches(policy.actionMatch, policy.action, -1, action.number)
+    }
+    return (
+      matches(policy.principalMatch, policy.principal, policy.principalType, principal.number), isAction,
+      matches(policy.resourceMatch, policy.resource, policy.resourceType, resource.number)
+    )
   }
 
   /// The answer to the request at hand.
