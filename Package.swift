@@ -58,6 +58,8 @@ let fuzzTargets: [Target] = ([
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
   fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
+  fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
