@@ -36,6 +36,8 @@ let fuzzTargets: [Target] = ([
   // fuzz("FuzzRequestHead", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
+  fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
+  fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
