@@ -149,8 +149,10 @@ struct DevelopmentIssuerTests {
   func flaws(flaw: TokenFlaw, reason: TokenError.Reason?) throws {
     let issuer = try Self.issuer()
     for use in TokenUse.allCases {
-      let token = try #require(try issuer.token(of: "alice", use: use, flaw: flaw, at: Self.now))
-      #expect(Self.reason(token, issuer) == reason)
+      for user in issuer.directory.users {
+        let token = try #require(try issuer.token(of: user.name, use: use, flaw: flaw, at: Self.now))
+        #expect(Self.reason(token, issuer) == reason, "\(user.name)")
+      }
       let asked = Self.get(issuer, "/token?user=alice&kind=\(flaw.rawValue)&use=\(use.rawValue)")
       #expect(asked.status == 200)
       #expect(asked.header("Cache-Control") == "no-store")

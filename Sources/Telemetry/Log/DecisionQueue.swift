@@ -16,6 +16,8 @@ final class DecisionQueue: Sendable {
     var wantsReopen = false
     var wantsStop = false
     var isWoken = false
+    // Set when the writer has ended: nobody will take a batch any more.
+    var hasEnded = false
   }
 
   /// What the writer finds when it wakes.
@@ -83,12 +85,17 @@ final class DecisionQueue: Sendable {
 
   func hand(over batch: Batch) {
     bytes.add(batch.bytes.count, ordering: .relaxed)
-    let mustWake = state.withLock { state in
+    let (isTaken, mustWake) = state.withLock { state -> (Bool, Bool) in
+      guard !state.hasEnded else { return (false, false) }
       state.batches.append(batch)
       defer { state.isWoken = true }
-      return !state.isWoken
+      return (true, !state.isWoken)
     }
     if mustWake { wake.put() }
+    guard !isTaken else { return }
+    lines.subtract(batch.lines, ordering: .relaxed)
+    bytes.subtract(batch.bytes.count, ordering: .relaxed)
+    countDropped(batch.lines)
   }
 
   func requestReopen() { request { $0.wantsReopen = true } }
@@ -135,6 +142,15 @@ final class DecisionQueue: Sendable {
       }
     }
     for _ in 0..<waiters.load(ordering: .sequentiallyConsistent) { room.put() }
+  }
+
+  /// Ends the writer's side, if nothing arrived meanwhile.
+  func endIfEmpty() -> Bool {
+    state.withLock { state in
+      guard state.batches.isEmpty else { return false }
+      state.hasEnded = true
+      return true
+    }
   }
 
   func reportStopped() { stopped.put() }

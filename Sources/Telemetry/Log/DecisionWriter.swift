@@ -27,7 +27,7 @@ struct DecisionWriter: ~Copyable {
       let work = queue.nextWork()
       if work.wantsReopen { reopen() }
       for batch in work.batches { write(batch) }
-      if work.wantsStop {
+      if work.wantsStop && queue.endIfEmpty() {
         reportDrops(atLeastApartMillis: 0)
         sink.close()
         queue.reportStopped()

@@ -1,1 +1,0 @@
-// First file of CedarTests; replaced as the room is furnished.
