@@ -114,7 +114,7 @@ let package = Package(
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
-    test("PipelineTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
+    test("PipelineTests", of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
     test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline", "PolicyTools", "TestSupport"]),
     test("ProxyTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
     test("AdminTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline", "Admin", "TestSupport"]),
