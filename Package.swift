@@ -60,6 +60,8 @@ let fuzzTargets: [Target] = ([
   fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
   fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
+  fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
+  fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
