@@ -41,10 +41,17 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
   return [.executableTarget(name: name, dependencies: rooms, path: "Tests/Benchmarks/\(name)", swiftSettings: house)]
 }
 
-let benchTargets: [Target] = bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"])
+let benchTargets: [Target] = ([
+  bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  bench("HTTPBenchmark", of: ["HTTP"]),
+] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] = ([
-  // fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzResponseHead", of: ["HTTP"]),
+  fuzz("FuzzChunked", of: ["HTTP"]),
+  fuzz("FuzzTarget", of: ["HTTP"]),
+  fuzz("FuzzProxyProtocol", of: ["HTTP"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
 ] as [[Target]]).flatMap { $0 }
@@ -105,7 +112,7 @@ let package = Package(
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
-    test("PipelineTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
+    test("PipelineTests", of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
     test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline", "PolicyTools", "TestSupport"]),
     test("ProxyTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
     test("AdminTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline", "Admin", "TestSupport"]),

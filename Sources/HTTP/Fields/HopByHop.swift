@@ -31,5 +31,7 @@ enum HopByHop {
 
 extension KnownField {
   /// Known fields that `Connection` may remove besides the standard ones; no other known field is given up to it.
-  static let removable: UInt64 = [KnownField.expect, .userAgent, .accept, .via, .age].reduce(0) { $0 | $1.bit }
+  static var removable: UInt64 {
+    KnownField.expect.bit | KnownField.userAgent.bit | KnownField.accept.bit | KnownField.via.bit | KnownField.age.bit
+  }
 }

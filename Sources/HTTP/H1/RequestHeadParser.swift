@@ -109,7 +109,7 @@ public enum RequestHeadParser {
   private static func version(_ bytes: UnsafeRawBufferPointer, from start: Int, isPreface: Bool) throws(HTTPRefusal) -> UInt8? {
     let rest = bytes.part(start..<start + 10)
     if rest.count == 10 {
-      let word = rest.loadUnaligned(as: UInt64.self)
+      let word = UInt64(littleEndian: rest.loadUnaligned(as: UInt64.self))
       if rest[8] == ASCII.cr, rest[9] == ASCII.lf {
         if word == http11 { return 1 }
         if word == http10 { return 0 }
@@ -132,12 +132,9 @@ public enum RequestHeadParser {
     throw isPreface ? .http2Preface : .versionUnsupported
   }
 
-  private static let http11 = word("HTTP/1.1")
-  private static let http10 = word("HTTP/1.0")
-
-  private static func word(_ text: StaticString) -> UInt64 {
-    UnsafeRawBufferPointer(start: text.utf8Start, count: 8).loadUnaligned(as: UInt64.self)
-  }
+  // The eight bytes as a little-endian number.
+  private static var http11: UInt64 { 0x312e_312f_5054_5448 }
+  private static var http10: UInt64 { 0x302e_312f_5054_5448 }
 
   /// Why a request does not begin with a token and a space.
   private static func methodRefusal(_ bytes: UnsafeRawBufferPointer, start: Int, at index: Int) -> HTTPRefusal {
