@@ -52,8 +52,16 @@ let fuzzTargets: [Target] = ([
   fuzz("FuzzChunked", of: ["HTTP"]),
   fuzz("FuzzTarget", of: ["HTTP"]),
   fuzz("FuzzProxyProtocol", of: ["HTTP"]),
+  fuzz("FuzzPolicyText", of: ["Cedar"]),
+  fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
+  fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
+  fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
+  fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
+  fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
+  fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
 ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
