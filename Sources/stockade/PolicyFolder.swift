@@ -37,6 +37,7 @@ enum PolicyFolder {
       }
     }
     guard problems.isEmpty else { throw ConfigurationError(problems) }
-    return PolicyFiles(policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
+    return PolicyFiles(
+      policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
   }
 }
