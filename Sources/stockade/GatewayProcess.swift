@@ -46,7 +46,9 @@ final class GatewayProcess {
       loop: loop)
     let gateway = gateway
     do throws(NetError) {
-      ops = try OpsServer(loop, at: opsAddress, metrics: metrics) { gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) } }
+      ops = try OpsServer(loop, at: opsAddress, metrics: metrics) {
+        gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
+      }
     } catch {
       throw ConfigurationError(["ops-listen: \(error)"])
     }
@@ -95,7 +97,9 @@ final class GatewayProcess {
 
   private func tellModes(_ configuration: Configuration, _ snapshot: Snapshot) {
     if snapshot.mode == .observe { serverLog.warn("observe_mode", ["meaning": "decisions are logged and NOT enforced"]) }
-    if configuration.isDevelopment { serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"]) }
+    if configuration.isDevelopment {
+      serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"])
+    }
   }
 
   private static func fixedNumbers(_ configuration: Configuration, _ snapshot: Snapshot) -> [Metrics.Sample] {
@@ -154,7 +158,8 @@ extension GatewayProcess {
   }
 
   private func writeReadyFile(_ path: String, proxy: SocketAddress, ops: SocketAddress) {
-    let text = JSONValue.object(["proxy": .string("http://\(proxy)"), "ops": .string("http://\(ops)"), "pid": .integer(Int64(getpid()))]).text + "\n"
+    let text =
+      JSONValue.object(["proxy": .string("http://\(proxy)"), "ops": .string("http://\(ops)"), "pid": .integer(Int64(getpid()))]).text + "\n"
     do {
       try text.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {

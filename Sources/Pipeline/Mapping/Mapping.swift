@@ -40,7 +40,7 @@ public struct Mapping: Sendable {
   }
 
   /// The actions of the built-in mapping in their groups, for policies without a schema: `Action::"GET"` is in `Action::"read"`.
-  var actionEntities: [Entity] {
+  public var actionEntities: [Entity] {
     func action(_ name: String, in group: String) -> Entity {
       Entity(uid: EntityUID(type: actionType, id: name), parents: [EntityUID(type: actionType, id: group)])
     }

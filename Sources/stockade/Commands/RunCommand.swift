@@ -10,7 +10,9 @@ let runCommand = Command(
   flags: [
     Flag("to", "URL", "the service behind: http://127.0.0.1:3000, https://…, unix:/path"),
     Flag("cognito", "POOL_ID", "accept tokens of this Amazon Cognito user pool, such as us-east-1_AbC123"),
-    Flag("issuer", "URL", "accept tokens of this OpenID Connect issuer; the exact iss of its tokens (with --cognito: of a pool that is not AWS's)"),
+    Flag(
+      "issuer", "URL",
+      "accept tokens of this OpenID Connect issuer; the exact iss of its tokens (with --cognito: of a pool that is not AWS's)"),
     Flag("client-id", "ID", "an app client whose tokens are meant for this service", repeats: true),
     Flag("audience", "NAME", "an audience that access tokens may name", repeats: true),
     Flag("id-prefix", "TEXT", "what stands before | in Cedar ids; default: the pool's id, or the issuer without https://"),
@@ -60,13 +62,19 @@ enum RunSettings {
   static func read(_ arguments: Arguments) throws(ConfigurationError) -> (Configuration, Extras) {
     var problems: [String] = []
     var configuration = Configuration(upstream: arguments["to"] ?? "")
-    if arguments["to"] == nil { problems.append("no service to protect is given; name it with --to URL, such as --to http://127.0.0.1:3000") }
+    if arguments["to"] == nil {
+      problems.append("no service to protect is given; name it with --to URL, such as --to http://127.0.0.1:3000")
+    }
     if let listen = arguments["listen"] { configuration.listen = listen }
     if let listen = arguments["ops-listen"] { configuration.opsListen = listen }
     configuration.isDevelopment = arguments.has("dev")
     configuration.issuers = issuers(arguments, &problems)
     if let text = arguments["mode"] {
-      if let mode = Snapshot.Mode(rawValue: text) { configuration.mode = mode } else { problems.append(choice("mode", text, Snapshot.Mode.allCases.map(\.rawValue))) }
+      if let mode = Snapshot.Mode(rawValue: text) {
+        configuration.mode = mode
+      } else {
+        problems.append(choice("mode", text, Snapshot.Mode.allCases.map(\.rawValue)))
+      }
     }
     if let text = arguments["on-policy-error"] {
       if let rule = Authorization.OnPolicyError(rawValue: text) {
@@ -76,7 +84,11 @@ enum RunSettings {
       }
     }
     if let text = arguments["workers"] {
-      if let count = Int(text), (1...64).contains(count) { configuration.workers = count } else { problems.append("--workers \(text): expected a number from 1 to 64") }
+      if let count = Int(text), (1...64).contains(count) {
+        configuration.workers = count
+      } else {
+        problems.append("--workers \(text): expected a number from 1 to 64")
+      }
     }
     if let millis = duration("drain-delay", arguments, &problems) { configuration.drainDelayMillis = millis }
     if let millis = duration("drain-timeout", arguments, &problems) { configuration.drainTimeoutMillis = millis }
@@ -86,12 +98,20 @@ enum RunSettings {
     if arguments["policies"] == nil { problems.append("no policies are given; name their folder with --policies DIR") }
     if let log = arguments["log"] { extras.log = log }
     if let format = arguments["log-format"] {
-      if ["json", "text", "auto"].contains(format) { extras.logFormat = format } else { problems.append(choice("log-format", format, ["json", "text", "auto"])) }
+      if ["json", "text", "auto"].contains(format) {
+        extras.logFormat = format
+      } else {
+        problems.append(choice("log-format", format, ["json", "text", "auto"]))
+      }
     }
     extras.readyFile = arguments["ready-file"]
     if let text = arguments["clock-offset"] {
       // A century either way; beyond it sums of milliseconds could leave 64 bits.
-      if let seconds = Int64(text), abs(seconds) < 3_200_000_000 { extras.clockOffsetMillis = seconds * 1000 } else { problems.append("--clock-offset \(text): expected seconds") }
+      if let seconds = Int64(text), abs(seconds) < 3_200_000_000 {
+        extras.clockOffsetMillis = seconds * 1000
+      } else {
+        problems.append("--clock-offset \(text): expected seconds")
+      }
     }
     guard problems.isEmpty else { throw ConfigurationError(problems) }
     return (configuration, extras)
