@@ -50,7 +50,10 @@ struct Command: Sendable {
 
 enum CommandTable {
   /// Every command there is, in the order that help lists them.
-  static let commands: [Command] = [runCommand, demoCommand, configCommand, tokenCommand, versionCommand, helpCommand]
+  static let commands: [Command] = [
+    runCommand, demoCommand, checkCommand, configCommand, explainCommand, authorizeCommand, formatCommand, translateCommand, tokenCommand,
+    versionCommand, helpCommand,
+  ]
 
   /// The overview: what `stockade help` prints.
   static var overview: String {

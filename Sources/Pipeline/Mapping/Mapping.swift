@@ -58,8 +58,11 @@ public struct Mapping: Sendable {
   private let headers: [String]
   private let query: [String]
 
+  /// The built-in mapping.
+  public init() { self.init(Configuration(upstream: "")) }
+
   /// The mapping of a configuration.
-  init(_ configuration: Configuration) {
+  public init(_ configuration: Configuration) {
     actionType = TypeNames.type("Action", in: configuration.namespace)
     pathType = TypeNames.type("Path", in: configuration.namespace)
     root = EntityUID(type: pathType, id: "/")
@@ -70,7 +73,7 @@ public struct Mapping: Sendable {
   }
 
   /// The actions of the built-in mapping in their groups, for policies without a schema: `Action::"GET"` is in `Action::"read"`.
-  var actionEntities: [Entity] {
+  public var actionEntities: [Entity] {
     func action(_ name: String, in group: String) -> Entity {
       Entity(uid: EntityUID(type: actionType, id: name), parents: [EntityUID(type: actionType, id: group)])
     }
