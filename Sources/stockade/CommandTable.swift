@@ -94,4 +94,14 @@ enum CommandTable {
 enum Version {
   /// Semantic version.
   static let number = "0.1.0"
+  /// The compiler that built it, as far as the language can tell.
+  static let swift: String = {
+    #if compiler(>=6.4)
+    "6.4 or later"
+    #elseif compiler(>=6.3)
+    "6.3"
+    #else
+    "before 6.3"
+    #endif
+  }()
 }

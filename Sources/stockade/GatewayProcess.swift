@@ -100,6 +100,7 @@ final class GatewayProcess {
 
   private static func fixedNumbers(_ configuration: Configuration, _ snapshot: Snapshot) -> [Metrics.Sample] {
     [
+      Metrics.Sample(.build, [MetricLabel("version", Version.number), MetricLabel("swift", Version.swift)], value: 1),
       Metrics.Sample(.generation, value: Double(snapshot.generation)),
       Metrics.Sample(.policies, value: Double(snapshot.authorization.policyCount)),
       Metrics.Sample(.developmentMode, value: configuration.isDevelopment ? 1 : 0),

@@ -149,8 +149,10 @@ struct DevelopmentIssuerTests {
   func flaws(flaw: TokenFlaw, reason: TokenError.Reason?) throws {
     let issuer = try Self.issuer()
     for use in TokenUse.allCases {
-      let token = try #require(try issuer.token(of: "alice", use: use, flaw: flaw, at: Self.now))
-      #expect(Self.reason(token, issuer) == reason)
+      for user in issuer.directory.users {
+        let token = try #require(try issuer.token(of: user.name, use: use, flaw: flaw, at: Self.now))
+        #expect(Self.reason(token, issuer) == reason, "\(user.name)")
+      }
       let asked = Self.get(issuer, "/token?user=alice&kind=\(flaw.rawValue)&use=\(use.rawValue)")
       #expect(asked.status == 200)
       #expect(asked.header("Cache-Control") == "no-store")
@@ -220,6 +222,22 @@ struct DevelopmentIssuerTests {
     for host in ["127.0.0.1", "localhost:8081", "LOCALHOST", "[::1]:8081"] {
       #expect(Self.get(issuer, "/token?user=alice", host: host).status == 200)
     }
+  }
+
+  @Test("a web page cannot make a browser rotate the keys")
+  func crossOrigin() throws {
+    let issuer = try Self.issuer()
+    let before = issuer.keySet.fingerprint
+    let headers = [("Host", "127.0.0.1:8081"), ("Origin", "https://evil.example")]
+    #expect(issuer.answer(LocalRequest(method: "POST", target: "/rotate", headers: headers), at: Self.now).status == 403)
+    #expect(issuer.keySet.fingerprint == before)
+  }
+
+  @Test("a fresh issuer makes its own two keys")
+  func freshKeys() throws {
+    let first = try DevelopmentIssuer(url: Self.url).keySet
+    let second = try DevelopmentIssuer(url: Self.url).keySet
+    #expect(first.keys.count == 2 && first.fingerprint != second.fingerprint)
   }
 
   @Test("wrong paths, methods and parameters get an answer that says what is right")

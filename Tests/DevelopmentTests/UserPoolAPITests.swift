@@ -114,6 +114,19 @@ struct UserPoolAPITests {
     #expect(try call(pool: issuer.poolID, flow: "USER_PASSWORD_AUTH")["__type"]?.string == "InvalidParameterException")
   }
 
+  @Test("DescribeUserPoolClient tells a client's secret, as an administrator's tool wants it")
+  func describeClient() throws {
+    let issuer = try Base.issuer()
+    for client in issuer.directory.clients {
+      let input = JSONValue.object(["UserPoolId": .string(issuer.poolID), "ClientId": .string(client.id)])
+      let described = try Base.call(issuer, "DescribeUserPoolClient", input).body["UserPoolClient"]
+      #expect(described?["ClientId"]?.string == client.id)
+      #expect(described?["ClientSecret"]?.string == client.secret?.exposed)
+    }
+    let other = JSONValue.object(["UserPoolId": .string("us-east-1_Other"), "ClientId": .string("demoapp")])
+    #expect(try Base.call(issuer, "DescribeUserPoolClient", other).status == 400)
+  }
+
   @Test("GetUser reads the issuer's own access tokens and refuses every other kind")
   func getUser() throws {
     let issuer = try Base.issuer()

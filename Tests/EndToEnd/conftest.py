@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from cognito import Moto, Pool
-from processes import CHECKOUT, Nginx, Stockade
+from processes import CHECKOUT, Demo, Nginx, Stockade
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +118,15 @@ def dave(pool):
 @pytest.fixture(scope="session")
 def bob(pool):
     return pool.sign_in("bob")
+
+
+def demo_process(folder, name):
+    return Demo(folder, name)
+
+
+@pytest.fixture(scope="session")
+def demo(workplace):
+    """The demo with its policies and its issuer, on free ports."""
+    process = demo_process(workplace, "demo")
+    yield process
+    assert process.end() == 0, process.text()

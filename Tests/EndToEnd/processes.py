@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import select
 import signal
 import socket
 import subprocess
@@ -138,6 +137,22 @@ class Stockade(Running):
         )
 
 
+class Demo(Running):
+    """`stockade demo --json`: what it prints first is `info`, what follows are decisions."""
+
+    def __init__(self, folder, name):
+        super().__init__([binary(), "demo", "--json", "--port", "0"], folder, name, cwd=CHECKOUT)
+        self.until("the demo is ready", lambda: "\n" in self.out.read_text())
+        self.info = json.loads(self.out.read_text().split("\n", 1)[0])
+
+    def record(self, identifier):
+        def found():
+            lines = self.out.read_text().split("\n")[1:-1]
+            return next((record for record in map(json.loads, lines) if record.get("id") == identifier), None)
+
+        return self.until(f"the record of {identifier}", found)
+
+
 class Nginx(Running):
     """A web service this project did not write: nginx serves files and takes uploads, and notes every request."""
 
@@ -192,8 +207,3 @@ http {{
     def requests(self):
         return self.access_log.read_text().splitlines() if self.access_log.exists() else []
 
-
-def readable(process, patience):
-    """The next line of a pipe, or None in time."""
-    ready, _, _ = select.select([process.stdout], [], [], patience)
-    return process.stdout.readline() if ready else None

@@ -149,7 +149,7 @@ class TestRefusedTokens:
             answer = ask("GET", "/orders/42", alice["AccessToken"], server=later)
             record = assert_refused(answer, 401, "token_expired")
             assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-            assert record["token"]["expires_in_s"] < 0
+            assert "exp" in record["detail"]
         finally:
             assert later.end() == 0
 

@@ -35,6 +35,21 @@ final class TestPipe {
     close(writer)
   }
 
+  /// Whether a writer of a whole line would have to wait.
+  var isFull: Bool {
+    var poll = pollfd(fd: writer, events: Int16(POLLOUT), revents: 0)
+    return Foundation.poll(&poll, 1, 0) == 0
+  }
+
+  /// Reads and forgets until the condition holds.
+  func discardUntil(_ condition: () -> Bool) {
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    for _ in 0..<1000 where !condition() {
+      var poll = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
+      if Foundation.poll(&poll, 1, 10) > 0 { _ = read(reader, &buffer, buffer.count) }
+    }
+  }
+
   /// Reads until this many lines came, or nothing comes for ten seconds.
   func readLines(_ wanted: Int) -> [String] {
     var text: [UInt8] = []
@@ -62,6 +77,15 @@ private func record(_ number: UInt64) -> DecisionRecord {
 }
 
 private func silent() -> ServerLog { ServerLog(level: .error, descriptor: -1) }
+
+/// Runs a body in a thread of its own: a blocked one must not hold up the pool that others wait in.
+private func inThread(_ group: DispatchGroup, _ body: @escaping @Sendable () -> Void) {
+  group.enter()
+  Thread.detachNewThread {
+    body()
+    group.leave()
+  }
+}
 
 /// Waits for something that another thread is about to make true.
 func eventually(_ condition: () -> Bool) -> Bool {
@@ -101,7 +125,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
     let log = try DecisionLog(.init(destination: .file(path: file), onFull: .block, capacityLines: 64), serverLog: silent())
     let group = DispatchGroup()
     for worker: UInt64 in 0..<4 {
-      DispatchQueue.global().async(group: group) {
+      inThread(group) {
         let port = log.port()
         for number: UInt64 in 0..<2000 {
           port.write(record(worker * 10_000 + number), in: port.reserve())
@@ -135,7 +159,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
     #expect(dropped > 0)
     // The reader comes back: what was kept arrives, then one line that says how many did not.
     let group = DispatchGroup()
-    DispatchQueue.global().async(group: group) { _ = log.drain(timeoutMillis: 10_000) }
+    inThread(group) { _ = log.drain(timeoutMillis: 10_000) }
     let arrived = try pipe.readLines(5000 - Int(dropped) + 1).map { try JSONParser.parse($0) }
     group.wait()
     let summaries = arrived.filter { $0["type"]?.string == "summary" }
@@ -168,7 +192,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
     let pipe = TestPipe()
     let log = try DecisionLog(.init(destination: .descriptor(pipe.writer), onFull: .block, capacityLines: 10), serverLog: silent())
     let group = DispatchGroup()
-    DispatchQueue.global().async(group: group) {
+    inThread(group) {
       let port = log.port()
       for number: UInt64 in 0..<2000 {
         port.write(record(number), in: port.reserve())
@@ -176,7 +200,8 @@ func eventually(_ condition: () -> Bool) -> Bool {
       }
     }
     // 2000 lines do not fit into a pipe of 64 KiB and a queue of ten: the worker waits.
-    #expect(group.wait(timeout: .now() + 0.2) == .timedOut)
+    #expect(eventually { pipe.isFull })
+    #expect(group.wait(timeout: .now() + 0.1) == .timedOut)
     #expect(pipe.readLines(2000).count == 2000)
     group.wait()
     #expect(log.droppedLines == 0)
@@ -187,16 +212,33 @@ func eventually(_ condition: () -> Bool) -> Bool {
     let pipe = TestPipe()
     let log = try DecisionLog(.init(destination: .descriptor(pipe.writer), onFull: .block, capacityLines: 1), serverLog: silent())
     let group = DispatchGroup()
-    DispatchQueue.global().async(group: group) {
+    inThread(group) {
       let port = log.port()
       for number: UInt64 in 0..<1000 {
         port.write(record(number), in: port.reserve())
         port.flush()
       }
     }
-    #expect(group.wait(timeout: .now() + 0.2) == .timedOut)
+    #expect(eventually { pipe.isFull })
+    #expect(group.wait(timeout: .now() + 0.1) == .timedOut)
     #expect(!log.drain(timeoutMillis: 50))
     #expect(group.wait(timeout: .now() + 10) == .success)
+    // The writer still holds the pipe: it must end before the pipe does.
+    pipe.discardUntil { log.drain(timeoutMillis: 0) || log.queuedLines == 0 }
+    #expect(eventually { log.queuedLines == 0 })
+  }
+
+  @Test func linesThatComeAfterTheEndAreCountedAsLost() throws {
+    for onFull in DecisionLog.FullPolicy.allCases {
+      let log = try DecisionLog(.init(destination: .file(path: "/dev/null"), onFull: onFull), serverLog: silent())
+      let port = log.port()
+      let early = port.reserve()
+      #expect(log.drain(timeoutMillis: 10_000))
+      port.write(record(1), in: early)
+      port.write(record(2), in: port.reserve())
+      port.flush()
+      #expect(log.droppedLines == 2 && log.queuedLines == 0, "\(onFull)")
+    }
   }
 
   @Test func afterRotationLinesGoToTheNewFile() throws {
@@ -313,7 +355,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
   func timesAreRFC3339(_ millis: UInt64, _ text: String) {
     var line = LineBuffer()
     var timestamp = Timestamp()
-    timestamp.append(millis, to: &line)
+    line.write { timestamp.append(millis, to: &$0) }
     #expect(String(decoding: line.bytes, as: UTF8.self) == text)
   }
 }

@@ -78,6 +78,10 @@ public struct Diagnostic: Sendable, Equatable {
     return out
   }
 
+  /// Text as it can be shown on a terminal: what a terminal would act on, or would show in another order, is written
+  /// `\\u{…}`.
+  public static func printable(_ text: String) -> String { Excerpt.printable(text) }
+
   private func header(_ source: SourceText, _ kind: String, _ message: String, _ span: Range<Int>?) -> String {
     let place = span.map { ":\(source.position(of: $0.lowerBound))" } ?? ""
     return "\(Excerpt.printable(source.name))\(place): \(kind): \(Excerpt.printable(message))\n"

@@ -30,7 +30,13 @@ public enum EntitiesJSON {
         throw ParseError("expected the context to be a record, but got \(json.kindName)", at: span(json))
       }
       let reader = ValueReader(place: "context")
-      guard let schema else { return try reader.record(members, expecting: [], isOpen: true, in: json, depth: 0) }
+      guard let schema else {
+        // Read like any value: `{"__entity": …}` is an entity here as elsewhere, and no context.
+        guard case .record(let record) = try reader.value(json, expecting: nil) else {
+          throw ParseError("expected the context to be a record, but it is written as an entity or an extension value", at: span(json))
+        }
+        return record
+      }
       guard let expected = schema.expectedContext(of: action) else {
         throw ParseError("action `\(action)` does not exist in the supplied schema", at: span(json))
       }

@@ -238,7 +238,9 @@ struct ExprBuilder {
       case .minus: steps.append(Expr.ArithmeticStep(.subtract, operand))
       case .times: steps.append(Expr.ArithmeticStep(.multiply, operand))
       default:
-        report("\(sign.kind == .slash ? "division" : "remainder") is not supported", at: tree.span(of: id))
+        report(
+          "\(sign.kind == .slash ? "division" : "remainder") is not supported", at: sign.span,
+          help: "Cedar has `+`, `-` and `*`; compute the quotient where the data comes from, or compare products")
         return nil
       }
     }

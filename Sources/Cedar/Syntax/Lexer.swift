@@ -164,8 +164,17 @@ public struct Lexer: Sendable {
         default: nil
         }
       errors.append(ParseError("invalid token", at: SourceSpan(at, at + length), help: help))
+      let start = at
       // After an unclosed string nothing that follows can be trusted to be code.
       at = byte == ASCII.quote ? bytes.count : at + length
+      if byte == UInt8(ascii: "'") {
+        // One mistake, not two and what stands between them.
+        let line = bytes[at...].prefix { $0 != ASCII.lf }
+        if let close = line.firstIndex(of: byte) {
+          at = close + 1
+          tokens.append(Token(.string, at: SourceSpan(start, at)))
+        }
+      }
     }
   }
 }

@@ -87,7 +87,22 @@ public struct SyntaxParser {
     failed = true
     let token = tree.tokens[at]
     let message = token.kind == .end ? "unexpected end of input" : "unexpected token `\(tree.text(ofToken: at))`"
-    errors.append(ParseError(message, at: token.span, label: "expected \(expectation)", help: help))
+    errors.append(ParseError(message, at: token.span, label: "expected \(expectation)", help: help ?? wordHelp))
+  }
+
+  /// What other languages call an operator.
+  private var wordHelp: String? {
+    guard kind == .identifier else { return nil }
+    switch tree.text(ofToken: at) {
+    case "and", "AND", "And": return "write `&&` for \"and\""
+    case "or", "OR", "Or": return "write `||` for \"or\""
+    case "not", "NOT", "Not": return "write `!` for \"not\""
+    case "IN", "HAS", "LIKE", "IS", "IF", "THEN", "ELSE", "TRUE", "FALSE", "True", "False":
+      return "words of the language are written in lower case"
+    case "contains", "matches", "startswith", "startsWith":
+      return "methods follow a dot: `set.contains(element)`; patterns are written `text like \"a*\"`"
+    default: return nil
+    }
   }
 
   // MARK: Nodes
@@ -161,7 +176,7 @@ public struct SyntaxParser {
       if kind == .comma {
         advance()
       } else if kind != .rightParen {
-        unexpected(expecting: "`!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, `in`, or `is`")
+        unexpected(expecting: "`,`, `)`, or one of `==`, `in`, `is`")
         return nil
       }
     }
@@ -171,7 +186,7 @@ public struct SyntaxParser {
       append(condition, to: &frame)
     }
     guard kind == .semicolon else {
-      unexpected(expecting: "`;` or identifier")
+      unexpected(expecting: "`;`, `when` or `unless`", help: kind == .end ? "every policy ends with `;`" : nil)
       return nil
     }
     let last = Int32(truncatingIfNeeded: at)
@@ -249,15 +264,17 @@ public struct SyntaxParser {
     }
     let last = Int32(truncatingIfNeeded: at)
     guard kind == .rightBrace else {
-      unexpected(expecting: Self.afterOperand + ", or `}`")
+      unexpected(
+        expecting: Self.afterOperand + " or `}`",
+        help: kind == .semicolon || kind == .end ? "a `}` is missing that closes the condition" : nil)
       return nil
     }
     advance()
     return add(.condition, first: word, main: word, last: last, firstChild: body)
   }
 
-  private static let afterOperand = "`!=`, `&&`, `(`, `*`, `+`, `-`, `.`, `<`, `<=`, `==`, `>`, `>=`, `[`, `||`, `has`, `in`, `is`, `like`"
-  private static let operand = "`!`, `(`, `-`, `[`, `{`, `false`, `true`, identifier, number, string literal, or template slot"
+  private static let afterOperand = "an operator"
+  private static let operand = "an expression"
 
   private static func isRelationOperator(_ kind: Token.Kind) -> Bool {
     switch kind {
@@ -542,7 +559,7 @@ public struct SyntaxParser {
         advance()
         if kind != end { return .operandDue }
       }
-      guard kind == end else { return mistake("`,`, or " + end.expectation) }
+      guard kind == end else { return mistake("`,` or " + end.expectation) }
       if isSet {
         operand = closeTop()
       } else {
@@ -569,7 +586,7 @@ public struct SyntaxParser {
       advance()
       frames[index].stage = stage + 1
       return .operandDue
-    default: return mistake("an operator")
+    default: return mistake(nil)
     }
   }
 
@@ -590,14 +607,15 @@ public struct SyntaxParser {
         return push(.recordField, first: at, main: at) ? .operandDue : nil
       }
     }
-    guard kind == .rightBrace else { return mistake("`,`, or `}`") }
+    guard kind == .rightBrace else { return mistake("`,` or `}`") }
     operand = closeTop()
     return .operandDone
   }
 
-  private mutating func mistake(_ closing: String) -> Outcome? {
+  private mutating func mistake(_ closing: String?) -> Outcome? {
     let isAssignment = kind == .assign
-    unexpected(expecting: Self.afterOperand + ", " + closing, help: isAssignment ? "equality is written `==`" : nil)
+    let more = closing.map { ($0.contains(" or ") ? ", " : " or ") + $0 } ?? ""
+    unexpected(expecting: Self.afterOperand + more, help: isAssignment ? "equality is written `==`" : nil)
     return nil
   }
 }

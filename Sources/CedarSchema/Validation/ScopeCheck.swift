@@ -57,8 +57,9 @@ struct ScopeCheck {
   }
 
   /// What the actions in question do apply to.
-  private var scopeHelp: String? {
-    guard let first = actions.first, actions.count == 1 else { return nil }
+  private var scopeHelp: String {
+    guard let first = actions.first else { return "the scope names no action of the schema, or one that is not declared" }
+    guard actions.count == 1 else { return "none of the scope's actions applies to such a principal and resource together" }
     guard !first.principals.isEmpty, !first.resources.isEmpty else {
       return "`\(first.uid)` applies to nothing: it is only a group of actions"
     }

@@ -7,27 +7,31 @@ enum TextCheck {
   static func warnings(_ condition: ConditionTree) -> [ValidationWarning] {
     var warnings: [ValidationWarning] = []
     let id = condition.policy.id
+    let escapes = "remove the character, or write it as an escape such as `\\u{202e}` so that it can be seen"
+    let mixed = "characters of several scripts can look alike; check that every character is the one that is meant"
     func identifier(_ text: String, _ span: SourceSpan) {
       if isPlain(text) { return }
       if hasBidi(text) {
-        warnings.append(ValidationWarning(.bidiCharsInIdentifier, id, at: span, "identifier `\(text)` contains BIDI control characters"))
+        warnings.append(
+          ValidationWarning(.bidiCharsInIdentifier, id, at: span, "identifier `\(text)` contains BIDI control characters", help: escapes))
       } else if let scalar = text.unicodeScalars.first(where: isConfusable) {
         let shown = Value.string(String(Character(scalar))).description.dropFirst().dropLast()
         warnings.append(
           ValidationWarning(
             .confusableIdentifier, id, at: span,
-            "identifier `\(Value.string(text).description.dropFirst().dropLast())` contains the character `\(shown)` which is not a printable ASCII character and falls outside of the General Security Profile for Identifiers"
-          ))
+            "identifier `\(Value.string(text).description.dropFirst().dropLast())` contains the character `\(shown)` which is not a printable ASCII character and falls outside of the General Security Profile for Identifiers",
+            help: escapes))
       } else if !ScriptSet.isSingleScript(text) {
-        warnings.append(ValidationWarning(.mixedScriptIdentifier, id, at: span, "identifier `\(text)` contains mixed scripts"))
+        warnings.append(ValidationWarning(.mixedScriptIdentifier, id, at: span, "identifier `\(text)` contains mixed scripts", help: mixed))
       }
     }
     func string(_ text: String, _ span: SourceSpan) {
       if isPlain(text) { return }
       if hasBidi(text) {
-        warnings.append(ValidationWarning(.bidiCharsInString, id, at: span, "string `\"\(text)\"` contains BIDI control characters"))
+        warnings.append(
+          ValidationWarning(.bidiCharsInString, id, at: span, "string `\"\(text)\"` contains BIDI control characters", help: escapes))
       } else if !ScriptSet.isSingleScript(text) {
-        warnings.append(ValidationWarning(.mixedScriptString, id, at: span, "string `\"\(text)\"` contains mixed scripts"))
+        warnings.append(ValidationWarning(.mixedScriptString, id, at: span, "string `\"\(text)\"` contains mixed scripts", help: mixed))
       }
     }
     for (index, node) in condition.expressions.nodes.enumerated() {

@@ -154,7 +154,7 @@ extension TypeProblem {
     switch self {
     case .unexpectedType(let expected, let actual, let help):
       let wanted = expected.map(\.description).joined(separator: ", or ")
-      return made(.unexpectedType, "unexpected type: expected \(wanted) but saw \(actual)", help: help?.rawValue)
+      return made(.unexpectedType, "unexpected type: expected \(wanted) but saw \(actual)", help: help?.rawValue ?? Self.advice(expected))
     case .incompatibleTypes(let types, let hint, let context):
       let names = types.map(\.description).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
       return ValidationError(
@@ -185,10 +185,14 @@ extension TypeProblem {
       return made(
         .noTagsAllowed, "`.getTag()` is not allowed on entities of \(on) because no `tags` were declared on the entity type in the schema",
         help: "declare `tags` on the entity type in the schema")
-    case .undefinedFunction(let name): return made(.undefinedFunction, "undefined extension function: \(name)")
+    case .undefinedFunction(let name):
+      return made(
+        .undefinedFunction, "undefined extension function: \(name)", help: "the constructors are `ip`, `decimal`, `datetime` and `duration`"
+      )
     case .wrongNumberOfArguments(let expected, let actual):
       return made(
-        .wrongNumberArguments, "wrong number of arguments in extension function application. Expected \(expected), got \(actual)")
+        .wrongNumberArguments, "wrong number of arguments in extension function application. Expected \(expected), got \(actual)",
+        help: "the receiver of a method counts as its first argument")
     case .invalidArgument(let function, let text):
       let complaint = function.complaint(about: text)
       return made(
@@ -207,8 +211,26 @@ extension TypeProblem {
         "this policy requires level \(needed), which exceeds the maximum allowed level (\(allowed))",
         help: "use fewer steps from one entity to the next, or allow level \(needed)")
     case .literalDereference:
-      return made(.entityDereferenceLevelViolation, "entity literals cannot be dereferenced at any level")
+      return made(
+        .entityDereferenceLevelViolation, "entity literals cannot be dereferenced at any level",
+        help: "ask `principal`, `resource` or an entity from the context instead")
     case .invariant: return ValidationError(.internalInvariantViolation, policy, at: span, "internal invariant violated")
+    }
+  }
+
+  /// What can be done with values of the types expected.
+  private static func advice(_ expected: [CedarType]) -> String? {
+    switch expected.first {
+    case .bool?: return "conditions and operands of `&&`, `||` and `!` are Booleans; compare the value, as in `… == …`"
+    case .long? where expected.count == 1:
+      return "only Longs are added, subtracted and multiplied, and compared with other Longs; strings are compared with `==` and `like`"
+    case .string?: return "a String is needed here; other values are compared with `==`"
+    case .set?: return "only sets have `contains`, `containsAll`, `containsAny` and `isEmpty`"
+    case .anyEntity?:
+      return expected.count > 1
+        ? "only entities and records have attributes" : "an entity is needed here, such as `principal` or `Type::\"id\"`"
+    case .extension(let type)?: return "make such a value with `\(type.constructor.rawValue)(\"…\")`"
+    default: return "`<`, `<=`, `>` and `>=` compare two Longs, two datetimes or two durations; decimals have `.lessThan(…)`"
     }
   }
 

@@ -19,16 +19,19 @@ public struct ValidationWarning: Sendable, Hashable {
   public let policy: PolicyID
   /// One sentence, in the reference's words.
   public let message: String
+  /// What to try.
+  public let help: String?
   /// Where in the policy's text.
   public let span: SourceSpan
 
-  init(_ kind: Kind, _ policy: PolicyID, at span: SourceSpan, _ message: String) {
+  init(_ kind: Kind, _ policy: PolicyID, at span: SourceSpan, _ message: String, help: String? = nil) {
     self.kind = kind
     self.policy = policy
     self.message = "for policy `\(policy)`, \(message)"
+    self.help = help
     self.span = span
   }
 
   /// The oddity for whoever shows it beside the text.
-  public var diagnostic: Diagnostic { Diagnostic(.warning, message, at: span.start..<span.end) }
+  public var diagnostic: Diagnostic { Diagnostic(.warning, message, at: span.start..<span.end, help: help) }
 }

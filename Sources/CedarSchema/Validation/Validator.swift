@@ -46,7 +46,8 @@ public struct Validator: Sendable {
       result.warnings.append(
         ValidationWarning(
           .impossiblePolicy, policy.id, at: policy.span,
-          "policy is impossible: the policy expression evaluates to false for all valid requests"))
+          "policy is impossible: the policy expression evaluates to false for all valid requests",
+          help: "look for two parts that no request satisfies together, such as `==` between entities of different types"))
     }
     result.warnings += TextCheck.warnings(condition)
   }

@@ -102,8 +102,10 @@ struct TokenMint {
       return try JWSSigner(kid: signer.kid, algorithm: algorithm, key: stray.key).token(claims: Self.object(claims))
     case .unknownKey: return try keys.stray(algorithm).token(claims: Self.object(claims))
     case .tampered:
+      // What an attacker would want, and a fresh jti, so that every user's token really is another.
+      let wanted: [String: JSONValue] = ["cognito:groups": .array([.string("admin")]), "jti": .string(RandomBytes.makeUUID())]
       let parts = try signer.token(claims: Self.object(claims)).split(separator: ".")
-      return "\(parts[0]).\(JWSSigner.part(Self.object(claims, ["sub": .string("carol")]))).\(parts[2])"
+      return "\(parts[0]).\(JWSSigner.part(Self.object(claims, wanted))).\(parts[2])"
     case .algNone:
       return JWSSigner.part(.object(["alg": .string("none")])) + "." + JWSSigner.part(Self.object(claims)) + "."
     case .hmac:

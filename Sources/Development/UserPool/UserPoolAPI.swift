@@ -49,6 +49,9 @@ extension DevelopmentIssuer {
       return try initiateAuth(input, flows: ["ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"], at: now)
     case "GetTokensFromRefreshToken": return try refresh(try string("RefreshToken", in: input), input, secret: .plain, at: now)
     case "GetUser": return try getUser(input, at: now)
+    case "DescribeUserPoolClient":
+      try requirePool(input)
+      return .object(["UserPoolClient": describe(try client(input))])
     case "RevokeToken":
       let client = try client(input)
       guard directory.isAuthentic(client, secret: input["ClientSecret"]?.string) else {
@@ -150,6 +153,25 @@ extension DevelopmentIssuer {
     } catch {
       throw .notAuthorized(error.reason == .expired ? "Access Token has expired" : "Invalid Access Token")
     }
+  }
+
+  // MARK: the pool
+
+  /// An administrator's call; everyone on this machine is one, and could have any token made anyway.
+  private func describe(_ client: UserDirectory.Client) -> JSONValue {
+    let flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_PASSWORD_AUTH"]
+    var members: [JSONValue.Member] = [
+      .init(name: "UserPoolId", value: .string(poolID)), .init(name: "ClientName", value: .string(client.id)),
+      .init(name: "ClientId", value: .string(client.id)),
+    ]
+    if let secret = client.secret { members.append(.init(name: "ClientSecret", value: .string(secret.exposed))) }
+    if client.scopes.isEmpty {
+      members.append(.init(name: "ExplicitAuthFlows", value: .array(flows.map(JSONValue.string))))
+    } else {
+      members.append(.init(name: "AllowedOAuthFlows", value: .array([.string("client_credentials")])))
+      members.append(.init(name: "AllowedOAuthScopes", value: .array(client.scopes.map(JSONValue.string))))
+    }
+    return JSONValue(.object(members))
   }
 
   // MARK: input

@@ -236,12 +236,16 @@ extension ChunkedDecoder {
     if keepsLine { trailers.append(contentsOf: trailerName) }
   }
 
-  private static let refusedTrailers: UInt64 = [KnownField.transferEncoding, .host].reduce(KnownField.contentLength.bit) { $0 | $1.bit }
+  private static var refusedTrailers: UInt64 {
+    KnownField.contentLength.bit | KnownField.transferEncoding.bit | KnownField.host.bit
+  }
 
-  private static let droppedTrailers: UInt64 = [
-    KnownField.expect, .authorization, .cookie, .setCookie, .wwwAuthenticate, .contentType, .contentEncoding, .contentRange, .cacheControl,
-    .date, .location, .age, .retryAfter, .origin,
-  ].reduce(KnownField.forwarding | KnownField.hopByHop) { $0 | $1.bit }
+  private static var droppedTrailers: UInt64 {
+    KnownField.forwarding | KnownField.hopByHop | KnownField.expect.bit | KnownField.authorization.bit | KnownField.cookie.bit
+      | KnownField.setCookie.bit | KnownField.wwwAuthenticate.bit | KnownField.contentType.bit | KnownField.contentEncoding.bit
+      | KnownField.contentRange.bit | KnownField.cacheControl.bit | KnownField.date.bit | KnownField.location.bit
+      | KnownField.age.bit | KnownField.retryAfter.bit | KnownField.origin.bit
+  }
 }
 
 /// Puts a body into chunks, RFC 9112 §7.1.

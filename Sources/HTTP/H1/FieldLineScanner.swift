@@ -140,7 +140,7 @@ enum ByteScan {
     while index &+ 16 <= bytes.count {
       let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
       let bad = ((block .< space) .& (block .!= tab)) .| (block .== delete)
-      if any(bad) { return index &+ first(bad) }
+      if let lane = first(bad) { return index &+ lane }
       index &+= 16
     }
     while index < bytes.count {
@@ -154,22 +154,27 @@ enum ByteScan {
   /// The first index at or after `from` whose byte is not visible ASCII, or the count.
   @inline(__always)
   static func endOfVisible(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
+    // Only `.<` of the unsigned comparisons compiles to vector instructions, so 0x7f and above are what is not below 0x7f.
+    let visible = SIMD16<UInt8>(repeating: 0x21)
+    let delete = SIMD16<UInt8>(repeating: 0x7f)
     var index = from
     while index &+ 16 <= bytes.count {
       let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-      let bad = (block .<= SIMD16(repeating: 0x20)) .| (block .>= SIMD16(repeating: 0x7f))
-      if any(bad) { return index &+ first(bad) }
+      let bad = (block .< visible) .| .!(block .< delete)
+      if let lane = first(bad) { return index &+ lane }
       index &+= 16
     }
     while index < bytes.count, bytes[index] > 0x20, bytes[index] < 0x7f { index &+= 1 }
     return index
   }
 
-  /// The index of the first set lane of a mask that has one.
+  /// The index of the first set lane of a mask, or nil.
   @inline(__always)
-  private static func first(_ mask: SIMDMask<SIMD16<Int8>>) -> Int {
+  private static func first(_ mask: SIMDMask<SIMD16<Int8>>) -> Int? {
     let words = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
     let low = UInt64(littleEndian: words[0])
-    return low != 0 ? low.trailingZeroBitCount &>> 3 : 8 &+ UInt64(littleEndian: words[1]).trailingZeroBitCount &>> 3
+    let high = UInt64(littleEndian: words[1])
+    guard low | high != 0 else { return nil }
+    return low != 0 ? low.trailingZeroBitCount &>> 3 : 8 &+ high.trailingZeroBitCount &>> 3
   }
 }

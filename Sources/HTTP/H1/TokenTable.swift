@@ -14,17 +14,13 @@ enum TokenTable {
     return table
   }()
 
-  // The same set as two words of bits, for places that look at few bytes.
-  private static let low: UInt64 = bits(0)
-  private static let high: UInt64 = bits(64)
-
-  private static func bits(_ base: Int) -> UInt64 {
-    (0..<64).reduce(0) { $0 | (classes[base + $1] != 0 ? 1 &<< UInt64($1) : 0) }
-  }
+  // The same set as two words of bits, for places that look at few bytes (a test holds them equal).
+  static var low: UInt64 { 0x03ff_6cfa_0000_0000 }
+  static var high: UInt64 { 0x57ff_ffff_c7ff_fffe }
 
   @inline(__always)
   static func isToken(_ byte: UInt8) -> Bool {
     guard byte < 128 else { return false }
-    return (byte < 64 ? low : high) &>> UInt64(byte & 63) & 1 != 0
+    return (byte < 64 ? Self.low : Self.high) &>> UInt64(byte & 63) & 1 != 0
   }
 }

@@ -243,14 +243,17 @@ extension KnownField {
   }
 
   /// Fields of one connection, not of the message: RFC 9110 §7.6.1 and what RFC 9112 and habit add.
-  static let hopByHop: UInt64 = [
-    connection, keepAlive, te, trailer, transferEncoding, upgrade, http2Settings, proxyConnection, proxyAuthenticate,
-    proxyAuthorization, proxyAuthenticationInfo,
-  ].reduce(0) { $0 | $1.bit }
+  static var hopByHop: UInt64 {
+    KnownField.connection.bit | KnownField.keepAlive.bit | KnownField.te.bit | KnownField.trailer.bit
+      | KnownField.transferEncoding.bit | KnownField.upgrade.bit | KnownField.http2Settings.bit | KnownField.proxyConnection.bit
+      | KnownField.proxyAuthenticate.bit | KnownField.proxyAuthorization.bit | KnownField.proxyAuthenticationInfo.bit
+  }
 
   /// Fields by which a request says how it was forwarded or how it wants to be read: nobody is believed.
-  static let forwarding: UInt64 = [
-    forwarded, xForwardedFor, xForwardedProto, xForwardedHost, xForwardedPort, xForwardedPrefix, xForwardedServer, xForwardedUri,
-    xForwardedMethod, xRealIP, xOriginalURL, xRewriteURL, xHTTPMethodOverride,
-  ].reduce(0) { $0 | $1.bit }
+  static var forwarding: UInt64 {
+    KnownField.forwarded.bit | KnownField.xForwardedFor.bit | KnownField.xForwardedProto.bit | KnownField.xForwardedHost.bit
+      | KnownField.xForwardedPort.bit | KnownField.xForwardedPrefix.bit | KnownField.xForwardedServer.bit
+      | KnownField.xForwardedUri.bit | KnownField.xForwardedMethod.bit | KnownField.xRealIP.bit | KnownField.xOriginalURL.bit
+      | KnownField.xRewriteURL.bit | KnownField.xHTTPMethodOverride.bit
+  }
 }

@@ -34,7 +34,7 @@ public enum Interest: Sendable {
   case input
   /// Input, level-triggered: listeners, which may stop before the queue is empty.
   case inputLevel
-  /// Nothing for now (a paused listener).
+  /// Nothing at the moment (a paused listener).
   case nothing
 
   var bits: UInt32 {

@@ -5,7 +5,9 @@ internal import Synchronization
 /// What workers and the writer thread share: batches of lines under one lock, counters, and pipes to wake by.
 final class DecisionQueue: Sendable {
   struct Batch: Sendable {
-    var bytes: [UInt8]
+    // The first `count` bytes are the lines; the rest is room.
+    var storage: [UInt8]
+    var count: Int
     var lines: Int
   }
 
@@ -16,6 +18,8 @@ final class DecisionQueue: Sendable {
     var wantsReopen = false
     var wantsStop = false
     var isWoken = false
+    // Set when the writer has ended: nobody will take a batch any more.
+    var hasEnded = false
   }
 
   /// What the writer finds when it wakes.
@@ -82,13 +86,18 @@ final class DecisionQueue: Sendable {
   func emptyBuffer() -> [UInt8] { state.withLock { $0.empty.popLast() } ?? [] }
 
   func hand(over batch: Batch) {
-    bytes.add(batch.bytes.count, ordering: .relaxed)
-    let mustWake = state.withLock { state in
+    bytes.add(batch.count, ordering: .relaxed)
+    let (isTaken, mustWake) = state.withLock { state -> (Bool, Bool) in
+      guard !state.hasEnded else { return (false, false) }
       state.batches.append(batch)
       defer { state.isWoken = true }
-      return !state.isWoken
+      return (true, !state.isWoken)
     }
     if mustWake { wake.put() }
+    guard !isTaken else { return }
+    lines.subtract(batch.lines, ordering: .relaxed)
+    bytes.subtract(batch.count, ordering: .relaxed)
+    countDropped(batch.lines)
   }
 
   func requestReopen() { request { $0.wantsReopen = true } }
@@ -126,15 +135,24 @@ final class DecisionQueue: Sendable {
   /// Takes a written batch off the books and keeps its memory for the next.
   func done(with batch: Batch, written count: Int) {
     lines.subtract(batch.lines, ordering: .relaxed)
-    bytes.subtract(batch.bytes.count, ordering: .relaxed)
+    bytes.subtract(batch.count, ordering: .relaxed)
     written.add(UInt64(count), ordering: .relaxed)
-    let buffer = batch.bytes
-    if buffer.capacity <= Self.keptBufferBytes {
+    let buffer = batch.storage
+    if buffer.count <= Self.keptBufferBytes {
       state.withLock { state in
         if state.empty.count < Self.keptBuffers { state.empty.append(buffer) }
       }
     }
     for _ in 0..<waiters.load(ordering: .sequentiallyConsistent) { room.put() }
+  }
+
+  /// Ends the writer's side, if nothing arrived meanwhile.
+  func endIfEmpty() -> Bool {
+    state.withLock { state in
+      guard state.batches.isEmpty else { return false }
+      state.hasEnded = true
+      return true
+    }
   }
 
   func reportStopped() { stopped.put() }

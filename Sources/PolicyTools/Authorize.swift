@@ -1,0 +1,41 @@
+internal import Bytes
+public import Cedar
+public import CedarSchema
+
+/// `authorize`: one decision, and by which policies.
+public enum Authorize {
+  /// Decides a request by the policies and entities of a sound bundle. The answer is Cedar's own.
+  public static func run(_ bundle: PolicyBundle, _ request: Request, overlay: [Entity] = []) -> ToolOutcome {
+    guard bundle.isSound else { return unsound(bundle) }
+    do throws(OverlayError) {
+      let response = try Authorizer(policies: bundle.policies, entities: bundle.entities).isAuthorized(request, and: overlay)
+      return ToolOutcome(
+        output: verdict(response, bundle) + "\n", messages: failures(response, bundle),
+        status: response.decision == .allow ? .success : .denied)
+    } catch {
+      return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
+    }
+  }
+
+  static func unsound(_ bundle: PolicyBundle) -> ToolOutcome {
+    let errors = bundle.problems.filter { $0.diagnostic.severity == .error }
+    return ToolOutcome(messages: errors.prefix(100).map(\.rendered).joined(), status: .invalid)
+  }
+
+  /// `DENY  forbidden by no-deletes  (orders.cedar:9)`
+  static func verdict(_ response: Response, _ bundle: PolicyBundle) -> String {
+    let reasons = response.determining.map { id in bundle.place(of: id).map { "\(id)  (\($0))" } ?? "\(id)" }.joined(separator: ", ")
+    switch response.decision {
+    case .allow: return "ALLOW  permitted by \(reasons)"
+    case .deny: return reasons.isEmpty ? "DENY  no policy permits this" : "DENY  forbidden by \(reasons)"
+    }
+  }
+
+  private static func failures(_ response: Response, _ bundle: PolicyBundle) -> String {
+    response.errors.map { failure in
+      guard let source = bundle.source(of: failure.policy) else { return "warning: \(failure)\n" }
+      let span = failure.error.span
+      return Diagnostic(.warning, "\(failure)", at: span.start..<span.end).rendered(in: source)
+    }.joined()
+  }
+}

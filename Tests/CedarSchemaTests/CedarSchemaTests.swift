@@ -1,1 +1,0 @@
-// First file of CedarSchemaTests; replaced as the room is furnished.

@@ -1,0 +1,77 @@
+import HTTP
+
+// The first byte says how the rest is cut. The data is the same however it is cut, and the same that a simple decoder
+// finds which reads everything leniently from one buffer.
+
+private func decode(_ bytes: UnsafeRawBufferPointer, by size: Int) -> (ChunkedDecoder.Step, [UInt8]) {
+  var decoder = ChunkedDecoder(keepsTrailers: true)
+  var data: [UInt8] = []
+  var start = 0
+  while start < bytes.count {
+    let end = min(start + size, bytes.count)
+    var taken = start
+    piece: while true {
+      let step = decoder.next(UnsafeRawBufferPointer(rebasing: bytes[taken..<end]))
+      switch step {
+      case .needMore: break piece
+      case .data(let range):
+        precondition(!range.isEmpty && range.upperBound <= end - taken)
+        data += bytes[taken + range.lowerBound..<taken + range.upperBound]
+        taken += range.upperBound
+      case .end(let consumed):
+        precondition(decoder.isEnded)
+        return (.end(consumed: taken + consumed), data)
+      case .refused: return (step, data)
+      }
+    }
+    start = end
+  }
+  return (.needMore, data)
+}
+
+/// Takes hexadecimal digits, skips to CRLF, takes as many bytes, skips two; then lines until an empty one.
+private func lenient(_ bytes: UnsafeRawBufferPointer) -> (consumed: Int, data: [UInt8])? {
+  var index = 0
+  var data: [UInt8] = []
+  func endOfLine(_ from: Int) -> Int? {
+    var at = from
+    while at + 1 < bytes.count {
+      if bytes[at] == 13, bytes[at + 1] == 10 { return at }
+      at += 1
+    }
+    return nil
+  }
+  while true {
+    var size = 0
+    while index < bytes.count, let digit = Character(Unicode.Scalar(bytes[index])).hexDigitValue, size < 1 << 40 {
+      size = size * 16 + digit
+      index += 1
+    }
+    guard let end = endOfLine(index) else { return nil }
+    index = end + 2
+    if size == 0 { break }
+    guard index + size + 2 <= bytes.count else { return nil }
+    data += bytes[index..<index + size]
+    index += size + 2
+  }
+  while let end = endOfLine(index) {
+    let isEmpty = end == index
+    index = end + 2
+    if isEmpty { return (index, data) }
+  }
+  return nil
+}
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
+  guard let data, size > 1 else { return 0 }
+  let bytes = UnsafeRawBufferPointer(start: data + 1, count: size - 1)
+  let whole = decode(bytes, by: bytes.count)
+  let pieces = decode(bytes, by: Int(data[0] % 32) + 1)
+  precondition(whole.0 == pieces.0 && whole.1 == pieces.1, "cut in pieces the body is another")
+  if case .end(let consumed) = whole.0 {
+    guard let other = lenient(bytes) else { preconditionFailure("a lenient decoder does not find the end") }
+    precondition(other.consumed == consumed && other.data == whole.1, "a lenient decoder reads another body")
+  }
+  return 0
+}

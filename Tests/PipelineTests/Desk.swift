@@ -1,0 +1,102 @@
+import Bytes
+import Cedar
+import Development
+import HTTP
+import JOSE
+import Telemetry
+import Testing
+
+@testable import Pipeline
+
+/// What the page needs to decide, without a socket: an issuer, policies, and requests written as bytes.
+final class Desk {
+  static let time: Int64 = 1_800_000_000
+  static let policies = """
+    @id("viewers-read") permit (principal in UserGroup::"demo|viewer", action in Action::"read", resource in Path::"/orders");
+    @id("editors-write") permit (principal in UserGroup::"demo|editor", action, resource in Path::"/orders");
+    @id("machines") permit (principal, action in Action::"read", resource in Path::"/orders")
+      when { context has token.scope && context.token.scope.contains("orders/read") };
+    @id("local-only") forbid (principal, action, resource in Path::"/orders/local")
+      unless { context has client && context.client.ip.isLoopback() };
+    @id("department") permit (principal, action, resource in Path::"/sales") when { principal["custom:department"] == "sales" };
+    """
+
+  let issuer: DevelopmentIssuer
+  let snapshot: Snapshot
+  let facts: Facts
+
+  init(
+    policies: String = Desk.policies, mode: Snapshot.Mode = .enforce, onPolicyError: Authorization.OnPolicyError = .deny,
+    hasKeys: Bool = true
+  ) throws {
+    issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
+    var configuration = Configuration(upstream: "http://127.0.0.1:2")
+    configuration.mode = mode
+    configuration.onPolicyError = onPolicyError
+    configuration.isDevelopment = true
+    configuration.issuers = [Self.pool(issuer)]
+    snapshot = try SnapshotBuilder.build(configuration, policies: Self.files(policies), generation: 1)
+    facts = Facts(issuers: 1, cacheKey: (1, 2))
+    if hasKeys { learnKeys() }
+  }
+
+  static func pool(_ issuer: DevelopmentIssuer) -> IssuerConfiguration {
+    var pool = IssuerConfiguration(name: "main", kind: .cognito(poolID: issuer.poolID, issuer: issuer.issuer))
+    pool.clientIDs = issuer.directory.clients.map(\.id)
+    pool.idPrefix = "demo"
+    pool.isDevelopment = true
+    return pool
+  }
+
+  static func files(_ policies: String) -> PolicyFiles {
+    PolicyFiles(policies: [SourceText(name: "test.cedar", policies)], schema: nil, entities: nil, hash: "sha256:test")
+  }
+
+  func learnKeys(generation: UInt64 = 1, mayRefetchAt: Int64 = .max) {
+    facts.learn(.known(.init(set: issuer.keySet, generation: generation, mayRefetchAt: mayRefetchAt, isStale: false)), of: 0)
+  }
+
+  func token(_ name: String, _ use: TokenUse = .access, _ flaw: TokenFlaw = .none, at time: Int64 = Desk.time) throws -> String {
+    try #require(try issuer.token(of: name, use: use, flaw: flaw, at: time))
+  }
+
+  /// An exchange whose head was parsed from these lines.
+  func exchange(
+    _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time
+  ) throws -> Exchange {
+    var exchange = Exchange(peer: Peer(address: octets.map(String.init).joined(separator: "."), octets: octets), under: snapshot)
+    let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
+    let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
+    guard case .complete = outcome else {
+      Issue.record("not a head: \(requestLine) \(outcome)")
+      return exchange
+    }
+    exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, under: snapshot)
+    return exchange
+  }
+
+  /// What the page says, in one word.
+  func verdict(_ exchange: inout Exchange) -> String {
+    switch exchange.decide(facts) {
+    case .forward(let permit): permit.refusalObserved.map { "would-refuse \($0.reason.rawValue)" } ?? "forward"
+    case .refuse(let rejection): "\(rejection.status.code) \(rejection.reason.rawValue)"
+    case .wait(let dependency): "wait \(dependency)"
+    }
+  }
+
+  func verdict(
+    _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time
+  ) throws -> String {
+    var exchange = try exchange(requestLine, fields, token: token, from: octets, at: time)
+    return verdict(&exchange)
+  }
+
+  /// The head that the upstream would get.
+  func forwarded(_ exchange: inout Exchange) -> String? {
+    guard case .forward(let permit) = exchange.decide(facts) else { return nil }
+    var out: [UInt8] = []
+    ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, to: &out)
+    return String(decoding: out, as: UTF8.self)
+  }
+}

@@ -1,1 +1,0 @@
-// First file of PipelineTests; replaced as the room is furnished.
