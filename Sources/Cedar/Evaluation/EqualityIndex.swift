@@ -57,8 +57,7 @@ extension Compiler {
 }
 
 /// Policies by the equality that their conditions begin with: one lookup for each attribute that any policy asks for.
-final class EqualityIndex: @unchecked Sendable {
-  // Written by `init` and only read afterwards.
+final class EqualityIndex {
   private let groups: Pool<Group>
   private let tables: [HashIndex]
   private let keys: Pool<Int32>

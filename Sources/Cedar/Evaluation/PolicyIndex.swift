@@ -2,8 +2,7 @@
 ///
 /// Every policy is filed under the rarest thing its scope asks for: one principal, resource, action, or type of them. A
 /// policy whose scope does not match can neither apply nor fail, because scopes never fail.
-final class PolicyIndex: @unchecked Sendable {
-  // Written by `init` and only read afterwards.
+final class PolicyIndex {
 
   enum Kind: Int, CaseIterable {
     case principal, resource, action, principalType, resourceType

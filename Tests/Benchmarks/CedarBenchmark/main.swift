@@ -53,11 +53,12 @@ func run(_ input: Input) throws {
     do { _ = try authorizer.isAuthorized(input.requests[index % count], with: token, in: evaluation) } catch {}
   }
   print(
-    pad(input.name, 40), "median", Int(whole.median), "ns  p99", Int(whole.p99), "ns | parse", (parsed - start) / 1000, "µs, entities", (built - parsed) / 1000,
+    pad(input.name, 40), "median", Int(whole.median), "ns  p99", Int(whole.p99), "ns | parse", (parsed - start) / 1000, "µs, entities",
+    (built - parsed) / 1000,
     "µs, compile", (ready - built) / 1000, "µs | allow", allowed, "of", count, "reasons", reasons, "errors", errors)
 }
 
-/// `cedar-benchmark [WORD]`: only the inputs whose name contains the word.
+/// `CedarBenchmark [WORD]`: only the inputs whose name contains the word.
 let wanted = CommandLine.arguments.dropFirst().first ?? ""
 var inputs = [gateway()]
 for count in [10, 100, 1000, 10_000] { inputs += [perPrincipal(count), perGroup(count), linked(count), open(count)] }

@@ -61,7 +61,9 @@ func gateway() -> Input {
   let user = uid("User", "\(pool)|alice")
   let groups = ["editor", "staff", "tenant3", "tenant5"].map { uid("UserGroup", "\(pool)|\($0)") }
   let token = [
-    Entity(uid: user, attributes: record(["level": .long(4), "clearance": .long(3), "email": .string("alice@example.org")]), parents: Set(groups))
+    Entity(
+      uid: user, attributes: record(["level": .long(4), "clearance": .long(3), "email": .string("alice@example.org")]), parents: Set(groups)
+    )
   ]
   var entities: [Entity] = []
   for number in 0..<200 {
@@ -84,7 +86,8 @@ func gateway() -> Input {
           record([
             "method": .string(["GET", "PUT", "GET", "DELETE"][number % 4]), "path": .string("/documents/d\(number * 3)"),
             "host": .string("api.example.org"),
-          ])), "client": .record(record(["ip": .ip(IPAddress(v4: 0x0a01_0000 + UInt32(number)))])), "time": .datetime(Datetime(milliseconds: 1_700_000_000_000)),
+          ])), "client": .record(record(["ip": .ip(IPAddress(v4: 0x0a01_0000 + UInt32(number)))])),
+        "time": .datetime(Datetime(milliseconds: 1_700_000_000_000)),
         "token": .record(record(["scope": .set(ValueSet([.string("documents/read"), .string("openid")]))])),
       ]))
   }
@@ -110,7 +113,9 @@ func perPrincipal(_ count: Int) -> Input {
 /// One policy for each of `count` groups; the principal is in three of them.
 func perGroup(_ count: Int) -> Input {
   var random = Seeded(2)
-  let text = (0..<count).map { "permit(principal in Group::\"g\($0)\", action == Action::\"get\", resource) when { resource.level < 5 };\n" }.joined()
+  let text = (0..<count).map {
+    "permit(principal in Group::\"g\($0)\", action == Action::\"get\", resource) when { resource.level < 5 };\n"
+  }.joined()
   var entities = [Entity(uid: uid("Doc", "d"), attributes: record(["level": .long(3)]))]
   for user in 0..<64 {
     entities.append(Entity(uid: uid("User", "u\(user)"), parents: Set((0..<3).map { _ in uid("Group", "g\(random.below(count))") })))
