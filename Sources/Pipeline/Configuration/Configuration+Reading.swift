@@ -75,7 +75,7 @@ extension Configuration {
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
 
-  private static func millis(_ setting: Setting?) -> UInt64? { setting?.integer.map { UInt64(clamping: $0) } }
+  private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }
 
   /// A path of the file begins at the file's folder; one of a flag or variable where the process was started.
   private func besideFile(_ path: String, _ origin: Setting.Origin) -> String {

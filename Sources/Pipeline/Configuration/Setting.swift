@@ -45,6 +45,12 @@ public struct Setting: Sendable {
   public var text: String? { if case .text(let text) = value { text } else { nil } }
   /// The number, if it is one.
   public var integer: Int64? { if case .integer(let number) = value { number } else { nil } }
+  /// The number that is not negative; what is below zero is zero.
+  // (Not `integer.map` where it is used: the 6.3.1 optimizer fails on that, in its pass CopyPropagation.)
+  public var count: UInt64? {
+    guard case .integer(let number) = value else { return nil }
+    return UInt64(clamping: number)
+  }
   /// The truth value, if it is one.
   public var bool: Bool? { if case .flag(let flag) = value { flag } else { nil } }
   /// The list of strings, if it is one.

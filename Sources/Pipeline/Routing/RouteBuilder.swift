@@ -64,8 +64,8 @@ struct RouteBuilder {
       resource: resource(setting["resource"], path, &report),
       scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
-      responseTimeoutMillis: setting["response_timeout"]?.integer.map { UInt64(clamping: $0) },
-      bodyLimit: setting["body_limit"]?.integer.map { UInt64(clamping: $0) })
+      responseTimeoutMillis: setting["response_timeout"]?.count,
+      bodyLimit: setting["body_limit"]?.count)
   }
 
   // What has no effect is a mistake: somebody believes that it protects.
