@@ -96,7 +96,7 @@ let package = Package(
     room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
 
     // Floor 5: the product.
-    room("PolicyTools", on: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline"]),
+    room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
     room("Proxy", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "CSystem"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
 
