@@ -2,8 +2,11 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
+from processes import Running
 
 SIZE = 50 * 1000 * 1000
 ALLOWED_GROWTH_KIB = 2 * 1024
@@ -32,6 +35,21 @@ def warm(ask, bob):
     """The first requests make the process's own buffers."""
     for _ in range(50):
         ask("GET", "/orders/42", bob["AccessToken"])
+
+
+def test_the_measure_sees_memory_that_was_held_and_given_back(tmp_path):
+    """A control: a process that holds 10 MB for a moment is seen to have grown by them."""
+    program = "import mmap, sys; sys.stdin.readline(); m = mmap.mmap(-1, 10 << 20); m.write(b'x' * (10 << 20)); m.close(); print('done', flush=True); sys.stdin.readline()"
+    holder = Running([sys.executable, "-c", program], tmp_path, "holder", stdin=subprocess.PIPE)
+
+    def hold():
+        holder.process.stdin.write(b"\n")
+        holder.process.stdin.flush()
+        holder.until("it has held it", lambda: "done" in holder.out.read_text())
+
+    assert growth(holder, hold) >= 10 * 1024
+    holder.process.stdin.close()
+    assert holder.process.wait(10) == 0
 
 
 @pytest.mark.parametrize("form", ["content-length", "chunked"])
