@@ -85,7 +85,9 @@ public final class Gateway {
   public var checks: [Check] {
     var checks = [Check(name: "listener", problem: isDraining ? "shutting down" : addresses.count == workers.count ? nil : "starting")]
     if let keyRing {
-      for (index, name) in keyRing.issuerNames.enumerated() { checks.append(Check(name: "keys:\(name)", problem: keyRing.problem(of: index))) }
+      for (index, name) in keyRing.issuerNames.enumerated() {
+        checks.append(Check(name: "keys:\(name)", problem: keyRing.problem(of: index)))
+      }
     }
     return checks
   }

@@ -132,7 +132,8 @@ final class KeyRing {
       return failed(index, "the key set cannot be read: \(error)")
     }
     for problem in set.problems {
-      serverLog.warn("key_left_out", ["issuer": .text(entries[index].issuer.name), "kid": .text(problem.kid ?? "-"), "why": .text("\(problem.error)")])
+      serverLog.warn(
+        "key_left_out", ["issuer": .text(entries[index].issuer.name), "kid": .text(problem.kid ?? "-"), "why": .text("\(problem.error)")])
     }
     guard !set.keys.isEmpty else { return failed(index, "the key set has no usable key") }
     guard trustsDevelopmentKeys || !Self.isDevelopmentSet(body) else {
@@ -141,7 +142,11 @@ final class KeyRing {
     if entries[index].set?.fingerprint != set.fingerprint {
       entries[index].generation += 1
       serverLog.info(
-        "keys", ["issuer": .text(entries[index].issuer.name), "count": .integer(set.keys.count), "generation": .integer(Int(entries[index].generation))])
+        "keys",
+        [
+          "issuer": .text(entries[index].issuer.name), "count": .integer(set.keys.count),
+          "generation": .integer(Int(entries[index].generation)),
+        ])
     }
     entries[index].set = set
     entries[index].fetchedAt = loop.wallSeconds

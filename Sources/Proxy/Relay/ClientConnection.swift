@@ -359,7 +359,8 @@ final class ClientConnection: StreamOwner {
     for field in answer.fields { fields.append(field.name, field.value) }
     var out = worker.takeBuffer()
     MessageWriter.appendResponse(
-      answer.status, fields, body: answer.body, answering: exchange.head.method, keepAlive: !closes, minorVersion: exchange.head.minorVersion,
+      answer.status, fields, body: answer.body, answering: exchange.head.method, keepAlive: !closes,
+      minorVersion: exchange.head.minorVersion,
       to: &out)
     record(status: answer.status.code, upstreamError: upstreamError)
     out.withUnsafeBytes { send($0) }
