@@ -56,6 +56,7 @@ let fuzzTargets: [Target] = ([
   fuzz("FuzzPolicyText", of: ["Cedar"]),
   fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
   fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
+  fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
   fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   fuzz("FuzzJWKSet", of: ["JOSE"]),
   fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),

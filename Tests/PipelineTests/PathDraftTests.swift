@@ -33,7 +33,9 @@ import Testing
       "/host/x", "/time", "/sales/1", "/fails/1", "/whole/1", "/caf%C3%A9/1", "/a%20b/c", "/orders/%C3%A9",
     ]
     var compared = 0
-    for token in [try desk.token("alice"), try desk.token("alice", .id), try desk.token("bob", .id), try desk.token("robot"), try desk.token("mallory")] {
+    for token in [
+      try desk.token("alice"), try desk.token("alice", .id), try desk.token("bob", .id), try desk.token("robot"), try desk.token("mallory"),
+    ] {
       for path in paths {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "FROB"] {
           for octets: [UInt8] in [[127, 0, 0, 1], [203, 0, 113, 9], []] {

@@ -23,7 +23,9 @@ public struct Authorization: Sendable {
 
   /// An identity's entities, made ready once for all requests that carry its token.
   func prepare(_ entities: [Entity], token: Record?) throws(Stop) -> PreparedEntities {
-    do throws(OverlayError) { return try authorizer.prepare(entities, and: token.map { .record($0) }) } catch { throw .refuse(.engineFailed(detail: error.description)) }
+    do throws(OverlayError) { return try authorizer.prepare(entities, and: token.map { .record($0) }) } catch {
+      throw .refuse(.engineFailed(detail: error.description))
+    }
   }
 
   /// Cedar's own answer.
