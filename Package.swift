@@ -66,6 +66,24 @@ let fuzzTargets: [Target] =
     fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
     fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
   ] as [[Target]]).flatMap { $0 }
+let fuzzTargets: [Target] = ([
+  fuzz("FuzzRequestHead", of: ["HTTP"]),
+  fuzz("FuzzResponseHead", of: ["HTTP"]),
+  fuzz("FuzzChunked", of: ["HTTP"]),
+  fuzz("FuzzTarget", of: ["HTTP"]),
+  fuzz("FuzzProxyProtocol", of: ["HTTP"]),
+  fuzz("FuzzPolicyText", of: ["Cedar"]),
+  fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
+  fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
+  fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
+  fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  fuzz("FuzzJWKSet", of: ["JOSE"]),
+  fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
+  fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
+  fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
+  fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
+] as [[Target]]).flatMap { $0 }
 
 let package = Package(
   name: "stockade",
