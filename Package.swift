@@ -47,6 +47,11 @@ let benchTargets: [Target] =
     bench("HTTPBenchmark", of: ["HTTP"]),
     bench("CedarBenchmark", of: ["Cedar"]),
   ] as [[Target]]).flatMap { $0 }
+let benchTargets: [Target] = ([
+  bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+  bench("HTTPBenchmark", of: ["HTTP"]),
+  bench("CedarBenchmark", of: ["Cedar", "JSON"]),
+] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] =
   ([
