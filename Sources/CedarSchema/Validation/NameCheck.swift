@@ -49,8 +49,8 @@ struct NameCheck {
     for (uid, span) in uids {
       if uid.type.isAction {
         if schema.action(uid) == nil { errors.append(Self.unrecognized(uid, in: policy.id, at: span, schema)) }
-      } else if let ids = schema.entityType(uid.type)?.enumeratedIDs, !ids.contains(where: { exactlyEquals($0, uid.id) }) {
-        let error = ConformanceError.invalidEnumeratedID(uid, valid: ids)
+      } else if let type = schema.entityType(uid.type), !type.allows(id: uid.id) {
+        let error = ConformanceError.invalidEnumeratedID(uid, valid: type.enumeratedIDs ?? [])
         errors.append(
           ValidationError(.invalidEnumEntity, policy.id, at: span, "for policy `\(policy.id)`: \(error.description)", help: error.help))
       }
