@@ -17,8 +17,11 @@ final class GatewayProcess {
   private let load: Load
   private let numbers: Locked<LoadNumbers>
   private var watch: PolicyWatch?
+  private var control: ControlServer?
   private var generation: UInt64 = 1
   private var isReloading = false
+  // Whoever asked while a reload was under way: what they changed may have come too late for it, so another follows.
+  private var reloadNext: [(ConfigurationError?) -> Void] = []
   private var status = ExitStatus.success
   private var isLeaving = false
 
@@ -103,6 +106,7 @@ final class GatewayProcess {
     gateway.drain { [self] inTime in
       if !inTime { serverLog.warn("drain_cut_off", ["why": "requests were still in flight when the time was over"]) }
       ops.close()
+      control?.close()
       loop.stop()
     }
   }
@@ -159,6 +163,7 @@ extension GatewayProcess {
           "policies": .text(loaded.files.hash), "mode": .text(configuration.mode.rawValue),
         ])
       process.beginWatching(loaded)
+      process.openControlSocket()
       if let path = extras.readyFile { process.writeReadyFile(path, proxy: address, ops: ops) }
     }
     return process.run(foreground)
@@ -245,7 +250,8 @@ struct LoadNumbers: Sendable {
 extension GatewayProcess {
   /// Reads configuration and policies again and puts them in force as a whole; what is wrong changes nothing and is told.
   func reload(because cause: String, _ completion: @escaping (ConfigurationError?) -> Void = { _ in }) {
-    guard !isReloading, !isLeaving else { return completion(ConfigurationError(["another reload is under way"])) }
+    guard !isLeaving else { return completion(ConfigurationError(["the process is leaving"])) }
+    guard !isReloading else { return reloadNext.append(completion) }
     isReloading = true
     let began = LoopClock.monotonicNanos()
     do throws(ConfigurationError) {
@@ -253,6 +259,7 @@ extension GatewayProcess {
       let snapshot = try SnapshotBuilder.build(loaded.configuration, policies: loaded.files, generation: generation + 1)
       gateway.adopt(loaded.configuration, snapshot) { [self] result in
         isReloading = false
+        defer { reloadAgain() }
         switch result {
         case .failure(let error): reloadFailed(cause, error, completion)
         case .success:
@@ -278,6 +285,16 @@ extension GatewayProcess {
     } catch {
       isReloading = false
       reloadFailed(cause, error, completion)
+      reloadAgain()
+    }
+  }
+
+  private func reloadAgain() {
+    guard !reloadNext.isEmpty else { return }
+    let waiting = reloadNext
+    reloadNext = []
+    reload(because: "asked meanwhile") { error in
+      for completion in waiting { completion(error) }
     }
   }
 
@@ -289,6 +306,23 @@ extension GatewayProcess {
     serverLog.error("reload_failed", ["cause": .text(cause), "generation": .integer(Int(generation)), "kept": true, "problems": .integer(error.problems.count)])
     Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was changed."))
     completion(error)
+  }
+
+  /// Opens the control socket; without one there are still signals and the watch.
+  func openControlSocket() {
+    guard StateDirectory.prepare() else {
+      serverLog.warn("no_state_directory", ["path": .text(StateDirectory.path), "meaning": "no control socket; use SIGHUP to reload"])
+      return
+    }
+    do throws(NetError) {
+      control = try ControlServer(loop, at: StateDirectory.controlSocket) { [self] done in
+        reload(because: "command") { error in
+          done(error.map { .failure(ControlServer.ReloadProblem($0.report)) } ?? .success(self.generation))
+        }
+      }
+    } catch {
+      serverLog.warn("no_control_socket", ["path": .text(StateDirectory.controlSocket), "why": .text(error.description)])
+    }
   }
 
   /// Watches what was loaded, so that an edit is in force without a signal.

@@ -114,7 +114,7 @@ class Stockade(Running):
                 binary(), "run", *map(str, flags), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
                 "--log", str(self.log), "--ready-file", str(ready),
             ],
-            folder, name, environment,
+            folder, name, {"STATE_DIRECTORY": str(pathlib.Path(folder) / f"{name}.state"), **(environment or {})},
         )  # fmt: skip
         if not waits:
             return

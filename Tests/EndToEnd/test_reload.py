@@ -3,13 +3,14 @@
 import os
 import shutil
 import signal
+import subprocess
 import threading
 
 import pytest
 import requests
 
 from conftest import run_flags
-from processes import CHECKOUT, Stockade
+from processes import CHECKOUT, Stockade, binary
 
 
 @pytest.fixture
@@ -77,6 +78,31 @@ def test_sighup_reloads(server, alice):
     os.kill(server.pid, signal.SIGHUP)
     server.until("another generation", lambda: generation(server) == 2)
     assert get(server, alice["AccessToken"]) == 200
+
+
+def test_the_reload_command_waits_for_the_outcome_and_tells_it(tmp_path, server, policies, alice):
+    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "reload.state")}
+
+    def reload():
+        return subprocess.run([binary(), "reload"], env=environment, capture_output=True, text=True, timeout=30)
+
+    (policies / "closed.cedar").write_text(CLOSED)
+    done = reload()
+    # The watch may have been faster; either way the new set is in force when the command is back.
+    assert done.returncode == 0 and done.stdout.startswith("reloaded: generation "), done.stderr
+    assert get(server, alice["AccessToken"]) == 403
+    (policies / "closed.cedar").write_text("forbidden (principal, action, resource);\n")
+    done = reload()
+    assert done.returncode == 3 and "closed.cedar:1:1: error:" in done.stderr and "Nothing was changed." in done.stderr
+    assert get(server, alice["AccessToken"]) == 403
+    nowhere = subprocess.run([binary(), "reload", "--socket", str(tmp_path / "none.sock")], capture_output=True, text=True, timeout=30)
+    assert nowhere.returncode == 1 and "none.sock" in nowhere.stderr
+
+
+def test_health_is_for_container_checks(server):
+    listen = server.ops.removeprefix("http://")
+    assert subprocess.run([binary(), "health", "--ops-listen", listen], timeout=30).returncode == 0
+    assert subprocess.run([binary(), "health", "--ops-listen", "127.0.0.1:1"], capture_output=True, timeout=30).returncode == 1
 
 
 def test_a_link_that_is_swapped_is_seen(tmp_path, pool, nginx, policies, alice):
