@@ -44,6 +44,7 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 let benchTargets: [Target] = ([
   bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   bench("HTTPBenchmark", of: ["HTTP"]),
+  bench("CedarBenchmark", of: ["Cedar"]),
 ] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] = ([
@@ -95,7 +96,7 @@ let package = Package(
     room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
 
     // Floor 5: the product.
-    room("PolicyTools", on: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline"]),
+    room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
     room("Proxy", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "CSystem"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
 

@@ -51,8 +51,9 @@ struct Command: Sendable {
 enum CommandTable {
   /// Every command there is, in the order that help lists them.
   static let commands: [Command] = [
-    runCommand, demoCommand, checkCommand, explainCommand, authorizeCommand, formatCommand, translateCommand, tokenCommand, versionCommand,
-    helpCommand,
+    runCommand, demoCommand, initCommand, checkCommand, configCommand, explainCommand, authorizeCommand, formatCommand, translateCommand,
+    tokenCommand,
+    versionCommand, helpCommand,
   ]
 
   /// The overview: what `stockade help` prints.

@@ -63,7 +63,7 @@ final class GatewayProcess {
         proxyAddress = address
         completion(address)
       case .failure(let error):
-        Terminal.error(error.problems.map { "error: \($0)\n" }.joined() + "Nothing was started.\n")
+        Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
         status = .failure
         loop.stop()
       }
@@ -142,7 +142,7 @@ extension GatewayProcess {
   static func run(_ configuration: Configuration, files: PolicyFiles, extras: RunSettings.Extras) throws(ConfigurationError) -> ExitStatus {
     let foreground = try Foreground()
     let serverLog = ServerLog()
-    let log = try openLog(extras, serverLog: serverLog)
+    let log = try openLog(configuration, serverLog: serverLog)
     let process = try GatewayProcess(configuration, files: files, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log)
     process.whenReady { address in
       let ops = process.opsAddress
@@ -168,15 +168,15 @@ extension GatewayProcess {
   }
 
   /// Opens the decision log that `--log` and `--log-format` ask for.
-  static func openLog(_ extras: RunSettings.Extras, serverLog: ServerLog) throws(ConfigurationError) -> DecisionLog {
+  static func openLog(_ configuration: Configuration, serverLog: ServerLog) throws(ConfigurationError) -> DecisionLog {
     let destination: DecisionLogDestination =
-      switch extras.log {
+      switch configuration.log {
       case "stdout": .standardOutput
       case "none": .none
-      default: .file(path: extras.log)
+      default: .file(path: configuration.log)
       }
     let isTerminal = destination == .standardOutput && Terminal.isInteractive
-    let isText = extras.logFormat == "text" || extras.logFormat == "auto" && isTerminal
+    let isText = configuration.logFormat == "text" || configuration.logFormat == "auto" && isTerminal
     let format: DecisionLog.Format =
       isText ? .text(DecisionText(isTerminal: isTerminal) { ProcessInfo.processInfo.environment[$0] }) : .json
     do throws(SystemCallError) {

@@ -21,7 +21,7 @@ let demoCommand = Command(
   do throws(ConfigurationError) {
     return try Demo(arguments).run()
   } catch {
-    Terminal.error(error.problems.map { "error: \($0)\n" }.joined() + "Nothing was started.\n")
+    Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
     return .invalid
   }
 }
@@ -62,13 +62,12 @@ final class Demo {
     pool.isDevelopment = true
     configuration.issuers = [pool]
 
-    var extras = RunSettings.Extras()
-    extras.log = arguments["log"] ?? "stdout"
-    extras.logFormat = isJSON ? "json" : "text"
+    configuration.log = arguments["log"] ?? "stdout"
+    configuration.logFormat = isJSON ? "json" : "text"
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
-    let log = try GatewayProcess.openLog(extras, serverLog: serverLog)
-    process = try GatewayProcess(configuration, files: files, extras: extras, loop: loop, serverLog: serverLog, log: log)
+    let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
+    process = try GatewayProcess(configuration, files: files, extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
   }
 
   func run() -> ExitStatus {
