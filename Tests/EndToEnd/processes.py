@@ -43,6 +43,11 @@ def listening(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def outside():
+    """The environment without the variables that the product reads: a test sets those it means to."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STOCKADE_")}
+
+
 class Running:
     """A process with its output in files, which a failing test shows."""
 
@@ -53,7 +58,7 @@ class Running:
         self.command = command
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(environment or {})}, **more
+                command, stdout=out, stderr=err, env={**outside(), **(environment or {})}, **{"stdin": subprocess.DEVNULL, **more}
             )
 
     @property
