@@ -1,37 +1,8 @@
-#include "copenssl.h"
-
+// Sessions: the transport, and words for failures.
 #include <errno.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
-struct copenssl_tls_context {
-  SSL_CTX *ssl;
-  int is_server;
-};
-
-struct copenssl_tls_session {
-  SSL *ssl;
-  int fd;
-  int drained;         // the socket gave less than asked: no recv before the next readable event
-  int is_ending;       // the end is announced: it is found by reading on
-  int ended;           // the transport ended
-  int io_error;        // errno of recv or send
-  int failure;         // COPENSSL_TLS_*; once set, the session is dead
-  int certificate_failure;
-  int64_t now;
-  char host[256];
-  unsigned char *out;  // ciphertext that the kernel did not take
-  size_t out_start, out_end, out_capacity;
-  char text[512];
-};
+#include "tls_internal.h"
 
 // A peer that makes us answer (key updates, alerts) and never reads must not grow us.
 static const size_t longest_output = 256 * 1024;
@@ -134,6 +105,11 @@ static void make_transport(void) {
     return;
   }
   transport = method;
+}
+
+BIO_METHOD *copenssl_tls_transport(void) {
+  pthread_once(&transport_once, make_transport);
+  return transport;
 }
 
 // --- words for failures -------------------------------------------------------------------------------------------
@@ -270,7 +246,7 @@ static void describe_certificate_failure(copenssl_tls_session *session, X509_STO
   ASN1_TIME_free(now);
 }
 
-static int verify(int ok, X509_STORE_CTX *store) {
+int copenssl_tls_verify(int ok, X509_STORE_CTX *store) {
   if (ok == 1) return 1;
   SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
   copenssl_tls_session *session = ssl == NULL ? NULL : SSL_get_app_data(ssl);
@@ -279,8 +255,7 @@ static int verify(int ok, X509_STORE_CTX *store) {
   return 0;
 }
 
-// Drains this thread's error queue into a sentence; an entry left in it would be read as the next session's failure.
-static void drain_errors(char *text, size_t capacity) {
+void copenssl_tls_drain_errors(char *text, size_t capacity) {
   unsigned long code = ERR_get_error();
   const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
   text[0] = 0;
@@ -315,178 +290,10 @@ static int32_t fail(copenssl_tls_session *session, int kind) {
     return COPENSSL_TLS_FAILED;
   }
   char words[256];
-  drain_errors(words, sizeof words);
+  copenssl_tls_drain_errors(words, sizeof words);
   snprintf(
       session->text, sizeof session->text, "%s: %s", kind == COPENSSL_TLS_HANDSHAKE ? "the handshake failed" : "the session failed", words);
   return COPENSSL_TLS_FAILED;
-}
-
-// --- contexts -----------------------------------------------------------------------------------------------------
-
-static const unsigned char http11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
-
-static int select_protocol(
-    SSL *ssl, const unsigned char **out, unsigned char *out_length, const unsigned char *in, unsigned int in_length, void *argument) {
-  (void)ssl;
-  (void)argument;
-  unsigned char *chosen = NULL;
-  if (SSL_select_next_proto(&chosen, out_length, http11, sizeof http11, in, in_length) != OPENSSL_NPN_NEGOTIATED) {
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
-  }
-  *out = chosen;
-  return SSL_TLSEXT_ERR_OK;
-}
-
-copenssl_tls_context *copenssl_tls_context_new(int32_t is_server) {
-  pthread_once(&transport_once, make_transport);
-  if (transport == NULL) return NULL;
-  copenssl_tls_context *context = calloc(1, sizeof *context);
-  if (context == NULL) return NULL;
-  context->is_server = is_server != 0;
-  context->ssl = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
-  if (context->ssl == NULL || SSL_CTX_set_min_proto_version(context->ssl, TLS1_2_VERSION) != 1
-      || SSL_CTX_set_cipher_list(context->ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) {
-    copenssl_tls_context_free(context);
-    ERR_clear_error();
-    return NULL;
-  }
-  SSL_CTX_set_options(
-      context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  // Idle connections give their buffers back; one recv takes what one record may hold.
-  SSL_CTX_set_mode(context->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(context->ssl, 1);
-  if (is_server) {
-    static const unsigned char name[] = "stockade";
-    SSL_CTX_set_session_id_context(context->ssl, name, sizeof name - 1);
-    SSL_CTX_set_alpn_select_cb(context->ssl, select_protocol, NULL);
-    SSL_CTX_set_verify(context->ssl, SSL_VERIFY_NONE, NULL);
-  } else {
-    SSL_CTX_set_verify(context->ssl, SSL_VERIFY_PEER, verify);
-    // Unlike its neighbours, this one returns 0 for success.
-    if (SSL_CTX_set_alpn_protos(context->ssl, http11, sizeof http11) != 0) {
-      copenssl_tls_context_free(context);
-      return NULL;
-    }
-  }
-  return context;
-}
-
-void copenssl_tls_context_free(copenssl_tls_context *context) {
-  if (context == NULL) return;
-  SSL_CTX_free(context->ssl);
-  free(context);
-}
-
-int32_t copenssl_tls_trust_system(copenssl_tls_context *context, char *error, size_t capacity) {
-  ERR_clear_error();
-  if (SSL_CTX_set_default_verify_paths(context->ssl) == 1) return 1;
-  drain_errors(error, capacity);
-  return 0;
-}
-
-int32_t copenssl_tls_trust_pem(copenssl_tls_context *context, const void *pem, size_t count, char *error, size_t capacity) {
-  ERR_clear_error();
-  BIO *bio = count > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)count);
-  X509_STORE *store = SSL_CTX_get_cert_store(context->ssl);
-  int added = 0;
-  if (bio == NULL) {
-    snprintf(error, capacity, "%s", "too large");
-    return 0;
-  }
-  for (;;) {
-    X509 *certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
-    if (certificate == NULL) break;
-    int ok = X509_STORE_add_cert(store, certificate);
-    if (ok == 1 && context->is_server) SSL_CTX_add_client_CA(context->ssl, certificate);
-    X509_free(certificate);
-    if (ok != 1) break;
-    added++;
-  }
-  BIO_free(bio);
-  unsigned long code = ERR_peek_last_error();
-  int is_end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
-  if (added > 0 && is_end) {
-    ERR_clear_error();
-    return 1;
-  }
-  if (is_end) {
-    ERR_clear_error();
-    snprintf(error, capacity, "%s", "no certificate in PEM form found");
-  } else {
-    drain_errors(error, capacity);
-  }
-  return 0;
-}
-
-// Our keys are files without a passphrase; asking on a terminal would hang a daemon.
-static int no_passphrase(char *buffer, int size, int writing, void *argument) {
-  (void)buffer;
-  (void)size;
-  (void)writing;
-  (void)argument;
-  return 0;
-}
-
-int32_t copenssl_tls_use_certificate(
-    copenssl_tls_context *context, const void *chain, size_t chain_count, const void *key, size_t key_count, char *error, size_t capacity) {
-  ERR_clear_error();
-  if (chain_count > INT32_MAX || key_count > INT32_MAX) {
-    snprintf(error, capacity, "%s", "too large");
-    return 0;
-  }
-  BIO *chain_bio = BIO_new_mem_buf(chain, (int)chain_count);
-  BIO *key_bio = BIO_new_mem_buf(key, (int)key_count);
-  X509 *leaf = chain_bio == NULL ? NULL : PEM_read_bio_X509_AUX(chain_bio, NULL, no_passphrase, NULL);
-  EVP_PKEY *private_key = NULL;
-  const char *step = NULL;
-  if (leaf == NULL) {
-    step = "no usable certificate";
-  } else if (SSL_CTX_use_certificate(context->ssl, leaf) != 1) {
-    step = "certificate refused";
-  }
-  if (step == NULL) {
-    SSL_CTX_clear_chain_certs(context->ssl);
-    for (;;) {
-      X509 *next = PEM_read_bio_X509(chain_bio, NULL, no_passphrase, NULL);
-      if (next == NULL) break;
-      if (SSL_CTX_add0_chain_cert(context->ssl, next) != 1) {
-        X509_free(next);
-        step = "chain refused";
-        break;
-      }
-    }
-    unsigned long code = ERR_peek_last_error();
-    if (step == NULL && !(ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)) step = "chain not readable";
-    if (step == NULL) ERR_clear_error();
-  }
-  if (step == NULL) {
-    private_key = key_bio == NULL ? NULL : PEM_read_bio_PrivateKey(key_bio, NULL, no_passphrase, NULL);
-    if (private_key == NULL) {
-      step = "no usable private key";
-    } else if (SSL_CTX_use_PrivateKey(context->ssl, private_key) != 1 || SSL_CTX_check_private_key(context->ssl) != 1) {
-      step = "the private key does not belong to the certificate";
-    }
-  }
-  if (step != NULL) {
-    char words[256];
-    drain_errors(words, sizeof words);
-    snprintf(error, capacity, "%s (%s)", step, words);
-  }
-  EVP_PKEY_free(private_key);
-  X509_free(leaf);
-  BIO_free(key_bio);
-  BIO_free(chain_bio);
-  return step == NULL;
-}
-
-void copenssl_tls_verify_clients(copenssl_tls_context *context, int32_t mode) {
-  int flags = mode == 0 ? SSL_VERIFY_NONE : mode == 1 ? SSL_VERIFY_PEER : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-  SSL_CTX_set_verify(context->ssl, flags, mode == 0 ? NULL : verify);
-}
-
-int32_t copenssl_tls_minimum_version(copenssl_tls_context *context, int32_t version) {
-  if (version != 12 && version != 13) return 0;
-  return SSL_CTX_set_min_proto_version(context->ssl, version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1;
 }
 
 // --- sessions -----------------------------------------------------------------------------------------------------
@@ -496,6 +303,7 @@ copenssl_tls_session *copenssl_tls_session_new(
   ERR_clear_error();
   copenssl_tls_session *session = calloc(1, sizeof *session);
   if (session == NULL) return NULL;
+  session->context = context;
   session->fd = fd;
   session->now = now;
   session->ssl = SSL_new(context->ssl);
@@ -646,17 +454,4 @@ size_t copenssl_tls_alpn(const copenssl_tls_session *session, const uint8_t **pr
   return count;
 }
 
-size_t copenssl_tls_peer_certificate(const copenssl_tls_session *session, void *der, size_t capacity) {
-  X509 *certificate = SSL_get0_peer_certificate(session->ssl);
-  if (certificate == NULL) return 0;
-  int size = i2d_X509(certificate, NULL);
-  if (size <= 0) {
-    ERR_clear_error();
-    return 0;
-  }
-  if ((size_t)size <= capacity) {
-    unsigned char *at = der;
-    i2d_X509(certificate, &at);
-  }
-  return (size_t)size;
-}
+int32_t copenssl_tls_was_resumed(const copenssl_tls_session *session) { return SSL_session_reused(session->ssl); }

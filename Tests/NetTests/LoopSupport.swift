@@ -1,3 +1,4 @@
+import Bytes
 import CSystem
 import Foundation
 import HTTP
@@ -49,7 +50,7 @@ final class StreamProbe: StreamOwner {
   var pieceBytes = 64 * 1024
   var echoes = false
   var isReading = true
-  private var unsent: [UInt8] = []
+  private var unsent = ByteQueue()
 
   init(_ stream: ByteStream, _ loop: EventLoop) {
     self.stream = stream
@@ -58,7 +59,7 @@ final class StreamProbe: StreamOwner {
   }
 
   func send(_ bytes: [UInt8]) {
-    unsent += bytes
+    unsent.append(bytes)
     flush()
   }
 
@@ -77,7 +78,7 @@ final class StreamProbe: StreamOwner {
       switch stream.read(into: buffer) {
       case .bytes(let count, let drained):
         received += buffer[..<count]
-        if echoes { unsent += buffer[..<count] }
+        if echoes { unsent.append(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
         if drained { return }
       case .wouldBlock: return
       case .end:
@@ -92,9 +93,9 @@ final class StreamProbe: StreamOwner {
 
   private func flush() {
     while !unsent.isEmpty {
-      switch unsent.withUnsafeBytes({ stream.write($0) }) {
+      switch unsent.withBytes({ stream.write($0) }) {
       case .wrote(0): return
-      case .wrote(let count): unsent.removeFirst(count)
+      case .wrote(let count): unsent.consume(count)
       case .failed(let error):
         failure = error
         return
@@ -117,3 +118,6 @@ func openDescriptorCount() throws -> Int {
 }
 
 let loopback = SocketAddress.ip(.loopbackV4, port: 0)
+
+/// Holds up the calling thread, as a name server that does not answer would.
+func usleepMillis(_ millis: UInt32) { usleep(millis * 1000) }

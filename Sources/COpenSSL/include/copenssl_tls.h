@@ -37,10 +37,15 @@ void copenssl_tls_context_free(copenssl_tls_context *context);
 // 1, or 0 with a sentence in `error` (NUL-terminated).
 int32_t copenssl_tls_trust_system(copenssl_tls_context *context, char *error, size_t capacity);
 int32_t copenssl_tls_trust_pem(copenssl_tls_context *context, const void *pem, size_t count, char *error, size_t capacity);
+// A server's second and further certificates are shown to clients that ask for a name they are good for.
 int32_t copenssl_tls_use_certificate(
     copenssl_tls_context *context, const void *chain, size_t chain_count, const void *key, size_t key_count, char *error, size_t capacity);
 // Server: demand (2) or ask for (1) a client certificate, or neither (0).
 void copenssl_tls_verify_clients(copenssl_tls_context *context, int32_t mode);
+// Refuses certificates on these lists (PEM), and those whose issuer has no current list. As copenssl_tls_trust_pem.
+int32_t copenssl_tls_revoke_pem(copenssl_tls_context *context, const void *pem, size_t count, char *error, size_t capacity);
+// OpenSSL's cipher list (TLS 1.2) and suites (TLS 1.3); NULL leaves what is set. As copenssl_tls_trust_pem.
+int32_t copenssl_tls_ciphers(copenssl_tls_context *context, const char *list, const char *suites, char *error, size_t capacity);
 // Lowest version: 12 or 13. 1 if taken.
 int32_t copenssl_tls_minimum_version(copenssl_tls_context *context, int32_t version);
 
@@ -70,6 +75,24 @@ int32_t copenssl_tls_failure(const copenssl_tls_session *session, const char **t
 // Facts after the handshake: "TLSv1.3"; the ALPN protocol, not NUL-terminated, 0 bytes if none.
 const char *copenssl_tls_version(const copenssl_tls_session *session);
 size_t copenssl_tls_alpn(const copenssl_tls_session *session, const uint8_t **protocol);
-// The peer's certificate, DER: its size, copied if the capacity is enough. 0: none.
-size_t copenssl_tls_peer_certificate(const copenssl_tls_session *session, void *der, size_t capacity);
+// Whether an earlier session was resumed.
+int32_t copenssl_tls_was_resumed(const copenssl_tls_session *session);
+
+// --- the peer's certificate -------------------------------------------------------------------------------------
+typedef struct copenssl_certificate copenssl_certificate;
+// NULL: none. To be freed.
+copenssl_certificate *copenssl_tls_peer_certificate(const copenssl_tls_session *session);
+void copenssl_certificate_free(copenssl_certificate *certificate);
+// Each returns a size, and copies if the capacity is enough; 0: none.
+size_t copenssl_certificate_der(const copenssl_certificate *certificate, void *out, size_t capacity);
+// RFC 2253 text in UTF-8.
+size_t copenssl_certificate_subject(const copenssl_certificate *certificate, void *out, size_t capacity);
+size_t copenssl_certificate_issuer(const copenssl_certificate *certificate, void *out, size_t capacity);
+// Big-endian, without leading zeros.
+size_t copenssl_certificate_serial(const copenssl_certificate *certificate, void *out, size_t capacity);
+// SHA-256 of the DER form: 32 bytes.
+size_t copenssl_certificate_thumbprint(const copenssl_certificate *certificate, void *out, size_t capacity);
+// Alternative name number `index`. kind: 1 DNS, 2 IP (4 or 16 bytes), 3 URI, 4 email; 0 another, without bytes; -1 no more.
+size_t copenssl_certificate_name(
+    const copenssl_certificate *certificate, int32_t index, int32_t *kind, void *out, size_t capacity);
 #endif

@@ -130,8 +130,10 @@ public final class ByteStream: EventSource {
   public var tlsVersion: String? { state == .handshaking ? nil : tls?.version }
   /// The protocol agreed on by ALPN.
   public var applicationProtocol: String? { state == .handshaking ? nil : tls?.applicationProtocol }
-  /// The peer's certificate, DER; verified if there is one.
-  public var peerCertificate: [UInt8]? { state == .handshaking ? nil : tls?.peerCertificate }
+  /// Whether an earlier TLS session was resumed.
+  public var wasResumed: Bool { state == .handshaking ? false : tls?.wasResumed ?? false }
+  /// The peer's certificate; verified if there is one. Read it once a connection, not once a request.
+  public var peerCertificate: PeerCertificate? { state == .handshaking ? nil : tls?.peerCertificate }
 
   // MARK: - Closing
 
@@ -198,7 +200,13 @@ public final class ByteStream: EventSource {
       if discardLimit > 0 { _ = csystem_shutdown_write(fd) }
     }
     guard discardLimit > 0 else { return finish() }
+    var rounds = 0
     while discardLimit > 0 {
+      // A peer that sends as fast as we drop must not keep the loop to itself.
+      rounds += 1
+      if rounds > Self.discardsPerTurn {
+        return loop.later { [weak self] in if self?.state == .closing { self?.proceedClosing() } }
+      }
       // Ciphertext is as good as anything for throwing away, so TLS is not asked.
       let count = csystem_receive(fd, loop.scratch.baseAddress, min(EventLoop.scratchBytes, discardLimit))
       if count == -Int64(csystem_eagain) { return }
@@ -283,4 +291,5 @@ public final class ByteStream: EventSource {
   }
 
   private static let flushMillis: UInt64 = 10_000
+  private static let discardsPerTurn = 16
 }

@@ -128,7 +128,7 @@ public final class Resolver {
     let answers = answers
     do throws(NetError) {
       // A thread a lookup: a name server that does not answer holds up nobody else's names.
-      try startThread(name: "resolver", stackBytes: 256 * 1024) {
+      try startThread(name: "resolver", stackBytes: 512 * 1024) {
         answers.post(Answer(host: host, result: lookup(host.string)))
       }.detach()
     } catch {

@@ -46,6 +46,25 @@ public final class TLSContext: Sendable {
     case required = 2
   }
 
+  /// How a server speaks, and what it asks for.
+  public struct ServerOptions: Sendable {
+    /// The lowest version.
+    public var minimum = Version.tls12
+    /// Whether clients show certificates.
+    public var clients = ClientCertificates.none
+    /// The roots of client certificates, PEM.
+    public var clientRoots: [UInt8]?
+    /// Revocation lists, PEM; if given, a client certificate whose issuer has no current list is refused, too.
+    public var clientRevocations: [UInt8]?
+    /// Ciphers of TLS 1.2 in OpenSSL's notation; nil: ECDHE with AES-GCM or ChaCha20.
+    public var cipherList: String?
+    /// Suites of TLS 1.3 in OpenSSL's notation; nil: OpenSSL's own.
+    public var cipherSuites: String?
+
+    /// The defaults.
+    public init() {}
+  }
+
   // Configured in init and never after; libssl counts references and locks inside, so threads may share it.
   nonisolated(unsafe) let pointer: OpaquePointer
   let isServer: Bool
@@ -65,19 +84,41 @@ public final class TLSContext: Sendable {
     if let identity { try use(identity) }
   }
 
-  /// A server's context. `clientRoots` (PEM) are needed where client certificates are asked for.
-  public init(
+  /// A server's context with one certificate. `clientRoots` (PEM) are needed where client certificates are asked for.
+  public convenience init(
     serverWith identity: Identity, clients: ClientCertificates = .none, clientRoots: [UInt8]? = nil, minimum: Version = .tls12
   ) throws(NetError) {
+    var options = ServerOptions()
+    options.clients = clients
+    options.clientRoots = clientRoots
+    options.minimum = minimum
+    try self.init(serverWith: [identity], options: options)
+  }
+
+  /// A server's context. The first certificate is shown to clients that ask for no name, or for one that none is good for.
+  /// Session tickets are sealed with keys of this context, renewed every two hours; where client certificates are asked for
+  /// there are none, so that each handshake verifies.
+  public init(serverWith identities: [Identity], options: ServerOptions) throws(NetError) {
     pointer = try Self.make(isServer: true)
     isServer = true
-    _ = copenssl_tls_minimum_version(pointer, minimum.rawValue)
-    try use(identity)
-    if clients != .none {
-      guard let clientRoots else { throw .tls(TLSFailure(.configuration, "client certificates are asked for, but no roots are given")) }
-      try trustPEM(clientRoots)
+    _ = copenssl_tls_minimum_version(pointer, options.minimum.rawValue)
+    guard !identities.isEmpty else { throw .tls(TLSFailure(.configuration, "a server needs a certificate")) }
+    for identity in identities { try use(identity) }
+    if options.cipherList != nil || options.cipherSuites != nil {
+      try configure("ciphers") { copenssl_tls_ciphers(pointer, options.cipherList, options.cipherSuites, $0, $1) }
     }
-    copenssl_tls_verify_clients(pointer, clients.rawValue)
+    if options.clients != .none {
+      guard let roots = options.clientRoots else {
+        throw .tls(TLSFailure(.configuration, "client certificates are asked for, but no roots are given"))
+      }
+      try trustPEM(roots)
+      if let lists = options.clientRevocations {
+        try configure("revocation lists") { text, capacity in
+          lists.withUnsafeBytes { copenssl_tls_revoke_pem(pointer, $0.baseAddress, $0.count, text, capacity) }
+        }
+      }
+    }
+    copenssl_tls_verify_clients(pointer, options.clients.rawValue)
   }
 
   deinit { copenssl_tls_context_free(pointer) }

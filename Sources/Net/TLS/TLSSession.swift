@@ -79,12 +79,12 @@ final class TLSSession {
     return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
   }
 
-  var peerCertificate: [UInt8]? {
-    let size = copenssl_tls_peer_certificate(pointer, nil, 0)
-    guard size > 0 else { return nil }
-    return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      count = copenssl_tls_peer_certificate(pointer, buffer.baseAddress, size) == size ? size : 0
-    }
+  var wasResumed: Bool { copenssl_tls_was_resumed(pointer) != 0 }
+
+  var peerCertificate: PeerCertificate? {
+    guard let certificate = copenssl_tls_peer_certificate(pointer) else { return nil }
+    defer { copenssl_certificate_free(certificate) }
+    return PeerCertificate(certificate)
   }
 
   private static let end: Int32 = 0
