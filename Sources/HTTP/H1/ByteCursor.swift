@@ -1,5 +1,3 @@
-internal import Bytes
-
 /// Writes into memory that an array lends for one append: each piece costs a copy and a comparison, not a call into the array.
 struct ByteCursor {
   private let memory: UnsafeMutableBufferPointer<UInt8>

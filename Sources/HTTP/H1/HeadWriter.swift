@@ -1,42 +1,5 @@
 internal import Bytes
 
-/// How a request is written for the upstream: what is ours in it.
-public struct RequestRewrite: Sendable {
-  /// Names that are removed from what the client sent, whatever their spelling.
-  public var owned: OwnedFields
-  /// The `Host` to send; nil sends what the client sent.
-  public var host: String?
-  /// Whether the client's `Authorization` goes on to the upstream.
-  public var keepsAuthorization = true
-  /// Whether an upgrade that the client offered is offered to the upstream, RFC 9110 §7.8.
-  public var offersUpgrade = false
-  /// Whether the client's `Expect: 100-continue` goes on to the upstream; if not, whoever forwards answers it.
-  public var keepsExpect = false
-
-  /// A rewrite that keeps Host and Authorization.
-  public init(owned: OwnedFields) { self.owned = owned }
-}
-
-/// How a response is written for the client.
-public struct ResponseRewrite: Sendable {
-  /// How the body will be delimited on the client's connection.
-  public var framing: BodyFraming
-  /// Whether the client's connection lives on.
-  public var keepAlive: Bool
-  /// The version's second digit in the client's request.
-  public var clientMinorVersion: UInt8
-  /// Names that are removed from what the upstream sent.
-  public var owned: OwnedFields?
-
-  /// A rewrite for one response.
-  public init(framing: BodyFraming, keepAlive: Bool, clientMinorVersion: UInt8, owned: OwnedFields? = nil) {
-    self.framing = framing
-    self.keepAlive = keepAlive
-    self.clientMinorVersion = clientMinorVersion
-    self.owned = owned
-  }
-}
-
 /// Writes the heads that are passed on: untouched lines as the bytes they came in, everything that steers a connection anew.
 public enum HeadWriter {
   /// Appends the head of a request as the upstream gets it: HTTP/1.1, target byte for byte, one framing, one Host.

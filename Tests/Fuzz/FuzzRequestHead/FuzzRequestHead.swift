@@ -37,6 +37,7 @@ private func forwarded(_ head: RequestHead) {
   }
 }
 
+/// The fuzzer's entry.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   guard let data, size > 1 else { return 0 }
