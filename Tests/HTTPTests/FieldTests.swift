@@ -75,6 +75,28 @@ import Testing
     #expect(head.fields.withValue(of: .userAgent) { $0.count } == 1 && head.fields.withValue(of: .cookie) { $0.count } == nil)
   }
 
+  @Test(
+    arguments: [
+      (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+      (951_868_799, "Tue, 29 Feb 2000 23:59:59 GMT"), (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+      (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+      (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"), (-1, "Thu, 01 Jan 1970 00:00:00 GMT"), (Int64.max, "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] as [(Int64, String)])
+  func dates(seconds: Int64, text: String) { #expect(HTTPDate.text(seconds) == text) }
+
+  @Test func everyDayOfFourHundredYearsIsTheCalendars() {
+    var calendar = Calendar(identifier: .gregorian)
+    calendar.timeZone = TimeZone(secondsFromGMT: 0) ?? calendar.timeZone
+    for day in stride(from: 0, through: 146_097, by: 17) {
+      let parts = calendar.dateComponents([.year, .day, .month], from: Date(timeIntervalSince1970: Double(day) * 86_400))
+      let words = HTTPDate.text(Int64(day) * 86_400).split(separator: " ")
+      #expect(Int(words[1]) == parts.day && Int(words[3]) == parts.year)
+      #expect(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"].firstIndex(of: words[2]).map { $0 + 1 }
+          == parts.month)
+    }
+  }
+
   @Test func challenges() {
     #expect(WWWAuthenticate().value == "Bearer")
     #expect(WWWAuthenticate(realm: "api").value == "Bearer realm=\"api\"")
