@@ -44,6 +44,7 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 let benchTargets: [Target] = ([
   bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
   bench("HTTPBenchmark", of: ["HTTP"]),
+  bench("CedarBenchmark", of: ["Cedar"]),
 ] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] = ([

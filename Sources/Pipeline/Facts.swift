@@ -61,7 +61,8 @@ public final class Facts {
 
   /// Keeps what a verified token said.
   func remember(_ identity: Identity, of token: VerifiedToken, from issuer: Issuer, under snapshot: Snapshot, at time: Int64) {
-    let generation = TokenCache<Identity>.Generation(snapshot: snapshot.generation, issuer: issuer.index, keys: generation(of: issuer.index))
+    let generation = TokenCache<Identity>.Generation(
+      snapshot: snapshot.generation, issuer: issuer.index, keys: generation(of: issuer.index))
     tokens.insert(token, entry: identity, generation: generation, now: time)
   }
 

@@ -63,6 +63,7 @@ public final class Gateway {
     let upstream = Self.url(configuration.upstream, what: "the upstream", &problems)
     let listen = Self.address(configuration.listen, what: "listen", &problems)
     Self.checkKeyURLs(configuration, snapshot, &problems)
+    let routeUpstreams = configuration.routeUpstreams.compactMap { Self.url($0, what: "a route's upstream", &problems) }
     guard let upstream, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
       let count = Self.workerCount(configuration)
@@ -74,7 +75,7 @@ public final class Gateway {
       throw ConfigurationError([error.description])
     }
     controlShard = environment.metrics.shard()
-    try start(upstream: upstream, listen: listen, snapshot: snapshot)
+    try start(upstreams: [upstream] + routeUpstreams, listen: listen, snapshot: snapshot)
   }
 
   /// Calls back once, when all workers listen (with the bound address) or one could not.
@@ -91,10 +92,10 @@ public final class Gateway {
 
   // MARK: - Starting
 
-  private func start(upstream: HTTPURL, listen: SocketAddress, snapshot: Snapshot) throws(ConfigurationError) {
+  private func start(upstreams: [HTTPURL], listen: SocketAddress, snapshot: Snapshot) throws(ConfigurationError) {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
-      let upstreamTLS = upstream.isSecure ? try TLSContext(clientTrusting: .system) : nil
+      let upstreamTLS = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
       let client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
       let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
       let ring = KeyRing(
@@ -107,7 +108,8 @@ public final class Gateway {
       keyRing = ring
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPort: workers.count > 1, upstream: upstream, upstreamTLS: upstreamTLS, snapshot: snapshot,
+          index: index, listen: listen, sharesPort: workers.count > 1, upstreams: upstreams, upstreamTLS: upstreamTLS,
+          upstreamLimits: configuration.upstreamLimits, snapshot: snapshot,
           log: environment.log, metrics: environment.metrics, control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })

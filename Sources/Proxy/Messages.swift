@@ -39,8 +39,10 @@ struct WorkerSetup: Sendable {
   var index: Int
   var listen: SocketAddress
   var sharesPort: Bool
-  var upstream: HTTPURL
+  /// The services behind: the usual one, then those of single routes.
+  var upstreams: [HTTPURL]
   var upstreamTLS: TLSContext?
+  var upstreamLimits: UpstreamLimits
   var snapshot: Snapshot
   var log: DecisionLog
   var metrics: Metrics

@@ -12,11 +12,12 @@ final class Worker {
   let index: Int
   let loop: EventLoop
   let log: DecisionLogPort
-  let forwardedHead: ForwardedHead
+  private let forwardedHeads: [ForwardedHead]
   let headLimits = HeadLimits()
   private(set) var snapshot: Snapshot
   private(set) var facts: Facts
-  let pool: UpstreamPool
+  private let pools: [UpstreamPool]
+  let upstreamLimits: UpstreamLimits
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
@@ -44,8 +45,13 @@ final class Worker {
     snapshot = setup.snapshot
     instance = setup.instance
     facts = Facts(issuers: setup.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
-    forwardedHead = ForwardedHead(upstreamAuthority: setup.upstream.authority)
-    pool = try UpstreamPool(setup.upstream, tls: setup.upstreamTLS, loop: loop)
+    forwardedHeads = setup.upstreams.map { ForwardedHead(upstreamAuthority: $0.authority) }
+    upstreamLimits = setup.upstreamLimits
+    var pools: [UpstreamPool] = []
+    for upstream in setup.upstreams {
+      pools.append(try UpstreamPool(upstream, tls: upstream.isSecure ? setup.upstreamTLS : nil, limits: setup.upstreamLimits, loop: loop))
+    }
+    self.pools = pools
     var options = Listener.Options()
     options.reusePort = setup.sharesPort
     listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
@@ -110,6 +116,14 @@ final class Worker {
     }
   }
 
+  // MARK: - The services behind
+
+  /// The connections to the service that an exchange is for.
+  func pool(for exchange: borrowing Exchange) -> UpstreamPool { pools[exchange.upstream] }
+
+  /// The writer of heads for it.
+  func forwardedHead(for exchange: borrowing Exchange) -> ForwardedHead { forwardedHeads[exchange.upstream] }
+
   // MARK: - What connections share
 
   /// A buffer to read into, for one call: whoever reads uses the bytes before anyone reads again.
@@ -168,7 +182,7 @@ final class Worker {
     isDraining = true
     listener?.closeGracefully()
     listener = nil
-    pool.closeIdle()
+    for pool in pools { pool.closeIdle() }
     for client in Array(clients.values) { client.drain() }
     if clients.isEmpty { control.post(.drained(worker: index)) }
   }

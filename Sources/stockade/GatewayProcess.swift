@@ -46,7 +46,9 @@ final class GatewayProcess {
       loop: loop)
     let gateway = gateway
     do throws(NetError) {
-      ops = try OpsServer(loop, at: opsAddress, metrics: metrics) { gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) } }
+      ops = try OpsServer(loop, at: opsAddress, metrics: metrics) {
+        gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
+      }
     } catch {
       throw ConfigurationError(["ops-listen: \(error)"])
     }
@@ -61,7 +63,7 @@ final class GatewayProcess {
         proxyAddress = address
         completion(address)
       case .failure(let error):
-        Terminal.error(error.problems.map { "error: \($0)\n" }.joined() + "Nothing was started.\n")
+        Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
         status = .failure
         loop.stop()
       }
@@ -95,7 +97,9 @@ final class GatewayProcess {
 
   private func tellModes(_ configuration: Configuration, _ snapshot: Snapshot) {
     if snapshot.mode == .observe { serverLog.warn("observe_mode", ["meaning": "decisions are logged and NOT enforced"]) }
-    if configuration.isDevelopment { serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"]) }
+    if configuration.isDevelopment {
+      serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"])
+    }
   }
 
   private static func fixedNumbers(_ configuration: Configuration, _ snapshot: Snapshot) -> [Metrics.Sample] {
@@ -138,7 +142,7 @@ extension GatewayProcess {
   static func run(_ configuration: Configuration, files: PolicyFiles, extras: RunSettings.Extras) throws(ConfigurationError) -> ExitStatus {
     let foreground = try Foreground()
     let serverLog = ServerLog()
-    let log = try openLog(extras, serverLog: serverLog)
+    let log = try openLog(configuration, serverLog: serverLog)
     let process = try GatewayProcess(configuration, files: files, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log)
     process.whenReady { address in
       let ops = process.opsAddress
@@ -154,7 +158,8 @@ extension GatewayProcess {
   }
 
   private func writeReadyFile(_ path: String, proxy: SocketAddress, ops: SocketAddress) {
-    let text = JSONValue.object(["proxy": .string("http://\(proxy)"), "ops": .string("http://\(ops)"), "pid": .integer(Int64(getpid()))]).text + "\n"
+    let text =
+      JSONValue.object(["proxy": .string("http://\(proxy)"), "ops": .string("http://\(ops)"), "pid": .integer(Int64(getpid()))]).text + "\n"
     do {
       try text.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
@@ -163,15 +168,15 @@ extension GatewayProcess {
   }
 
   /// Opens the decision log that `--log` and `--log-format` ask for.
-  static func openLog(_ extras: RunSettings.Extras, serverLog: ServerLog) throws(ConfigurationError) -> DecisionLog {
+  static func openLog(_ configuration: Configuration, serverLog: ServerLog) throws(ConfigurationError) -> DecisionLog {
     let destination: DecisionLogDestination =
-      switch extras.log {
+      switch configuration.log {
       case "stdout": .standardOutput
       case "none": .none
-      default: .file(path: extras.log)
+      default: .file(path: configuration.log)
       }
     let isTerminal = destination == .standardOutput && Terminal.isInteractive
-    let isText = extras.logFormat == "text" || extras.logFormat == "auto" && isTerminal
+    let isText = configuration.logFormat == "text" || configuration.logFormat == "auto" && isTerminal
     let format: DecisionLog.Format =
       isText ? .text(DecisionText(isTerminal: isTerminal) { ProcessInfo.processInfo.environment[$0] }) : .json
     do throws(SystemCallError) {

@@ -3,7 +3,7 @@ internal import Crypto
 internal import FoundationEssentials
 internal import Pipeline
 
-/// Reads a policy folder from disk: `*.cedar`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
+/// Reads a policy folder from disk: `*.cedar`, `*.cedar.json`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
 enum PolicyFolder {
   static func read(_ folder: String) throws(ConfigurationError) -> PolicyFiles {
     let names: [String]
@@ -16,7 +16,7 @@ enum PolicyFolder {
     var entities: SourceText?
     var hashed: [UInt8] = []
     for name in names where !name.hasPrefix(".") {
-      let isPolicy = name.hasSuffix(".cedar")
+      let isPolicy = name.hasSuffix(".cedar") || name.hasSuffix(".cedar.json")
       let isSchema = name == "schema.cedarschema" || name == "schema.json"
       guard isPolicy || isSchema || name == "entities.json" else { continue }
       let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
@@ -37,6 +37,7 @@ enum PolicyFolder {
       }
     }
     guard problems.isEmpty else { throw ConfigurationError(problems) }
-    return PolicyFiles(policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
+    return PolicyFiles(
+      policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
   }
 }

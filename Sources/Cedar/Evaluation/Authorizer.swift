@@ -10,6 +10,7 @@ public final class Authorizer: @unchecked Sendable {
   let clauses: Pool<CompiledClause>
   let actionLists: Pool<Int32>
   let index: PolicyIndex
+  let equalities: EqualityIndex
   /// The statements that `CompiledPolicy.statement` counts.
   let statements: [Policy]
   /// The ids of policies and links in byte order; compiled policies stand in the same order.
@@ -17,7 +18,7 @@ public final class Authorizer: @unchecked Sendable {
 
   /// Compiles policies and takes in entities; templates count through their links.
   public init(policies: PolicySet, entities: Entities = Entities()) {
-    symbols = Layer(on: nil)
+    symbols = Layer.make(on: nil)
     var builder = AuthorizerBuilder(symbols: symbols)
     builder.add(policies)
     symbols.add(entities)
@@ -28,10 +29,13 @@ public final class Authorizer: @unchecked Sendable {
     actionLists = builder.actionLists
     statements = builder.statements
     ids = builder.ids
-    index = PolicyIndex(compiled: compiled, actionLists: actionLists, uidCount: symbols.uidCount)
+    var filed: [(equality: LeadingEquality, policy: Int32)] = []
+    index = PolicyIndex(compiled: compiled, actionLists: actionLists, equalities: builder.equalities, byEquality: &filed)
+    equalities = EqualityIndex(filed)
   }
 
   deinit {
+    symbols.free()
     compiled.deallocate()
     clauses.deallocate()
     actionLists.deallocate()
@@ -47,7 +51,7 @@ public final class Authorizer: @unchecked Sendable {
     _ request: Request, with prepared: PreparedEntities? = nil, and entities: [Entity] = [], in evaluation: Evaluation = Evaluation()
   ) throws(OverlayError) -> Response {
     try evaluation.begin(request, on: self, prepared, entities)
-    return evaluation.decide()
+    return evaluation.decide(self)
   }
 }
 
@@ -60,6 +64,8 @@ struct AuthorizerBuilder {
   var actionLists = Pool<Int32>()
   var statements: [Policy] = []
   var ids: [PolicyID] = []
+  /// The equality that each statement's conditions begin with.
+  var equalities: [LeadingEquality?] = []
 
   init(symbols: Layer) {
     self.symbols = symbols
@@ -119,6 +125,7 @@ struct AuthorizerBuilder {
       for uid in uids { actionLists.append(symbols.uid(uid)) }
     }
     compiler.begin(policy.expressions)
+    equalities.append(policy.conditions.first.flatMap { compiler.leadingEquality(of: $0, in: policy.expressions) })
     for condition in policy.conditions {
       let clause = compiler.compile(condition, in: policy.expressions)
       clauses.append(

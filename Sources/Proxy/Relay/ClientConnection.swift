@@ -176,18 +176,19 @@ final class ClientConnection: StreamOwner {
     self.slot = slot
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
-    worker.forwardedHead.append(exchange, with: permit, to: &forwardedHead)
+    worker.forwardedHead(for: exchange).append(exchange, with: permit, to: &forwardedHead)
     phase = .forwarding
+    requestBody.left = exchange.route?.bodyLimit
     mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
     acquireUpstream(fresh: false)
   }
 
   private func acquireUpstream(fresh: Bool) {
     attempt += 1
-    if !fresh, let pooled = worker.pool.take() { return serve(on: pooled) }
+    if !fresh, let pooled = worker.pool(for: exchange).take() { return serve(on: pooled) }
     let attempt = attempt
     deadline.clear()
-    worker.pool.connect(for: worker) { [weak self] result in
+    worker.pool(for: exchange).connect(for: worker) { [weak self] result in
       guard let self, phase == .forwarding, upstream == nil, self.attempt == attempt else {
         if case .success(let connection) = result { connection.close() }
         return
@@ -201,11 +202,13 @@ final class ClientConnection: StreamOwner {
 
   private func serve(on connection: UpstreamConnection) {
     upstream = connection
-    deadline.set(Defaults.responseTimeoutMillis)
+    deadline.set(responseTimeout)
     connection.begin(for: self)
     forwardedHead.withUnsafeBytes { connection.send($0) }
     if !isProceeding { proceed() } else { pumpRequest() }
   }
+
+  private var responseTimeout: UInt64 { exchange.route?.responseTimeoutMillis ?? worker.upstreamLimits.responseTimeoutMillis }
 
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
@@ -239,8 +242,9 @@ final class ClientConnection: StreamOwner {
           return abandon()
         }
       }
-      deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : Defaults.responseTimeoutMillis)
-      if case .refused(let refusal) = outcome { return bodyIsRefused(refusal) }
+      deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : responseTimeout)
+      if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
+      if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0)) }
     }
   }
 
@@ -252,11 +256,11 @@ final class ClientConnection: StreamOwner {
     return outcome
   }
 
-  private func bodyIsRefused(_ refusal: HTTPRefusal) {
+  private func bodyIsRefused(_ rejection: Rejection) {
     upstream?.abort()
     upstream = nil
     guard !isResponding else { return abort() }
-    refuse(.syntax(refusal))
+    refuse(rejection)
   }
 
   // MARK: - The response
@@ -336,7 +340,7 @@ final class ClientConnection: StreamOwner {
   private func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
     if slot == nil { slot = worker.log.reserve() }
-    let answer = Answer(rejection, id: exchange.id, realm: exchange.snapshot.realm)
+    let answer = Answer(rejection, id: exchange.id, realm: exchange.snapshot.realm, cors: exchange.corsFields(status: rejection.status))
     let isReadOn: Bool
     switch rejection {
     // Bytes after these are never interpreted.

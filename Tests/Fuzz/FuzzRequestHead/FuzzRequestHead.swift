@@ -69,7 +69,7 @@ private func forwarded(_ head: RequestHead) {
   }
 }
 
-/// The fuzzer's entry.
+/// One input, as libFuzzer hands it over.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   guard let data, size > 1 else { return 0 }
