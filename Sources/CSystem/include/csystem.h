@@ -94,6 +94,10 @@ int64_t csystem_receive(int32_t fd, void *buffer, size_t count);
 int64_t csystem_send(int32_t fd, const void *buffer, size_t count);
 int32_t csystem_socket_pair(int32_t *first, int32_t *second);
 
+// Sends one datagram to a unix socket (an abstract one begins with '@' or NUL): what sd_notify(3) does.
+int32_t csystem_send_datagram(const char *path, size_t path_count, const void *bytes, size_t count);
+int32_t csystem_process_id(void);
+
 // --- names ------------------------------------------------------------------------------------------------------
 // Blocks. Addresses found (stream sockets), or a negative number for csystem_resolve_error_text.
 int32_t csystem_resolve(const char *host, csystem_address *addresses, int32_t capacity);
