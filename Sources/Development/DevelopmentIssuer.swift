@@ -126,6 +126,8 @@ public final class DevelopmentIssuer {
 
   /// `POST /rotate`: new keys; `?retire=now` takes the old ones out of the set at once.
   private func answerRotation(_ request: LocalRequest) -> LocalResponse {
+    // Browsers name the page that made them ask; no page has any business here.
+    guard !request.hasHeader("Origin") else { return .plain(403, "Not for web pages.\n") }
     do throws(KeyError) {
       try rotate(retiring: request.parameter("retire").map { exactlyEquals($0, "now") } ?? false)
       return json(mint.keys.document)

@@ -29,6 +29,9 @@ public struct LocalRequest: Sendable {
     return values.count == 1 ? values[0].value : nil
   }
 
+  /// Whether a header is there at all.
+  public func hasHeader(_ name: String) -> Bool { headers.contains { ASCII.equalsIgnoringCase($0.name.utf8, name.utf8) } }
+
   /// The value of a query parameter that stands there exactly once.
   public func parameter(_ name: String) -> String? {
     let values = query.filter { exactlyEquals($0.name, name) }

@@ -15,6 +15,10 @@ public struct JSONError: Error, Sendable, Equatable {
     case controlCharacter(UInt8)
     case invalidUTF8
     case byteOrderMark
+    // JSON5 alone.
+    case unterminatedComment
+    case unterminatedString
+    case notFinite
   }
 
   /// What was seen.
@@ -49,6 +53,9 @@ extension JSONError: CustomStringConvertible {
     case .controlCharacter(let byte): "control character \(Self.shown(byte)) in a string; write it as an escape"
     case .invalidUTF8: "invalid UTF-8"
     case .byteOrderMark: "a byte order mark stands before the value; remove it"
+    case .unterminatedComment: "this comment has no end; close it with `*/`"
+    case .unterminatedString: "this string does not end on its line; close it, or end the line with `\\` to go on in the next"
+    case .notFinite: "Infinity and NaN are no values here"
     }
   }
 

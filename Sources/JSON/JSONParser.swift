@@ -13,13 +13,25 @@ public struct JSONParser {
     public var bytes: Int
     /// What two members of one name mean.
     public var duplicateNames: DuplicateNames
+    /// Which way of writing is accepted.
+    public var syntax: Syntax
 
     /// Limits; the defaults suit files that an operator wrote.
-    public init(depth: Int = 128, bytes: Int = 256 << 20, duplicateNames: DuplicateNames = .refuse) {
+    public init(depth: Int = 128, bytes: Int = 256 << 20, duplicateNames: DuplicateNames = .refuse, syntax: Syntax = .json) {
       self.depth = depth
       self.bytes = bytes
       self.duplicateNames = duplicateNames
+      self.syntax = syntax
     }
+  }
+
+  /// A way of writing.
+  public enum Syntax: Sendable {
+    /// RFC 8259 and nothing else.
+    case json
+    /// JSON5 (spec.json5.org) as people write configuration: comments, trailing commas, names without quotes, single
+    /// quotes, hexadecimal. `Infinity` and `NaN` are refused: no JSON value stands for them.
+    case json5
   }
 
   /// What two members of one name mean.
@@ -56,21 +68,23 @@ public struct JSONParser {
     }
   }
 
-  private let bytes: UnsafeRawBufferPointer
-  private let limits: Limits
-  private var at = 0
+  let bytes: UnsafeRawBufferPointer
+  let limits: Limits
+  private let isJSON5: Bool
+  var at = 0
 
   private init(bytes: UnsafeRawBufferPointer, limits: Limits) {
     self.bytes = bytes
     self.limits = limits
+    isJSON5 = limits.syntax == .json5
   }
 
   private mutating func document() throws(JSONError) -> JSONValue {
     if bytes.count >= 3, bytes[0] == 0xef, bytes[1] == 0xbb, bytes[2] == 0xbf { throw JSONError(.byteOrderMark, at: 0, length: 3) }
-    skipWhitespace()
+    try skipWhitespace()
     guard at < bytes.count else { throw JSONError(.empty, at: at) }
     let value = try value(depth: 0)
-    skipWhitespace()
+    try skipWhitespace()
     guard at == bytes.count else { throw JSONError(.trailingBytes, at: at) }
     return value
   }
@@ -80,7 +94,7 @@ public struct JSONParser {
     switch try peek() {
     case UInt8(ascii: "{"): return JSONValue(.object(try members(depth: depth + 1)), span: start..<at)
     case UInt8(ascii: "["): return JSONValue(.array(try elements(depth: depth + 1)), span: start..<at)
-    case ASCII.quote: return JSONValue(.string(try string()), span: start..<at)
+    case ASCII.quote: return JSONValue(.string(isJSON5 ? try string5() : try string()), span: start..<at)
     case UInt8(ascii: "t"):
       try literal("true")
       return JSONValue(.bool(true), span: start..<at)
@@ -91,7 +105,9 @@ public struct JSONParser {
       try literal("null")
       return JSONValue(.null, span: start..<at)
     case let byte where byte == UInt8(ascii: "-") || ASCII.isDigit(byte):
-      return JSONValue(try number(), span: start..<at)
+      return JSONValue(isJSON5 ? try number5() : try number(), span: start..<at)
+    case UInt8(ascii: "'") where isJSON5: return JSONValue(.string(try string5()), span: start..<at)
+    case UInt8(ascii: "+") where isJSON5, UInt8(ascii: ".") where isJSON5: return JSONValue(try number5(), span: start..<at)
     case let byte: throw JSONError(.unexpectedByte(byte), at: at)
     }
   }
@@ -102,34 +118,45 @@ public struct JSONParser {
     var members: [JSONValue.Member] = []
     // Small objects compare names pairwise; larger ones keep a set, so that a hostile object stays linear.
     var seen: Set<ExactString> = []
-    skipWhitespace()
+    try skipWhitespace()
     if try peek() == UInt8(ascii: "}") {
       at += 1
       return members
     }
     while true {
       let start = at
-      guard try peek() == ASCII.quote else { throw JSONError(.unexpectedByte(bytes[at]), at: at) }
-      let name = try string()
+      let name: String
+      if isJSON5 {
+        name = try name5()
+      } else {
+        guard try peek() == ASCII.quote else { throw JSONError(.unexpectedByte(bytes[at]), at: at) }
+        name = try string()
+      }
       let nameSpan = start..<at
       if limits.duplicateNames == .refuse {
         if members.count < 8 {
-          if members.contains(where: { exactlyEquals($0.name, name) }) { throw JSONError(.duplicateName(name), at: start, length: nameSpan.count) }
+          if members.contains(where: { exactlyEquals($0.name, name) }) {
+            throw JSONError(.duplicateName(name), at: start, length: nameSpan.count)
+          }
         } else {
           if seen.isEmpty { for member in members { seen.insert(ExactString(member.name)) } }
           guard seen.insert(ExactString(name)).inserted else { throw JSONError(.duplicateName(name), at: start, length: nameSpan.count) }
         }
       }
-      skipWhitespace()
+      try skipWhitespace()
       guard try peek() == UInt8(ascii: ":") else { throw JSONError(.unexpectedByte(bytes[at]), at: at) }
       at += 1
-      skipWhitespace()
+      try skipWhitespace()
       members.append(JSONValue.Member(name: name, nameSpan: nameSpan, value: try value(depth: depth)))
-      skipWhitespace()
+      try skipWhitespace()
       switch try peek() {
       case UInt8(ascii: ","):
         at += 1
-        skipWhitespace()
+        try skipWhitespace()
+        if isJSON5, try peek() == UInt8(ascii: "}") {
+          at += 1
+          return members
+        }
       case UInt8(ascii: "}"):
         at += 1
         return members
@@ -142,18 +169,22 @@ public struct JSONParser {
     guard depth <= limits.depth else { throw JSONError(.tooDeep(limit: limits.depth), at: at) }
     at += 1
     var elements: [JSONValue] = []
-    skipWhitespace()
+    try skipWhitespace()
     if try peek() == UInt8(ascii: "]") {
       at += 1
       return elements
     }
     while true {
       elements.append(try value(depth: depth))
-      skipWhitespace()
+      try skipWhitespace()
       switch try peek() {
       case UInt8(ascii: ","):
         at += 1
-        skipWhitespace()
+        try skipWhitespace()
+        if isJSON5, try peek() == UInt8(ascii: "]") {
+          at += 1
+          return elements
+        }
       case UInt8(ascii: "]"):
         at += 1
         return elements
@@ -222,25 +253,29 @@ public struct JSONParser {
     case UInt8(ascii: "n"): out.append(ASCII.lf)
     case UInt8(ascii: "r"): out.append(ASCII.cr)
     case UInt8(ascii: "t"): out.append(ASCII.tab)
-    case UInt8(ascii: "u"):
-      let unit = try hexQuad(escapeAt: start)
-      var scalar = UInt32(unit)
-      if (0xd800...0xdbff).contains(unit) {
-        guard at + 1 < bytes.count, bytes[at] == ASCII.backslash, bytes[at + 1] == UInt8(ascii: "u") else {
-          throw JSONError(.loneSurrogate, at: start, length: at - start)
-        }
-        at += 2
-        let low = try hexQuad(escapeAt: start)
-        guard (0xdc00...0xdfff).contains(low) else { throw JSONError(.loneSurrogate, at: start, length: at - start) }
-        scalar = 0x10000 + (UInt32(unit) - 0xd800) << 10 + (UInt32(low) - 0xdc00)
-      }
-      guard let valid = Unicode.Scalar(scalar) else { throw JSONError(.loneSurrogate, at: start, length: at - start) }
-      out.append(contentsOf: UTF8.encode(valid).map(Array.init) ?? [])
+    case UInt8(ascii: "u"): out.append(contentsOf: UTF8.encode(try unicodeEscape(from: start)).map(Array.init) ?? [])
     default: throw JSONError(.invalidEscape, at: start, length: 2)
     }
   }
 
-  private mutating func hexQuad(escapeAt start: Int) throws(JSONError) -> UInt16 {
+  /// The scalar of `\uXXXX`, or of two for a surrogate pair; `at` is behind the first `\u`, which begins at `start`.
+  mutating func unicodeEscape(from start: Int) throws(JSONError) -> Unicode.Scalar {
+    let unit = try hexQuad(escapeAt: start)
+    var scalar = UInt32(unit)
+    if (0xd800...0xdbff).contains(unit) {
+      guard at + 1 < bytes.count, bytes[at] == ASCII.backslash, bytes[at + 1] == UInt8(ascii: "u") else {
+        throw JSONError(.loneSurrogate, at: start, length: at - start)
+      }
+      at += 2
+      let low = try hexQuad(escapeAt: start)
+      guard (0xdc00...0xdfff).contains(low) else { throw JSONError(.loneSurrogate, at: start, length: at - start) }
+      scalar = 0x10000 + (UInt32(unit) - 0xd800) << 10 + (UInt32(low) - 0xdc00)
+    }
+    guard let valid = Unicode.Scalar(scalar) else { throw JSONError(.loneSurrogate, at: start, length: at - start) }
+    return valid
+  }
+
+  mutating func hexQuad(escapeAt start: Int) throws(JSONError) -> UInt16 {
     guard at + 4 <= bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
     var unit: UInt16 = 0
     for _ in 0..<4 {
@@ -280,7 +315,7 @@ public struct JSONParser {
     return .number(text)
   }
 
-  private mutating func skipDigits() {
+  mutating func skipDigits() {
     while at < bytes.count, ASCII.isDigit(bytes[at]) { at += 1 }
   }
 
@@ -292,16 +327,17 @@ public struct JSONParser {
     }
   }
 
-  private func peek() throws(JSONError) -> UInt8 {
+  func peek() throws(JSONError) -> UInt8 {
     guard at < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
     return bytes[at]
   }
 
-  private mutating func skipWhitespace() {
+  private mutating func skipWhitespace() throws(JSONError) {
     while at < bytes.count {
       switch bytes[at] {
       case ASCII.space, ASCII.tab, ASCII.lf, ASCII.cr: at += 1
-      default: return
+      default:
+        guard isJSON5, try skipComment() else { return }
       }
     }
   }

@@ -28,6 +28,7 @@ nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] =
   "authorize": authorize,
   "parse_entities": parseEntities,
   "entities_to_json": entitiesToJSON,
+  "tpe": partiallyAuthorize,
   "to_json": toJSON,
   "from_json": fromJSON,
   "format": format,

@@ -120,6 +120,7 @@ def main():
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--profile", metavar="FILE", help="after the rounds, record Stockade with perf into FILE")
     parser.add_argument("--readme", action="store_true", help="write the block into README.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stockade-bench-") as folder:
@@ -153,6 +154,12 @@ def main():
                     cost, rate = measure(target, token, arguments)
                     measured[name].append((cost, rate))
                     print(f"round {round_number + 1}: {name:9} {cost:6.2f} µs CPU/request, {rate:8.0f} requests/s", flush=True)
+            if arguments.profile:
+                recorder = subprocess.Popen(
+                    ["perf", "record", "-q", "-F", "1999", "-g", "-o", arguments.profile, "-p", str(stockade.pid), "--", "sleep", "4"]
+                )
+                wrk(stockade.url + "/orders/42", token, arguments.connections, 5)
+                recorder.wait()
             lines = sum(1 for _ in open(stockade.log))
             report(arguments, measured, token, lines, {name: resident_kib(t.measured) for name, t in targets.items()})
         finally:
@@ -189,7 +196,7 @@ def report(arguments, measured, token, lines, resident):
     if arguments.readme:
         readme = CHECKOUT / "README.md"
         text = readme.read_text()
-        begin, end = "<!-- bench: written by .ci/bench --readme -->", "<!-- /bench -->"
+        begin, end = "<!-- bench -->", "<!-- /bench -->"
         head, rest = text.split(begin)
         readme.write_text(head + begin + "\n" + block + "\n" + end + rest.split(end, 1)[1])
 

@@ -99,4 +99,16 @@ import Testing
     let rank = EntityUID(type: EntityType(unchecked: "Rank"), id: "senior")
     #expect(check("Clerk", "view", "Team", [.init("by", .entity(rank))])?.contains("valid eid") == true)
   }
+
+  @Test("A context written as an entity or an extension value is none, with and without a schema")
+  func contextEscapes() throws {
+    // Found by the differential run: the reference reads the escape and finds no record.
+    let view = EntityUID(type: EntityType(unchecked: "Action"), id: "view")
+    for text in [#"{"__entity": {"type": "Clerk", "id": "a"}}"#, #"{"__extn": {"fn": "ip", "arg": "::1"}}"#] {
+      let json = try JSONParser.parse(text)
+      #expect(throws: ParseErrors.self) { try EntitiesJSON.context(json, action: view) }
+      #expect(throws: ParseErrors.self) { try EntitiesJSON.context(json, action: view, schema: schema) }
+    }
+    #expect(try EntitiesJSON.context(JSONParser.parse(#"{"type": "Clerk", "id": "a"}"#), action: view).count == 2)
+  }
 }

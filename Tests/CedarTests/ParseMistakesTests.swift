@@ -49,6 +49,12 @@ import Testing
     }
   }
 
+  /// Found by fuzzing: an empty scope made the first condition's range of nodes run backwards.
+  @Test(arguments: ["permit() when { true };", "permit()when{1}unless{2 has a.b};permit()unless{[]};", "permit();"])
+  func aPolicyWithoutAScopeIsAMistakeAndNoTrap(text: String) {
+    #expect(Self.mistakes(of: text).contains { $0.message.contains("missing the `principal` variable") })
+  }
+
   @Test func messagesNameAFixAndComeOutAsReviewed() {
     var text = ""
     for (title, policies) in Self.mistakes {

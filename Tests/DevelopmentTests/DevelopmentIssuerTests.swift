@@ -224,6 +224,22 @@ struct DevelopmentIssuerTests {
     }
   }
 
+  @Test("a web page cannot make a browser rotate the keys")
+  func crossOrigin() throws {
+    let issuer = try Self.issuer()
+    let before = issuer.keySet.fingerprint
+    let headers = [("Host", "127.0.0.1:8081"), ("Origin", "https://evil.example")]
+    #expect(issuer.answer(LocalRequest(method: "POST", target: "/rotate", headers: headers), at: Self.now).status == 403)
+    #expect(issuer.keySet.fingerprint == before)
+  }
+
+  @Test("a fresh issuer makes its own two keys")
+  func freshKeys() throws {
+    let first = try DevelopmentIssuer(url: Self.url).keySet
+    let second = try DevelopmentIssuer(url: Self.url).keySet
+    #expect(first.keys.count == 2 && first.fingerprint != second.fingerprint)
+  }
+
   @Test("wrong paths, methods and parameters get an answer that says what is right")
   func routing() throws {
     let issuer = try Self.issuer()

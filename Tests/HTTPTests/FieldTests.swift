@@ -65,6 +65,16 @@ import Testing
     #expect(BearerCredential.find(in: Self.head("Authorization: Bearer\r\n").fields) == .malformed)
   }
 
+  @Test func fieldsAreReadByNameAndInOrder() {
+    let head = Self.head("Accept: a\r\nX: 1\r\nx: \r\nAccept: b\r\nUser-Agent: c\r\n")
+    #expect(head.fields.has(.accept) && head.fields.isRepeated(.accept) && !head.fields.isRepeated(.userAgent) && !head.fields.has(.cookie))
+    #expect(
+      head.fields.value(of: .accept) == nil && head.fields.values(of: .accept) == ["a", "b"] && head.fields.value(of: .userAgent) == "c")
+    #expect(head.fields.value(of: .cookie) == nil && head.fields.values(of: .cookie) == [] && head.fields.values(of: .other) == [])
+    #expect(head.fields.values(named: "X") == ["1", ""] && head.fields.valueBytes(named: "x") == [[0x31], []])
+    #expect(head.fields.withValue(of: .userAgent) { $0.count } == 1 && head.fields.withValue(of: .cookie) { $0.count } == nil)
+  }
+
   @Test func challenges() {
     #expect(WWWAuthenticate().value == "Bearer")
     #expect(WWWAuthenticate(realm: "api").value == "Bearer realm=\"api\"")

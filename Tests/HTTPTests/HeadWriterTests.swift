@@ -111,6 +111,15 @@ import Testing
     #expect(out == "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Host: a\r\n\r\n")
   }
 
+  @Test func anAliasOfWhatIsDecidedOnDoesNotGoOnBesideIt() {
+    let owned = OwnedFields(["X-User"], evaluated: ["X-Tenant-Id", "Content-Type"])
+    let out = Self.forward(
+      "GET / HTTP/1.1\r\nHost: a\r\nX_Tenant_Id: forged\r\nx-tenant-ID: 1\r\nX.Tenant-Id: forged\r\nContent-Type: a\r\ncontent_type: b\r\n\r\n",
+      RequestRewrite(owned: owned))
+    #expect(out == "GET / HTTP/1.1\r\nHost: a\r\nx-tenant-ID: 1\r\nContent-Type: a\r\nX-Forwarded-Host: a\r\n\r\n")
+    #expect(OwnedFields(["X-Tenant-Id"], evaluated: ["X-Tenant-Id"]).owns("x-tenant-id"), "what is owned is not kept for being evaluated")
+  }
+
   @Test func authorizationExpectHostAndUpgradeGoOnOnlyIfAsked() {
     let request =
       "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer t\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n"

@@ -119,3 +119,71 @@ import Testing
     #expect(IPAddress("1.2.3.4")?.octets == [1, 2, 3, 4] && IPAddress("::1")?.octets.count == 16)
   }
 }
+
+@Suite struct IPNetworkTests {
+  @Test(arguments: [
+    ("10.0.0.0/8", "10.255.1.2", true), ("10.0.0.0/8", "11.0.0.0", false), ("192.0.2.1", "192.0.2.1", true),
+    ("192.0.2.1", "192.0.2.2", false),
+    ("0.0.0.0/0", "8.8.8.8", true), ("0.0.0.0/0", "::1", false), ("::/0", "1.2.3.4", false), ("fd00::/8", "fdff::1", true),
+    ("fd00::/8", "fe00::", false),
+    ("192.0.2.128/25", "192.0.2.127", false), ("192.0.2.128/25", "192.0.2.200", true), ("10.0.0.0/8", "::ffff:10.1.1.1", true),
+    ("::ffff:10.0.0.0/104", "10.1.1.1", true),
+    ("::ffff:10.0.0.0/104", "11.1.1.1", false), ("2001:db8::/33", "2001:db8:7fff::", true), ("2001:db8::/33", "2001:db8:8000::", false),
+  ])
+  func membership(network: String, address: String, expected: Bool) throws {
+    #expect(try #require(IPNetwork(network)).contains(#require(IPAddress(address))) == expected)
+  }
+
+  @Test(arguments: [
+    "", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.1/8", "10.0.0.0/8/8", "::/129", "fd00::1/8", "10/8", "a/8",
+    "10.0.0.0/-1", "10.0.0.0/8 ",
+  ])
+  func whatIsNoNetworkIsNone(text: String) { #expect(IPNetwork(text) == nil) }
+}
+
+@Suite struct ForwardedClientTests {
+  static func client(_ peer: String, _ fields: String, _ source: ForwardedClient.Source = .xForwardedFor) -> String {
+    let head = FieldTests.head(fields)
+    let trusted = ["10.0.0.0/8", "fd00::/8"].compactMap { IPNetwork($0) }
+    guard let peer = IPAddress(peer) else { return "bad peer" }
+    return ForwardedClient.address(peer: peer, fields: head.fields, source: source, trusted: trusted)?.description ?? "none"
+  }
+
+  @Test func nobodyIsBelievedButTrustedProxies() {
+    #expect(Self.client("192.0.2.1", "X-Forwarded-For: 1.1.1.1\r\n") == "192.0.2.1", "an untrusted peer is the client")
+    #expect(Self.client("10.0.0.1", "X-Forwarded-For: 1.1.1.1\r\n") == "1.1.1.1")
+    #expect(Self.client("10.0.0.1", "") == "10.0.0.1")
+    #expect(
+      Self.client("10.0.0.1", "X-Forwarded-For: 6.6.6.6, 1.1.1.1, 10.0.0.2\r\n") == "1.1.1.1",
+      "what stands before the first untrusted was said by it")
+    #expect(Self.client("10.0.0.1", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 1.1.1.1\r\n") == "1.1.1.1")
+    #expect(Self.client("10.0.0.1", "X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n") == "10.0.0.3")
+    #expect(Self.client("10.0.0.1", "X-Forwarded-For: unknown\r\n") == "none" && Self.client("10.0.0.1", "X-Forwarded-For:\r\n") == "none")
+    #expect(Self.client("::ffff:10.0.0.1", "X-Forwarded-For: 1.1.1.1\r\n") == "1.1.1.1")
+  }
+
+  @Test func forwardedIsReadTheSameWayAndNeverBesideTheOther() {
+    #expect(
+      Self.client("fd00::1", "Forwarded: for=6.6.6.6, for=\"[2001:db8::1]:5\"\r\nX-Forwarded-For: 9.9.9.9\r\n", .forwarded) == "2001:db8::1"
+    )
+    #expect(
+      Self.client("fd00::1", "Forwarded: for=_hidden\r\n", .forwarded) == "none"
+        && Self.client("fd00::1", "Forwarded: for=\"x\r\n", .forwarded) == "none")
+    #expect(Self.client("fd00::1", "Forwarded: for=1.1.1.1\r\n") == "fd00::1")
+  }
+}
+
+@Suite struct QueryTests {
+  static func values(_ name: String, _ query: String) -> [String]? {
+    Array(query.utf8).withUnsafeBytes { Query.values(named: name, in: $0) }
+  }
+
+  @Test func pairsAreReadAsFormsWriteThem() {
+    #expect(Self.values("a", "a=1&b=2&a=3&%61=4&a") == ["1", "3", "4", ""] && Self.values("a b", "a+b=1&a%20b=2") == ["1", "2"])
+    #expect(Self.values("a", "a=b=c&&a=%26%3d%2B+") == ["b=c", "&=+ "] && Self.values("a", "") == [] && Self.values("A", "a=1") == [])
+    #expect(Self.values("a[]", "a[]=1") == ["1"] && Self.values("\u{212a}", "K=1") == [], "names are bytes")
+  }
+
+  @Test(arguments: ["a=1;b=2", "a=%", "a=%z1", "a=%ff", "%=1", "b=%c0%ae", "a=1&b=%4"])
+  func aQueryThatCanBeReadInTwoWaysHasNoValues(query: String) { #expect(Self.values("a", query) == nil) }
+}

@@ -124,7 +124,13 @@ import Testing
     ("absolute target, other port", "GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("absolute target with user", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("absolute target without path", "GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n"),
-    ("absolute target without Host", "GET http://a/ HTTP/1.1\r\n\r\n"), ("ftp target", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("absolute target without Host", "GET http://a/ HTTP/1.1\r\n\r\n"),
+    ("absolute target without Host in HTTP/1.0", "GET http://a/ HTTP/1.0\r\n\r\n"),
+    (
+      "many names in Connection",
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: " + (0..<33).map { "x\($0)" }.joined(separator: ",") + "\r\n\r\n"
+    ),
+    ("ftp target", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), ("authority target", "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),
     // Fields that steer the connection
     ("close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -192,6 +198,23 @@ import Testing
     #expect(bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &head) } == .refused(.pathDotSegment))
     #expect(head.method == .post && head.rawPath == "/a/../b" && head.host == "example.com" && head.fields.value(of: .userAgent) == "x")
     #expect(!head.keepAlive)
+  }
+
+  @Test(
+    arguments: [
+      ("GET /a?secret HTTP/9.9\r\n", "/a", "secret"), ("GET /a{?secret HTTP/1.1\r\nHost: a\r\n\r\n", "/a{", "secret"),
+      ("GET http://u:p@a/b?c HTTP/1.1\r\nHost: a\r\n\r\n", "", nil),
+      ("GET /a#b?c HTTP/1.1\r\nHost: a\r\n\r\n", "/a#b", "c"), ("GET\r\n", "", nil), ("GET /a?b HTTP/1.1\r\nHost : a\r\n\r\n", "/a", "b"),
+      ("GET http://a?b HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "/", "b"),
+    ] as [(String, String, String?)])
+  func ofARefusedTargetNoQueryAndNoUserIsTakenForThePath(request: String, path: String, query: String?) {
+    let bytes = Array(request.utf8)
+    var head = RequestHead()
+    guard case .refused = bytes.withUnsafeBytes({ RequestHeadParser.parse($0, limits: HeadLimits(), into: &head) }) else {
+      Issue.record("accepted")
+      return
+    }
+    #expect(head.rawPath == path && head.query == query)
   }
 
   @Test func aClientThatSendsByteByByteCostsNoMoreThanOneThatSendsAtOnce() {

@@ -98,6 +98,20 @@ struct JWKSetTests {
     #expect(throws: JWKSetError.self) { try JWKSet.parse([UInt8](repeating: 0x20, count: JWKSet.byteLimit + 1)) }
   }
 
+  @Test("a fresh copy of the set is worth asking for if no key has the name, or for a token without kid if there is no key")
+  func worthAsking() throws {
+    let set = try TokenForge.set([key])
+    #expect(set.hasKey(kid: "k1") && !set.hasKey(kid: "k2") && set.hasKey(kid: nil))
+    #expect(!JWKSet.empty.hasKey(kid: "k1") && !JWKSet.empty.hasKey(kid: nil))
+  }
+
+  @Test("a set says whether it is a development issuer's")
+  func development() throws {
+    #expect(try parse(#"{"keys":[],"stockade_development":true}"#).isDevelopment)
+    #expect(try !parse(#"{"keys":[],"stockade_development":"true"}"#).isDevelopment)
+    #expect(try !parse(#"{"keys":[]}"#).isDevelopment)
+  }
+
   @Test("an empty set is a set")
   func empty() throws {
     #expect(try parse(#"{"keys":[]}"#).keys.isEmpty)

@@ -175,7 +175,37 @@ struct TokenVerifierTests {
     #expect(!error.description.unicodeScalars.contains { forbidden.contains($0.value) })
     for reason in TokenError.Reason.allCases { #expect(reason.rawValue.utf8.allSatisfy { $0 == 0x5f || ASCII.isAlpha($0) }) }
     #expect(error.errorDescription.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c })
-    let token = try UnverifiedToken.parse(TokenForge.token())
-    #expect(!"\(token)".contains(String(decoding: try TokenForge.token(), as: UTF8.self).suffix(40)))
+  }
+
+  @Test("neither kind of token shows its bytes or its subject when it is printed or dumped")
+  func printing() throws {
+    let bytes = try TokenForge.token(claims: ["sub": .string("somebody-private")])
+    let verified = try TokenForge.verdict(bytes).get()
+    var texts = ["\(verified)", String(reflecting: verified)]
+    texts += ["\(try UnverifiedToken.parse(bytes))", String(reflecting: try UnverifiedToken.parse(bytes))]
+    var dumped = ""
+    dump(verified, to: &dumped)
+    dump(try UnverifiedToken.parse(bytes), to: &dumped)
+    for text in texts + [dumped] {
+      #expect(!text.contains("somebody-private") && !text.contains(String(decoding: bytes.suffix(20), as: UTF8.self)))
+      #expect(text.contains("issuer.example.org"))
+    }
+  }
+
+  @Test("how and when somebody signed in is typed; other forms of those claims are as good as absent")
+  func authentication() throws {
+    let good = try TokenForge.verdict(
+      TokenForge.token(claims: [
+        "acr": .string("urn:cognito:loa:3"), "amr": .array([.string("pwd"), .string("otp")]), "auth_time": .integer(5),
+        "origin_jti": .string("o"),
+      ])
+    ).get()
+    #expect(good.acr == "urn:cognito:loa:3" && good.amr == ["pwd", "otp"] && good.authenticatedAt == 5 && good.originJTI == "o")
+    let odd = try TokenForge.verdict(
+      TokenForge.token(claims: [
+        "acr": .integer(3), "amr": .array([.string("mfa"), .integer(1)]), "auth_time": .string("5"), "origin_jti": JSONValue(.null),
+      ])
+    ).get()
+    #expect(odd.acr == nil && odd.amr.isEmpty && odd.authenticatedAt == nil && odd.originJTI == nil)
   }
 }

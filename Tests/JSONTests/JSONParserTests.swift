@@ -1,13 +1,15 @@
+import Foundation
 import JSON
-import Testing
 import TestSupport
+import Testing
 
 @Suite struct JSONParserTests {
   @Test(arguments: [
     ("", "expected a value, found nothing"), ("{", "unexpected end of the text"), ("[1,]", "unexpected `]`"),
     (#"{"a":1,"a":2}"#, #"duplicate name "a" in an object"#), ("1 2", "unexpected text after the value"),
     ("01", "not a number as JSON writes them"), (#""\ud800""#, "half of a surrogate pair in a string"),
-    ("\"\u{01}\"", "control character byte 0x01 in a string; write it as an escape"), ("\u{feff}1", "a byte order mark stands before the value; remove it"),
+    ("\"\u{01}\"", "control character byte 0x01 in a string; write it as an escape"),
+    ("\u{feff}1", "a byte order mark stands before the value; remove it"),
   ])
   func refuses(text: String, why: String) {
     #expect(throws: JSONError.self) { try JSONParser.parse(text) }
@@ -69,7 +71,10 @@ import TestSupport
         accepted = true
       } catch { accepted = false }
       // Duplicate names are valid JSON that we refuse on purpose (RFC 8259 §4 leaves it open; RFC 7519 §4 allows refusing).
-      let strict = ["y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json", "y_object_duplicated_key", "y_object_duplicated_key_and_value"]
+      let strict = [
+        "y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json", "y_object_duplicated_key",
+        "y_object_duplicated_key_and_value",
+      ]
       if expect == "y", !strict.contains(name) { #expect(accepted, "\(name) must be accepted") }
       if expect == "n" { #expect(!accepted, "\(name) must be refused") }
     }
@@ -78,5 +83,3 @@ import TestSupport
 }
 
 private func base64Decode(_ text: String) -> [UInt8]? { Foundation.Data(base64Encoded: text).map(Array.init) }
-
-import Foundation

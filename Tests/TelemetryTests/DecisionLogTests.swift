@@ -355,7 +355,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
   func timesAreRFC3339(_ millis: UInt64, _ text: String) {
     var line = LineBuffer()
     var timestamp = Timestamp()
-    timestamp.append(millis, to: &line)
+    line.write { timestamp.append(millis, to: &$0) }
     #expect(String(decoding: line.bytes, as: UTF8.self) == text)
   }
 }

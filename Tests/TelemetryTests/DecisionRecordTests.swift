@@ -36,7 +36,7 @@ func sampleRecord() -> DecisionRecord {
 func jsonLine(_ record: DecisionRecord) -> String {
   var line = LineBuffer()
   var encoder = DecisionLine()
-  encoder.append(record, to: &line)
+  line.write { encoder.append(record, to: &$0) }
   return String(decoding: line.bytes, as: UTF8.self)
 }
 

@@ -30,7 +30,13 @@ public enum EntitiesJSON {
         throw ParseError("expected the context to be a record, but got \(json.kindName)", at: span(json))
       }
       let reader = ValueReader(place: "context")
-      guard let schema else { return try reader.record(members, expecting: [], isOpen: true, in: json, depth: 0) }
+      guard let schema else {
+        // Read like any value: `{"__entity": …}` is an entity here as elsewhere, and no context.
+        guard case .record(let record) = try reader.value(json, expecting: nil) else {
+          throw ParseError("expected the context to be a record, but it is written as an entity or an extension value", at: span(json))
+        }
+        return record
+      }
       guard let expected = schema.expectedContext(of: action) else {
         throw ParseError("action `\(action)` does not exist in the supplied schema", at: span(json))
       }
@@ -45,7 +51,7 @@ public enum EntitiesJSON {
     do throws(ParseError) { return try ValueReader(place: "uid").entity(json) } catch { throw ParseErrors([error]) }
   }
 
-  private static func span(_ json: JSONValue) -> SourceSpan { SourceSpan(json.span.lowerBound, json.span.upperBound) }
+  static func span(_ json: JSONValue) -> SourceSpan { SourceSpan(json.span.lowerBound, json.span.upperBound) }
 
   private static func entity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> Entity {
     guard let members = json.object else { throw ParseError("expected an entity, but got \(json.kindName)", at: span(json)) }
@@ -58,31 +64,38 @@ public enum EntitiesJSON {
     guard let attributes = json["attrs"] else { throw missing("attrs", json) }
     guard let parentsJSON = json["parents"] else { throw missing("parents", json) }
     let parents = try parents(parentsJSON, of: uid)
-    var expected: ExpectedEntity?
-    if let schema, !uid.type.isAction {
-      guard let known = schema.expectedEntity(of: uid.type) else {
-        throw ParseError("entity `\(uid)` has type `\(uid.type)` which is not declared in the schema", at: span(uidJSON))
-      }
-      expected = known
+    let expected = try expectation(of: uid, schema, uidJSON)
+    let record = try attributeRecord(attributes, of: uid, expected)
+    let tags = try json["tags"].map { (tags) throws(ParseError) in try tagRecord(tags, of: uid, expected) } ?? .empty
+    return Entity(uid: uid, attributes: record, parents: parents, tags: tags)
+  }
+
+  /// What the schema expects of an entity; nil for actions, and without a schema.
+  static func expectation(of uid: EntityUID, _ schema: (any EntitySchema)?, _ json: JSONValue) throws(ParseError) -> ExpectedEntity? {
+    guard let schema, !uid.type.isAction else { return nil }
+    guard let known = schema.expectedEntity(of: uid.type) else {
+      throw ParseError("entity `\(uid)` has type `\(uid.type)` which is not declared in the schema", at: span(json))
     }
-    let attributeTypes = Dictionary(
-      (expected?.attributes ?? []).map { (ExactString($0.key), $0.type) }, uniquingKeysWith: { _, last in last })
+    return known
+  }
+
+  static func attributeRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseError) -> Record {
+    let types = Dictionary((expected?.attributes ?? []).map { (ExactString($0.key), $0.type) }, uniquingKeysWith: { _, last in last })
     let isOpen = expected?.isOpen ?? true
-    let record = try fields(attributes, of: uid, "attribute", "attrs") { (key: String) throws(ParseError) in
-      let type = attributeTypes[ExactString(key)]
+    return try fields(json, of: uid, "attribute", "attrs") { (key: String) throws(ParseError) in
+      let type = types[ExactString(key)]
       if type == nil, !isOpen { throw ParseError("attribute `\(key)` on `\(uid)` should not exist according to the schema", at: .none) }
       return type
     }
-    var tags = Record.empty
-    if let tagsJSON = json["tags"] {
-      tags = try fields(tagsJSON, of: uid, "tag", "tags") { (key: String) throws(ParseError) in
-        if let expected, expected.tags == nil {
-          throw ParseError("found a tag `\(key)` on `\(uid)`, but no tags should exist on `\(uid)` according to the schema", at: .none)
-        }
-        return expected?.tags
+  }
+
+  static func tagRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseError) -> Record {
+    try fields(json, of: uid, "tag", "tags") { (key: String) throws(ParseError) in
+      if let expected, expected.tags == nil {
+        throw ParseError("found a tag `\(key)` on `\(uid)`, but no tags should exist on `\(uid)` according to the schema", at: .none)
       }
+      return expected?.tags
     }
-    return Entity(uid: uid, attributes: record, parents: parents, tags: tags)
   }
 
   private static func missing(_ field: String, _ json: JSONValue) -> ParseError {
@@ -90,7 +103,7 @@ public enum EntitiesJSON {
       "missing field `\(field)`", at: span(json), help: "an entity has the fields `uid`, `attrs` and `parents`, and may have `tags`")
   }
 
-  private static func parents(_ json: JSONValue, of uid: EntityUID) throws(ParseError) -> Set<EntityUID> {
+  static func parents(_ json: JSONValue, of uid: EntityUID) throws(ParseError) -> Set<EntityUID> {
     guard let elements = json.array else {
       throw ParseError("expected `parents` of `\(uid)` to be an array, but got \(json.kindName)", at: span(json))
     }

@@ -39,6 +39,9 @@ struct ValueReader {
       throw failure(text == "-0" ? "write 0 without a sign" : "found the number \(text); Cedar has 64-bit integers only", json)
     case .object(let members):
       if members.count == 1, let member = members.first {
+        if member.name.utf8.starts(with: "__e".utf8), let bad = EscapeRest.firstUnreadable(in: member.value) {
+          throw failure("`\(member.name)` holds what no value can: a number that is no 64-bit integer, or a name twice", bad)
+        }
         if exactlyEquals(member.name, "__expr"), member.value.string != nil {
           throw failure("the `__expr` escape is no longer supported", json)
         }

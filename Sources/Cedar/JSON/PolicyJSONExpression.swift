@@ -280,6 +280,10 @@ extension PolicyJSONReader {
     _ member: JSONValue.Member, _ json: JSONValue, into tree: inout ExprTree, depth: Int
   ) -> (id: ExprID?, Void)? {
     let inner = member.value
+    if member.name.utf8.starts(with: "__e".utf8), let bad = EscapeRest.firstUnreadable(in: inner) {
+      fail("`\(member.name)` holds what no value can: a number that is no 64-bit integer, or a name twice", bad.span)
+      return (nil, ())
+    }
     if exactlyEquals(member.name, "__expr"), inner.string != nil {
       fail("`__expr` is no longer supported", json.span, help: "write the expression in this format")
       return (nil, ())

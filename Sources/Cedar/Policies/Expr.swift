@@ -121,7 +121,7 @@ public struct ExprTree: Sendable {
   private var depths: [Int32] = []
   /// How the JSON policy format wrote nodes for which it has two spellings, so that it writes them so again. Means nothing
   /// to evaluation.
-  public internal(set) var jsonSpellings: [ExprID: JSONSpelling] = [:]
+  public var jsonSpellings: [ExprID: JSONSpelling] = [:]
   /// The literals of patterns, as `jsonSpellings`, where the JSON format did not write one a scalar; nil is a wildcard.
   public internal(set) var jsonPatterns: [ExprID: [String?]] = [:]
 

@@ -79,7 +79,8 @@ public struct PolicyParser {
     var annotations: [Annotation] = []
     var elements: [SyntaxID] = []
     var conditions: [Condition] = []
-    var previous = id.index
+    // A policy without scope and annotations begins with a condition.
+    var previous = tree.children(of: id).first { _ in true }.map { tree.firstNode(of: $0) - 1 } ?? id.index
     for child in tree.children(of: id) {
       switch tree[child].kind {
       case .annotation: if let annotation = annotation(child, after: annotations) { annotations.append(annotation) }

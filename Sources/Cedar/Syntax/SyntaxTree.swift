@@ -23,6 +23,13 @@ public struct SyntaxTree: Sendable {
   /// The children of a node, in the order of the text.
   public func children(of id: SyntaxID) -> SyntaxChildren { SyntaxChildren(tree: self, upcoming: self[id].firstChild) }
 
+  /// The first of the nodes that a node and its descendants are.
+  func firstNode(of id: SyntaxID) -> Int32 {
+    var index = id.index
+    while nodes[Int(index)].firstChild >= 0 { index = nodes[Int(index)].firstChild }
+    return index
+  }
+
   /// The text of a token.
   public func text(ofToken token: Int) -> String {
     let span = tokens[token].span

@@ -22,6 +22,8 @@ public enum ConformanceError: Error, Sendable, Equatable {
   case undeclaredAction(EntityUID, suggestion: String?)
   /// An action that differs from its declaration.
   case actionMismatch(EntityUID)
+  /// A known parent of a partial entity whose own parents are unknown.
+  case unknownAncestors(EntityUID, parent: EntityUID)
   /// The hierarchy itself is wrong.
   case hierarchy(EntitiesError)
 
@@ -65,6 +67,7 @@ extension ConformanceError: CustomStringConvertible {
       "entity `\(uid)` is of an enumerated entity type, but `\(Value.string(uid.id))` is not declared as a valid eid"
     case .undeclaredAction(let uid, _): "action `\(uid)` does not exist in the supplied schema"
     case .actionMismatch(let uid): "definition of action `\(uid)` does not match its schema declaration"
+    case .unknownAncestors(let uid, let parent): "the parents of `\(uid)` are known, but those of its parent `\(parent)` are not"
     case .hierarchy(let error): error.description
     case .undeclaredPrincipalType(let type): "principal type `\(type)` is not declared in the schema"
     case .undeclaredResourceType(let type): "resource type `\(type)` is not declared in the schema"

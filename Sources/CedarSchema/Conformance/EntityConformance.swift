@@ -26,19 +26,31 @@ extension Schema {
       throw .undeclaredType(uid, suggestion: Spelling.nearest(to: uid.type.text, among: entityTypes.map(\.name.text)))
     }
     try check(uid)
-    for attribute in type.attributes.attributes where attribute.isRequired && entity.attributes[attribute.name] == nil {
+    try check(attributes: entity.attributes, of: uid, type)
+    try check(parents: entity.parents, of: uid)
+    try check(tags: entity.tags, of: uid, type)
+  }
+
+  func check(attributes: Record, of uid: EntityUID, _ type: EntityTypeDefinition) throws(ConformanceError) {
+    for attribute in type.attributes.attributes where attribute.isRequired && attributes[attribute.name] == nil {
       throw .missingAttribute(uid, attribute.name)
     }
-    for field in entity.attributes.fields {
+    for field in attributes.fields {
       guard let attribute = type.attributes[field.key] else { throw .unexpectedAttribute(uid, field.key) }
       if let mismatch = attribute.type.mismatch(with: field.value) { throw .attributeType(uid, field.key, mismatch) }
       try checkUIDs(in: field.value)
     }
-    for parent in entity.parents {
+  }
+
+  func check(parents: Set<EntityUID>, of uid: EntityUID) throws(ConformanceError) {
+    for parent in parents {
       try check(parent)
       guard canBe(uid.type, below: parent.type) else { throw .ancestorType(uid, parent.type) }
     }
-    for tag in entity.tags.fields {
+  }
+
+  func check(tags: Record, of uid: EntityUID, _ type: EntityTypeDefinition) throws(ConformanceError) {
+    for tag in tags.fields {
       guard let tags = type.tags else { throw .unexpectedTag(uid, tag.key) }
       if let mismatch = tags.mismatch(with: tag.value) { throw .tagType(uid, tag.key, mismatch) }
       try checkUIDs(in: tag.value)

@@ -11,12 +11,14 @@ struct SchemaParser {
   /// How many `{` are open; where a broken declaration began tells how far to skip.
   private var openBraces = 0
   private(set) var errors: [SchemaError]
+  private let lexicalSpans: [SourceSpan]
 
   private init(_ text: String, limits: SchemaLimits) {
     bytes = Array(text.utf8)
     let (tokens, invalid) = Lexer.tokens(bytes, dialect: .schema)
     self.tokens = tokens
     errors = invalid.prefix(limits.errors).map { SchemaError(.syntax, $0.message, at: $0.span, help: $0.help) }
+    lexicalSpans = errors.map(\.span)
     self.limits = limits
   }
 
@@ -108,7 +110,9 @@ struct SchemaParser {
 
   /// Notes an error and skips to where the next declaration may start: behind a `;`, or before the `}` of the namespace.
   private mutating func recover(from error: SchemaError, start: Int, floor: Int) {
-    errors.append(error)
+    // What the lexer could not read is a mistake once, whatever the parser then makes of it.
+    let isReported = lexicalSpans.contains { $0.start < error.span.end && error.span.start < $0.end }
+    if !isReported { errors.append(error) }
     while !isAtEnd {
       if isNext(.semicolon) {
         advance()

@@ -21,7 +21,7 @@ extension TypeChecker {
       find(.unsafeAttribute(path(a, behind + [name], type), mayExist: schema.mayHaveAttribute(name, type), type), at: span)
       return .invalid(nil)
     }
-    if !found.isRequired, !scope.contains(Capability(kind: .attribute, of: shape, name: shapes.string(name))) {
+    if !found.isRequired, !scope.contains(Capability(kind: .attribute, of: shape, name: shapes.name(name))) {
       find(.unsafeOptionalAttribute(path(a, behind + [name], type)), at: span)
       return .invalid(found.type)
     }
@@ -48,7 +48,12 @@ extension TypeChecker {
 
   /// `a has b.c`: `a has b && a.b has c`, with `a` typed once.
   mutating func presence(_ a: ExprID, _ path: [String], _ span: SourceSpan, _ outer: CapabilityScope) -> Answer {
-    let whole = check(a, outer)
+    judgePresence(a, check(a, outer), path, span, outer)
+  }
+
+  private mutating func judgePresence(
+    _ a: ExprID, _ whole: Answer, _ path: [String], _ span: SourceSpan, _ outer: CapabilityScope
+  ) -> Answer {
     let bearer = expect(whole, at: a, Self.bearers, help: Self.presenceHelp)
     types[Int(a.index)] = bearer.type
     guard let first = path.first else { return .invalid(.bool) }
@@ -87,7 +92,7 @@ extension TypeChecker {
 
   private mutating func has(_ name: String, of bearer: Answer, _ shape: Int32, _ scope: CapabilityScope) -> Answer {
     guard let type = bearer.type else { return .invalid(.bool) }
-    let capability = Capability(kind: .attribute, of: shape, name: shapes.string(name))
+    let capability = Capability(kind: .attribute, of: shape, name: shapes.name(name))
     guard let found = schema.attribute(name, of: type) else {
       return Answer.valid(schema.mayHaveAttribute(name, type) ? .bool : .false).resting(on: bearer)
     }
@@ -100,18 +105,22 @@ extension TypeChecker {
   // MARK: Hierarchy
 
   mutating func membership(_ id: ExprID, _ a: ExprID, _ b: ExprID, _ scope: CapabilityScope) -> Answer {
-    let left = expect(a, [.anyEntity], scope) { _ in .contains }
-    return membership(a, left, b, scope)
+    let left = expect(a, Self.entities, scope, help: Self.containsHelp)
+    return judgeMembership(a, left, b, expect(b, Self.containers, scope, help: Self.containerHelp))
   }
 
-  private mutating func membership(_ a: ExprID, _ left: Answer, _ b: ExprID, _ scope: CapabilityScope) -> Answer {
-    let right = expect(b, [.set(.anyEntity), .anyEntity], scope) { actual in
-      switch actual {
-      case .set: .contains
-      case .string: .like
-      default: nil
-      }
+  private static let containers: [CedarType] = [.set(.anyEntity), .anyEntity]
+  private static func containsHelp(_ actual: CedarType) -> UnexpectedTypeHelp? { .contains }
+  private static func typeTestHelp(_ actual: CedarType) -> UnexpectedTypeHelp? { .typeTest }
+  private static func containerHelp(_ actual: CedarType) -> UnexpectedTypeHelp? {
+    switch actual {
+    case .set: .contains
+    case .string: .like
+    default: nil
     }
+  }
+
+  private mutating func judgeMembership(_ a: ExprID, _ left: Answer, _ b: ExprID, _ right: Answer) -> Answer {
     guard left.isValid, right.isValid else { return .invalid(.bool) }
     if let action = uid(a), action.type.isAction, let containers = uids(b) { return actionMembership(action, containers) }
     if case .entity(let below)? = left.type, let above = Self.entities(right.type), !canBe(below, below: above) { return .valid(.false) }
@@ -161,19 +170,21 @@ extension TypeChecker {
   /// `a is T` and `a is T in b`: the second is `a is T && a in b`, with `a` typed once.
   mutating func typeTest(_ id: ExprID, _ a: ExprID, _ type: EntityType, _ container: ExprID?, _ scope: CapabilityScope) -> Answer {
     let whole = check(a, scope)
-    let entity = expect(whole, at: a, [.anyEntity]) { _ in .typeTest }
-    types[Int(a.index)] = entity.type
-    let test: Answer
-    switch entity.type {
-    case .entity(let union)?:
-      test = Answer.valid(!union.contains(type) ? .false : union.single != nil ? .true : .bool).resting(on: entity)
-    case .anyEntity?: test = Answer.valid(.bool).resting(on: entity)
-    default: test = .invalid(.bool)
-    }
+    let test = judgeTypeTest(a, whole, type)
     guard let container else { return test }
     if test.type == .false { return .valid(.false).resting(on: test) }
-    let left = expect(whole, at: a, [.anyEntity]) { _ in .contains }
-    let member = membership(a, left, container, scope)
-    return Self.and(test, member)
+    let left = expect(whole, at: a, Self.entities, help: Self.containsHelp)
+    return Self.and(test, judgeMembership(a, left, container, expect(container, Self.containers, scope, help: Self.containerHelp)))
+  }
+
+  private mutating func judgeTypeTest(_ a: ExprID, _ whole: Answer, _ type: EntityType) -> Answer {
+    let entity = expect(whole, at: a, Self.entities, help: Self.typeTestHelp)
+    types[Int(a.index)] = entity.type
+    switch entity.type {
+    case .entity(let union)?:
+      return Answer.valid(!union.contains(type) ? .false : union.single != nil ? .true : .bool).resting(on: entity)
+    case .anyEntity?: return Answer.valid(.bool).resting(on: entity)
+    default: return .invalid(.bool)
+    }
   }
 }

@@ -25,11 +25,11 @@ struct ExpressionShapes {
   /// The shape of a node.
   func callAsFunction(_ id: ExprID) -> Int32 { ofNode[Int(id.index)] }
 
-  /// The shape of an attribute of something.
-  mutating func attribute(_ name: String, of shape: Int32) -> Int32 { number(20, name, [shape]) }
+  /// The shape of an attribute that the tree asks for; nothing has the number −1.
+  func attribute(_ name: String, of shape: Int32) -> Int32 { numbers[Key(tag: 20, text: ExactString(name), parts: [shape])] ?? -1 }
 
-  /// The shape of a string literal.
-  mutating func string(_ text: String) -> Int32 { number(3, text, []) }
+  /// The shape of the literal that spells an attribute's name that the tree asks for.
+  func name(_ name: String) -> Int32 { numbers[Key(tag: 3, text: ExactString(name), parts: [])] ?? -1 }
 
   /// The Boolean that a node is a literal of, if it is one.
   func booleanLiteral(_ id: ExprID) -> Bool? { literals[self(id)] }
@@ -46,6 +46,14 @@ struct ExpressionShapes {
     let number = number(1, value ? "true" : "false", [])
     literals[number] = value
     return number
+  }
+
+  private mutating func string(_ text: String) -> Int32 { number(3, text, []) }
+
+  /// An attribute, and its name as a literal: tags are named by expressions, attributes as if they were.
+  private mutating func access(_ name: String, of shape: Int32) -> Int32 {
+    _ = string(name)
+    return number(20, name, [shape])
   }
 
   private func parts(_ ids: [ExprID]) -> [Int32] { ids.map { self($0) } }
@@ -65,10 +73,10 @@ struct ExpressionShapes {
   private mutating func has(_ base: Int32, _ path: [String]) -> Int32 {
     guard let first = path.first else { return base }
     var shape = number(21, first, [base])
-    var inner = attribute(first, of: base)
+    var inner = access(first, of: base)
     for key in path.dropFirst() {
       shape = join(true, shape, number(21, key, [inner]))
-      inner = attribute(key, of: inner)
+      inner = access(key, of: inner)
     }
     return shape
   }
@@ -97,7 +105,7 @@ struct ExpressionShapes {
     case .in(let a, let b): return number(17, "", [self(a), self(b)])
     case .arithmetic(let first, let steps):
       return steps.reduce(self(first)) { number(18, $1.operator.rawValue, [$0, self($1.operand)]) }
-    case .attribute(let a, let name): return attribute(name, of: self(a))
+    case .attribute(let a, let name): return access(name, of: self(a))
     case .has(let a, let path): return has(self(a), path)
     case .like(let a, let pattern): return number(22, pattern.escaped, [self(a)])
     case .is(let a, let type, let b):

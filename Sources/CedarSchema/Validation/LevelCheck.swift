@@ -89,38 +89,60 @@ struct LevelCheck {
 
   /// The level of an entity that is dereferenced. `path` are the attributes asked of a record on the way, the nearest last.
   private mutating func level(of id: ExprID, _ path: [String]) -> Int {
-    if checker.condition.slots[id] != nil {
-      find(.literalDereference, id)
-      return 0
-    }
+    // As in the type checker: few cases a function, so that frames stay small where nothing is optimised.
+    if checker.condition.slots[id] != nil { return literalLevel(nil, id) }
     switch checker.tree[id] {
     case .variable: return 0
-    case .entity(let uid):
-      if uid != checker.environment.action { find(.literalDereference, id) }
-      return 0
-    case .conditional(let test, let first, let second):
-      check(test)
-      let one = checker.wasReached(first) ? level(of: first, path) : 0
-      let other = checker.wasReached(second) ? level(of: second, path) : 0
-      return max(one, other)
-    case .attribute(let a, let name):
-      let type = checker.type(of: a)
-      if isEntity(type) { return level(of: a, path) + 1 }
-      if isRecord(type) { return level(of: a, path + [name]) }
-    case .method(.getTag, let a, let b):
-      let level = level(of: a, path)
-      if let b { check(b) }
-      return level + 1
-    case .record(let fields):
-      guard let name = path.last, fields.contains(where: { exactlyEquals($0.key, name) }) else { break }
-      var found = 0
-      for field in fields {
-        if exactlyEquals(field.key, name) { found = level(of: field.value, path.dropLast()) } else { check(field.value) }
-      }
-      return found
-    default: break
+    case .entity(let uid): return literalLevel(uid, id)
+    case .attribute: return attributeLevel(id, path)
+    case .conditional: return conditionalLevel(id, path)
+    case .method(.getTag, _, _): return tagLevel(id, path)
+    case .record: return recordLevel(id, path)
+    default: return unexpected(id)
     }
+  }
+
+  private mutating func literalLevel(_ uid: EntityUID?, _ id: ExprID) -> Int {
+    if uid != checker.environment.action { find(.literalDereference, id) }
+    return 0
+  }
+
+  private mutating func unexpected(_ id: ExprID) -> Int {
     find(.invariant, id)
     return 0
+  }
+
+  private mutating func attributeLevel(_ id: ExprID, _ path: [String]) -> Int {
+    guard case .attribute(let a, let name) = checker.tree[id] else { return unexpected(id) }
+    let type = checker.type(of: a)
+    if isEntity(type) { return level(of: a, path) + 1 }
+    if isRecord(type) { return level(of: a, path + [name]) }
+    return unexpected(id)
+  }
+
+  private mutating func conditionalLevel(_ id: ExprID, _ path: [String]) -> Int {
+    guard case .conditional(let test, let first, let second) = checker.tree[id] else { return unexpected(id) }
+    check(test)
+    let one = checker.wasReached(first) ? level(of: first, path) : 0
+    let other = checker.wasReached(second) ? level(of: second, path) : 0
+    return max(one, other)
+  }
+
+  private mutating func tagLevel(_ id: ExprID, _ path: [String]) -> Int {
+    guard case .method(_, let a, let b) = checker.tree[id] else { return unexpected(id) }
+    let level = level(of: a, path)
+    if let b { check(b) }
+    return level + 1
+  }
+
+  private mutating func recordLevel(_ id: ExprID, _ path: [String]) -> Int {
+    guard case .record(let fields) = checker.tree[id], let name = path.last, fields.contains(where: { exactlyEquals($0.key, name) }) else {
+      return unexpected(id)
+    }
+    var found = 0
+    for field in fields {
+      if exactlyEquals(field.key, name) { found = level(of: field.value, path.dropLast()) } else { check(field.value) }
+    }
+    return found
   }
 }

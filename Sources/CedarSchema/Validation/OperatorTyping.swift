@@ -16,8 +16,11 @@ extension TypeChecker {
   }
 
   private mutating func equality(_ id: ExprID, _ a: ExprID, _ b: ExprID, _ scope: CapabilityScope) -> Answer {
-    let left = check(a, scope)
-    let right = check(b, scope)
+    judgeEquality(id, a, b, check(a, scope), check(b, scope))
+  }
+
+  // Apart from the recursion, whose frames lie on top of each other.
+  private mutating func judgeEquality(_ id: ExprID, _ a: ExprID, _ b: ExprID, _ left: Answer, _ right: Answer) -> Answer {
     var type = CedarType.bool
     if let x = left.type, let y = right.type, x.isDisjoint(with: y) {
       type = .false
@@ -60,8 +63,10 @@ extension TypeChecker {
   private static let ordered: [CedarType] = [.extension(.datetime), .extension(.duration), .long]
 
   private mutating func order(_ a: ExprID, _ b: ExprID, _ scope: CapabilityScope) -> Answer {
-    let left = check(a, scope)
-    let right = check(b, scope)
+    judgeOrder(a, b, check(a, scope), check(b, scope))
+  }
+
+  private mutating func judgeOrder(_ a: ExprID, _ b: ExprID, _ left: Answer, _ right: Answer) -> Answer {
     guard let x = left.type, let y = right.type else { return .invalid(.bool) }
     func complain(_ checker: inout TypeChecker, _ id: ExprID, _ expected: [CedarType], _ actual: CedarType) {
       checker.find(.unexpectedType(expected: expected, actual: actual, nil), at: checker.span(id))
@@ -143,34 +148,47 @@ extension TypeChecker {
 
   mutating func method(_ id: ExprID, _ method: Expr.Method, _ a: ExprID, _ b: ExprID?, _ scope: CapabilityScope) -> Answer {
     switch method {
-    case .isEmpty:
-      let receiver = expect(a, [.set(nil)], scope) { $0 == .string ? .equalsEmptyString : nil }
-      return Answer.valid(.bool).resting(on: receiver)
-    case .contains, .containsAll, .containsAny:
-      let receiver = expect(a, [.set(nil)], scope) { actual in
-        switch actual {
-        case .entity, .anyEntity: .in
-        case .record: .has
-        case .string: .like
-        default: nil
-        }
-      }
+    case .isEmpty: return Answer.valid(.bool).resting(on: expect(a, Self.sets, scope, help: Self.emptyHelp))
+    case .contains:
+      let receiver = expect(a, Self.sets, scope, help: Self.setHelp)
       guard let b else { return .invalid(.bool) }
-      if method == .contains {
-        let argument = check(b, scope)
-        var element: CedarType?
-        if case .set(let type?)? = receiver.type { element = type }
-        return strictlyComparable(.valid(.bool), element, argument.type, at: span(id), .contains).resting(on: receiver, argument)
-      }
-      let argument = expect(b, [.set(nil)], scope) { _ in .singleContains }
-      return strictlyComparable(.valid(.bool), receiver.type, argument.type, at: span(id), .containsAnyAll).resting(on: receiver, argument)
+      return judgeContains(id, receiver, check(b, scope))
+    case .containsAll, .containsAny:
+      let receiver = expect(a, Self.sets, scope, help: Self.setHelp)
+      guard let b else { return .invalid(.bool) }
+      return judgeContainsAll(id, receiver, expect(b, Self.sets, scope, help: Self.singleHelp))
     case .hasTag, .getTag:
-      let receiver = expect(a, [.anyEntity], scope)
+      let receiver = expect(a, Self.entities, scope)
       guard let b else { return .invalid(nil) }
-      let argument = expect(b, [.string], scope)
+      let argument = expect(b, Self.strings, scope)
       let answer = method == .hasTag ? hasTag(a, b, receiver, scope) : getTag(id, a, b, receiver, scope)
       return answer.resting(on: receiver, argument)
     }
+  }
+
+  private static let sets: [CedarType] = [.set(nil)]
+  private static let strings: [CedarType] = [.string]
+  static let entities: [CedarType] = [.anyEntity]
+
+  private static func emptyHelp(_ actual: CedarType) -> UnexpectedTypeHelp? { actual == .string ? .equalsEmptyString : nil }
+  private static func singleHelp(_ actual: CedarType) -> UnexpectedTypeHelp? { .singleContains }
+  private static func setHelp(_ actual: CedarType) -> UnexpectedTypeHelp? {
+    switch actual {
+    case .entity, .anyEntity: .in
+    case .record: .has
+    case .string: .like
+    default: nil
+    }
+  }
+
+  private mutating func judgeContains(_ id: ExprID, _ receiver: Answer, _ argument: Answer) -> Answer {
+    var element: CedarType?
+    if case .set(let type?)? = receiver.type { element = type }
+    return strictlyComparable(.valid(.bool), element, argument.type, at: span(id), .contains).resting(on: receiver, argument)
+  }
+
+  private mutating func judgeContainsAll(_ id: ExprID, _ receiver: Answer, _ argument: Answer) -> Answer {
+    strictlyComparable(.valid(.bool), receiver.type, argument.type, at: span(id), .containsAnyAll).resting(on: receiver, argument)
   }
 
   private func tag(_ a: ExprID, _ b: ExprID) -> Capability { Capability(kind: .tag, of: shapes(a), name: shapes(b)) }
@@ -208,28 +226,32 @@ extension TypeChecker {
   // MARK: Calls
 
   mutating func call(_ id: ExprID, _ function: ExtensionFunction, _ arguments: [ExprID], _ scope: CapabilityScope) -> Answer {
+    guard isWellCalled(id, function, arguments) else {
+      for argument in arguments { _ = check(argument, scope) }
+      return .invalid(function.signature.result)
+    }
+    var isValid = true
+    for index in arguments.indices where !expect(arguments[index], [function.signature.arguments[index]], scope).isValid { isValid = false }
+    return isValid ? .valid(function.signature.result) : .invalid(function.signature.result)
+  }
+
+  private mutating func isWellCalled(_ id: ExprID, _ function: ExtensionFunction, _ arguments: [ExprID]) -> Bool {
     let signature = function.signature
     var isValid = true
     if arguments.count != signature.arguments.count {
       find(.wrongNumberOfArguments(expected: signature.arguments.count, actual: arguments.count), at: span(id))
       isValid = false
     }
-    if function.isConstructor {
-      if arguments.count == 1, case .string(let text)? = arguments.first.flatMap({ constant($0) }), function.complaint(about: text) != nil {
-        find(.invalidArgument(function, text), at: span(id))
-        isValid = false
-      }
-      if mode == .strict, !arguments.allSatisfy({ constant($0) != nil }) {
-        find(.nonLiteralConstructor, at: span(id))
-        isValid = false
-      }
+    guard function.isConstructor else { return isValid }
+    if arguments.count == 1, case .string(let text)? = arguments.first.flatMap({ constant($0) }), function.complaint(about: text) != nil {
+      find(.invalidArgument(function, text), at: span(id))
+      isValid = false
     }
-    guard isValid else {
-      for argument in arguments { _ = check(argument, scope) }
-      return .invalid(signature.result)
+    if mode == .strict, !arguments.allSatisfy({ constant($0) != nil }) {
+      find(.nonLiteralConstructor, at: span(id))
+      isValid = false
     }
-    for (argument, type) in zip(arguments, signature.arguments) where !expect(argument, [type], scope).isValid { isValid = false }
-    return isValid ? .valid(signature.result) : .invalid(signature.result)
+    return isValid
   }
 
   /// The value of a literal; `action` is none here.

@@ -35,7 +35,7 @@ struct TypeChecker {
   let mode: ValidationMode
   let environment: RequestEnvironment
   let condition: ConditionTree
-  var shapes: ExpressionShapes
+  let shapes: ExpressionShapes
   /// The types found, one a node; nil for what was not typed and for what has no type.
   var types: [CedarType?]
   /// Whether a node was typed: what a decided `&&`, `||` or `if` cuts off is not.
@@ -126,7 +126,20 @@ struct TypeChecker {
     return answer
   }
 
+  // In four steps, each with few cases: without optimisation every case has a place of its own in its function's frame, and
+  // these frames lie on top of each other as deep as the expression is.
   private mutating func answer(_ id: ExprID, _ scope: CapabilityScope) -> Answer {
+    switch condition.expressions[id] {
+    case .bool, .long, .string, .entity, .variable: atom(id)
+    case .and, .or, .not, .conditional: logic(id, scope)
+    case .in, .is: relation(id, scope)
+    case .has, .attribute, .like: access(id, scope)
+    case .negate, .comparison, .arithmetic, .method: valueOperator(id, scope)
+    case .set, .record, .call, .undefinedCall: collection(id, scope)
+    }
+  }
+
+  private func atom(_ id: ExprID) -> Answer {
     if let slot = condition.slots[id] { return slotAnswer(slot) }
     switch condition.expressions[id] {
     case .bool(let value): return .valid(.singleton(value))
@@ -134,26 +147,57 @@ struct TypeChecker {
     case .string: return .valid(.string)
     case .entity(let uid): return entityLiteral(uid)
     case .variable(let variable): return variableAnswer(variable)
-    case .and(let operands): return conjunction(operands, scope)
-    case .or(let operands): return disjunction(operands, scope)
-    case .conditional(let test, let first, let second): return conditional(id, test, first, second, scope)
-    case .not(let operand): return Self.not(expect(operand, [.bool], scope))
-    case .negate(let operand): return Answer.valid(.long).resting(on: expect(operand, [.long], scope))
-    case .comparison(let comparison, let a, let b): return compare(id, comparison, a, b, scope)
-    case .arithmetic(let first, let steps): return arithmetic(first, steps, scope)
-    case .in(let a, let b): return membership(id, a, b, scope)
-    case .is(let a, let type, let container): return typeTest(id, a, type, container, scope)
-    case .has(let a, let path): return presence(a, path, span(id), scope)
-    case .attribute(let a, let name): return attribute(a, name, span(id), scope)
-    case .like(let a, _): return like(a, scope)
+    default: return .invalid(nil)
+    }
+  }
+
+  private mutating func logic(_ id: ExprID, _ scope: CapabilityScope) -> Answer {
+    switch condition.expressions[id] {
+    case .and(let operands): conjunction(operands, scope)
+    case .or(let operands): disjunction(operands, scope)
+    case .conditional(let test, let first, let second): conditional(id, test, first, second, scope)
+    case .not(let operand): Self.not(expect(operand, [.bool], scope))
+    default: .invalid(nil)
+    }
+  }
+
+  private mutating func relation(_ id: ExprID, _ scope: CapabilityScope) -> Answer {
+    switch condition.expressions[id] {
+    case .in(let a, let b): membership(id, a, b, scope)
+    case .is(let a, let type, let container): typeTest(id, a, type, container, scope)
+    default: .invalid(nil)
+    }
+  }
+
+  private mutating func access(_ id: ExprID, _ scope: CapabilityScope) -> Answer {
+    switch condition.expressions[id] {
+    case .has(let a, let path): presence(a, path, span(id), scope)
+    case .attribute(let a, let name): attribute(a, name, span(id), scope)
+    case .like(let a, _): like(a, scope)
+    default: .invalid(nil)
+    }
+  }
+
+  private mutating func valueOperator(_ id: ExprID, _ scope: CapabilityScope) -> Answer {
+    switch condition.expressions[id] {
+    case .negate(let operand): Answer.valid(.long).resting(on: expect(operand, [.long], scope))
+    case .comparison(let comparison, let a, let b): compare(id, comparison, a, b, scope)
+    case .arithmetic(let first, let steps): arithmetic(first, steps, scope)
+    case .method(let method, let a, let b): self.method(id, method, a, b, scope)
+    default: .invalid(nil)
+    }
+  }
+
+  private mutating func collection(_ id: ExprID, _ scope: CapabilityScope) -> Answer {
+    switch condition.expressions[id] {
     case .set(let elements): return set(id, elements, scope)
     case .record(let fields): return record(fields, scope)
-    case .method(let method, let a, let b): return self.method(id, method, a, b, scope)
     case .call(let function, let arguments): return call(id, function, arguments, scope)
     case .undefinedCall(let name, let arguments):
       find(.undefinedFunction(name), at: span(id))
       for argument in arguments { _ = check(argument, scope) }
       return .invalid(nil)
+    default: return .invalid(nil)
     }
   }
 
@@ -250,11 +294,14 @@ struct TypeChecker {
       return answer.resting(on: condition)
     case .false?: return check(second, outer).resting(on: condition)
     default:
-      var one = check(first, scope)
-      if one.isValid { one.capabilities.formUnion(condition.capabilities) }
-      let other = check(second, outer)
-      guard let type = leastUpperBound(of: [one.type, other.type], at: span(id), .conditional) else { return .invalid(nil) }
-      return Answer.valid(type, one.capabilities.intersection(other.capabilities)).resting(on: condition).resting(on: one, other)
+      return judgeConditional(id, condition, check(first, scope), check(second, outer))
     }
+  }
+
+  private mutating func judgeConditional(_ id: ExprID, _ condition: Answer, _ first: Answer, _ other: Answer) -> Answer {
+    var one = first
+    if one.isValid { one.capabilities.formUnion(condition.capabilities) }
+    guard let type = leastUpperBound(of: [one.type, other.type], at: span(id), .conditional) else { return .invalid(nil) }
+    return Answer.valid(type, one.capabilities.intersection(other.capabilities)).resting(on: condition).resting(on: one, other)
   }
 }

@@ -2,6 +2,7 @@ internal import Bytes
 internal import Crypto
 internal import JOSE
 internal import JSON
+internal import Net
 
 /// The signing keys of the development issuer. They live in memory, and a restart makes new ones.
 ///
@@ -20,8 +21,12 @@ struct KeyRing: Sendable {
   private var strays: [JWSAlgorithm: JWSSigner] = [:]
 
   init() throws(KeyError) {
-    _ = try key(for: .access, .rs256)
-    _ = try key(for: .id, .rs256)
+    let pair = try Self.generateRSAPair()
+    for (use, key) in [(TokenUse.access, pair.0), (.id, pair.1)] {
+      let signer = JWSSigner(kid: Self.freshKid(), algorithm: .rs256, key: key)
+      current[Role(use: use, algorithm: .rs256)] = signer
+      published.append(signer)
+    }
   }
 
   /// The key that signs now; the first use of an algorithm makes one.
@@ -53,25 +58,25 @@ struct KeyRing: Sendable {
 
   /// The public keys, RFC 7517. The member `stockade_development` lets a proxy recognize keys that anyone can have used.
   var document: JSONValue {
-    .object(["keys": .array((published + former).map(Self.jwk)), JWKSet.developmentMember: .bool(true)])
+    .object(["keys": .array((published + former).map(\.publicJWK)), JWKSet.developmentMember: .bool(true)])
   }
 
-  private static func jwk(_ key: JWSSigner) -> JSONValue {
-    func number(_ number: PrivateKey.Number) -> JSONValue { .string(Base64URL.encode(key.key.number(number) ?? [])) }
-    let (kid, alg) = (JSONValue.string(key.kid), JSONValue.string(key.algorithm.rawValue))
-    switch key.algorithm.signature {
-    case .rsaPKCS1, .rsaPSS:
-      return .object(["alg": alg, "e": number(.e), "kid": kid, "kty": .string("RSA"), "n": number(.n), "use": .string("sig")])
-    case .ecdsa(let curve):
-      let name = ["P-256", "P-384", "P-521"][Curve.allCases.firstIndex(of: curve) ?? 0]
-      return .object([
-        "alg": alg, "crv": .string(name), "kid": kid, "kty": .string("EC"), "use": .string("sig"), "x": number(.x), "y": number(.y),
-      ])
-    case .ed25519:
-      return .object([
-        "alg": alg, "crv": .string("Ed25519"), "kid": kid, "kty": .string("OKP"), "use": .string("sig"), "x": number(.x),
-      ])
+  /// Two RSA keys, made side by side: they are what the start of the demo takes its time for.
+  private static func generateRSAPair() throws(KeyError) -> (PrivateKey, PrivateKey) {
+    let other = Locked<Result<PrivateKey, KeyError>?>(nil)
+    let thread: RunningThread?
+    do throws(NetError) {
+      thread = try startThread(name: "development-key") {
+        let made = Result { () throws(KeyError) in try PrivateKey.generateRSA() }
+        other.withLock { $0 = made }
+      }
+    } catch {
+      thread = nil
     }
+    let first = Result { () throws(KeyError) in try PrivateKey.generateRSA() }
+    thread?.join()
+    guard let second = other.withLock({ $0 }) else { return (try first.get(), try PrivateKey.generateRSA()) }
+    return (try first.get(), try second.get())
   }
 
   private static func generate(_ algorithm: JWSAlgorithm) throws(KeyError) -> PrivateKey {

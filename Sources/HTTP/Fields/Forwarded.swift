@@ -1,9 +1,9 @@
 internal import Bytes
 
 /// The `Forwarded` field, RFC 7239: who sent the request to whom on the way here. Believed only from configured peers.
-public struct Forwarded: Equatable, Sendable {
+public struct Forwarded: Sendable {
   /// One hop: its parameters, names in lower case, values without quotes.
-  public struct Element: Equatable, Sendable {
+  public struct Element: Sendable {
     /// `for`: who sent the request to the hop.
     public var `for`: String?
     /// `by`: where the hop received it.
@@ -17,19 +17,6 @@ public struct Forwarded: Equatable, Sendable {
 
     /// The address that `for` gives; nil for `unknown`, an obfuscated identifier, or no `for`.
     public var forAddress: IPAddress? { self.for.flatMap { Forwarded.nodeAddress($0) } }
-
-    /// Byte equality of all parameters.
-    public static func == (a: Element, b: Element) -> Bool {
-      let pairs = [(a.for, b.for), (a.by, b.by), (a.host, b.host), (a.proto, b.proto)]
-      let same = pairs.allSatisfy { first, second in
-        switch (first, second) {
-        case (nil, nil): true
-        case (let first?, let second?): exactlyEquals(first, second)
-        default: false
-        }
-      }
-      return same && a.extensions.elementsEqual(b.extensions) { exactlyEquals($0.name, $1.name) && exactlyEquals($0.value, $1.value) }
-    }
   }
 
   /// The hops, the one nearest to the client first.

@@ -2,6 +2,9 @@ internal import Bytes
 
 /// Fields that end at the next hop because `Connection` names them, RFC 9110 §7.6.1.
 enum HopByHop {
+  /// Most names in `Connection` besides its standard options: each costs a look at every line.
+  static let mostNominated = 32
+
   /// Marks the lines that `Connection` nominates.
   ///
   /// A client must not use this to take from the upstream what the decision rests on: fields that end-to-end semantics or
@@ -13,7 +16,7 @@ enum HopByHop {
       for line in lines where line.known == .connection {
         let value = bytes.part(line.value)
         var tokens = TokenList(value)
-        while let range = tokens.next(), nominated.count < 32 {
+        while let range = tokens.next() {
           let token = value.part(range)
           if KnownField(name: token) == .other || KnownField(name: token).bit & KnownField.removable != 0 { nominated.append(token) }
         }

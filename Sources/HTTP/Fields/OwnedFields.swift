@@ -5,10 +5,20 @@ internal import Bytes
 /// A name from a client is an alias of an owned one if they are equal after `_` and `.` are read as `-` and letters
 /// without case, as CGI, WSGI and several frameworks read names. No alias is ever forwarded.
 public struct OwnedFields: Sendable {
-  /// Names in folded form.
-  private var names: [[UInt8]] = []
-  private var prefixes: [[UInt8]] = []
-  /// Which first bytes (folded, low five bits) owned names have: most lines are told apart by this alone.
+  /// A name or a beginning of names: where it lies in `folded`, and its first eight bytes as a number under a mask.
+  private struct Entry: Sendable {
+    var start: Int
+    var count: Int
+    var isPrefix: Bool
+    /// Whether the name itself goes on, and only its aliases are removed.
+    var keepsExact: Bool
+    var head: UInt64
+    var mask: UInt64
+  }
+
+  private var folded: [UInt8] = []
+  private var entries: [Entry] = []
+  /// Which first bytes (folded, low five bits) entries have: most lines are told apart by this alone.
   private var firstBytes: UInt32 = 0
   /// Owned names that are known fields, as bits.
   private(set) var known: UInt64 = 0
@@ -26,17 +36,36 @@ public struct OwnedFields: Sendable {
   /// - Parameters:
   ///   - configured: names of identity fields, in any case.
   ///   - prefixes: beginnings of names that are owned as a whole.
-  public init(_ configured: [String] = [], prefixes: [String] = []) {
-    for name in configured + Self.always where !name.isEmpty { names.append(Self.fold(name)) }
-    for prefix in prefixes + Self.alwaysPrefixes where !prefix.isEmpty { self.prefixes.append(Self.fold(prefix)) }
-    for name in names {
-      let field = name.withUnsafeBytes { KnownField(name: $0) }
-      if field != .other { known |= field.bit }
-    }
-    for first in (names + self.prefixes).compactMap(\.first) { firstBytes |= 1 &<< UInt32(first & 31) }
+  ///   - evaluated: names whose values are decided on: the name itself goes on, an alias that the upstream might read
+  ///     as the same field and nobody decided on does not.
+  public init(_ configured: [String] = [], prefixes: [String] = [], evaluated: [String] = []) {
+    for name in configured + Self.always { add(name, isPrefix: false) }
+    for name in evaluated { add(name, isPrefix: false, keepsExact: true) }
+    for prefix in prefixes + Self.alwaysPrefixes { add(prefix, isPrefix: true) }
   }
 
-  private static func fold(_ name: String) -> [UInt8] { name.utf8.map { Self.fold($0) } }
+  private mutating func add(_ name: String, isPrefix: Bool, keepsExact: Bool = false) {
+    let bytes = name.utf8.map { Self.fold($0) }
+    guard let first = bytes.first else { return }
+    firstBytes |= 1 &<< UInt32(first & 31)
+    let (head, mask) = bytes.withUnsafeBytes { (Self.head(of: $0), $0.count < 8 ? ~0 &>> UInt64(64 - 8 * $0.count) : ~0) }
+    entries.append(Entry(start: folded.count, count: bytes.count, isPrefix: isPrefix, keepsExact: keepsExact, head: head, mask: mask))
+    folded += bytes
+    let field = bytes.withUnsafeBytes { KnownField(name: $0) }
+    if !isPrefix, !keepsExact, field != .other { known |= field.bit }
+  }
+
+  /// The first eight bytes, folded, the first in the lowest place.
+  @inline(__always)
+  private static func head(of name: UnsafeRawBufferPointer) -> UInt64 {
+    var word: UInt64 = 0
+    var index = min(name.count, 8)
+    while index > 0 {
+      index &-= 1
+      word = word &<< 8 | UInt64(fold(name[index]))
+    }
+    return word
+  }
 
   @inline(__always)
   private static func fold(_ byte: UInt8) -> UInt8 {
@@ -46,8 +75,12 @@ public struct OwnedFields: Sendable {
   /// Whether a name from a client is, or is an alias of, an owned one.
   public func owns(_ name: UnsafeRawBufferPointer) -> Bool {
     guard let first = name.first, firstBytes & (1 &<< UInt32(Self.fold(first) & 31)) != 0 else { return false }
-    for owned in names where owned.count == name.count && Self.matches(owned, name) { return true }
-    for prefix in prefixes where prefix.count <= name.count && Self.matches(prefix, name) { return true }
+    let head = Self.head(of: name)
+    for entry in entries where head & entry.mask == entry.head {
+      guard entry.isPrefix ? name.count >= entry.count : name.count == entry.count else { continue }
+      guard entry.count <= 8 || matches(entry, name) else { continue }
+      if !entry.keepsExact || !Self.isExact(name) { return true }
+    }
     return false
   }
 
@@ -57,9 +90,13 @@ public struct OwnedFields: Sendable {
     return copy.withUTF8 { owns(UnsafeRawBufferPointer($0)) }
   }
 
-  @inline(__always)
-  private static func matches(_ folded: [UInt8], _ name: UnsafeRawBufferPointer) -> Bool {
-    for index in folded.indices where folded[index] != fold(name[index]) { return false }
+  /// Whether a name has no stand-in for `-`: then a name that matches an entry is the entry's.
+  private static func isExact(_ name: UnsafeRawBufferPointer) -> Bool {
+    name.allSatisfy { $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: ".") }
+  }
+
+  private func matches(_ entry: Entry, _ name: UnsafeRawBufferPointer) -> Bool {
+    for index in 8..<entry.count where folded[entry.start + index] != Self.fold(name[index]) { return false }
     return true
   }
 }

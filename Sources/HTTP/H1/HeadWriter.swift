@@ -181,8 +181,17 @@ public enum HeadWriter {
   }
 
   static func appendDecimal(_ number: UInt64, to out: inout [UInt8]) {
-    if number >= 10 { appendDecimal(number / 10, to: &out) }
-    out.append(0x30 &+ UInt8(truncatingIfNeeded: number % 10))
+    // Digits from the last to the first, then one append: 20 are enough for any number.
+    withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
+      var rest = number
+      var start = 20
+      repeat {
+        start -= 1
+        digits[start] = 0x30 &+ UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+      } while rest != 0
+      out.append(contentsOf: UnsafeRawBufferPointer(rebasing: digits[start...]))
+    }
   }
 }
 

@@ -21,7 +21,7 @@ public enum RequestHeadParser {
       head.progress = HeadProgress()
     }
     // What lies beyond the limit is not looked at, so that a verdict does not depend on how the bytes were cut.
-    let window = bytes.part(0..<limits.headBytes)
+    let window = bytes.part(0..<max(limits.headBytes, 0))
     do throws(HTTPRefusal) {
       if head.progress.phase != .fields {
         guard try startLine(window, limits: limits, into: &head) else { return incomplete(window, limits, &head) }
@@ -35,10 +35,7 @@ public enum RequestHeadParser {
       try conclude(&head, limits: limits)
       return .complete(consumed: end)
     } catch {
-      if head.fields.bytes.isEmpty { keep(window, of: &head) }
-      head.progress = HeadProgress()
-      head.keepAlive = false
-      return .refused(error)
+      return refused(error, window, &head)
     }
   }
 
@@ -47,14 +44,23 @@ public enum RequestHeadParser {
       if head.progress.phase == .start, window.count > 0 { head.progress.phase = .startLine }
       return .incomplete
     }
-    keep(window, of: &head)
-    head.progress = HeadProgress()
-    return .refused(.headTooLarge)
+    return refused(.headTooLarge, window, &head)
   }
 
-  /// Keeps the bytes of a refused head, whose ranges the record may want to read.
-  private static func keep(_ window: UnsafeRawBufferPointer, of head: inout RequestHead) {
-    head.fields.bytes.append(contentsOf: window)
+  /// Leaves of a refused head what a record may want to say of it: the bytes, and path and query told apart even where
+  /// the target was not read to its end, so that no query is taken for a path.
+  private static func refused(_ refusal: HTTPRefusal, _ window: UnsafeRawBufferPointer, _ head: inout RequestHead) -> HeadOutcome {
+    if head.fields.bytes.isEmpty { head.fields.bytes.append(contentsOf: window) }
+    // A target in another form than origin-form may begin with user information; of that nothing is kept.
+    let target = head.targetRange
+    if head.pathRange.isEmpty, head.fields.withBytes(target, { $0.first == UInt8(ascii: "/") }) {
+      let mark = head.fields.withBytes(target) { $0.firstIndex(of: UInt8(ascii: "?")) }
+      head.pathRange = target.lowerBound..<target.lowerBound + (mark ?? target.count)
+      if let mark { head.queryRange = target.lowerBound + mark + 1..<target.upperBound }
+    }
+    head.progress = HeadProgress()
+    head.keepAlive = false
+    return .refused(refusal)
   }
 
   // MARK: The request line
@@ -184,7 +190,8 @@ public enum RequestHeadParser {
   private static func host(_ head: borrowing RequestHead, isHTTPS: Bool) throws(HTTPRefusal) {
     if head.fields.isRepeated(.host) { throw .hostRepeated }
     guard let range = head.fields.range(of: .host) else {
-      if head.minorVersion == 1 { throw .hostMissing }
+      // HTTP/1.0 may do without; but then there is nothing to hold an absolute target's host against.
+      if head.minorVersion == 1 || head.authorityRange != nil { throw .hostMissing }
       return
     }
     let authority = head.authorityRange

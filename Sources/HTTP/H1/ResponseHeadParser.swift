@@ -21,7 +21,7 @@ public enum ResponseHeadParser {
       head.reset()
       head.progress = HeadProgress()
     }
-    let window = bytes.part(0..<limits.headBytes)
+    let window = bytes.part(0..<max(limits.headBytes, 0))
     do throws(HTTPRefusal) {
       if head.progress.phase != .fields {
         guard try statusLine(window, into: &head) else { return incomplete(window, limits, &head) }

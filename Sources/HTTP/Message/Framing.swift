@@ -96,6 +96,7 @@ enum Framing {
   static func connectionOptions(_ fields: borrowing FieldSection) throws(HTTPRefusal) -> ConnectionOptions {
     var options = ConnectionOptions()
     guard fields.has(.connection) else { return options }
+    var nominated = 0
     for line in fields.lines where line.known == .connection {
       try fields.bytes.lend { bytes throws(HTTPRefusal) in
         let value = bytes.part(line.value)
@@ -110,9 +111,10 @@ enum Framing {
             options.upgrade = true
           } else {
             options.nominates = true
+            nominated += 1
           }
         }
-        guard tokens.isWellFormed else { throw .connectionInvalid }
+        guard tokens.isWellFormed, nominated <= HopByHop.mostNominated else { throw .connectionInvalid }
       }
     }
     return options

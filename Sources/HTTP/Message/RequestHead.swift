@@ -11,7 +11,8 @@ public struct RequestHead: Sendable {
   public internal(set) var methodRange = 0..<0
   /// Where the request target as received lies in the bytes.
   public internal(set) var targetRange = 0..<0
-  /// Where the raw path lies in the bytes: empty only for an absolute target without path, which means `/`.
+  /// Where the raw path lies in the bytes: empty only for an absolute target without path, which means `/`, and in a
+  /// head that was refused.
   public internal(set) var pathRange = 0..<0
   /// Where the query lies in the bytes, without `?`; nil without one.
   public internal(set) var queryRange: Range<Int>?
@@ -39,8 +40,8 @@ public struct RequestHead: Sendable {
 
   /// The method as received.
   public var methodText: String { method == .other ? fields.text(methodRange) : method.name }
-  /// The raw path as received, `/` where an absolute target has none.
-  public var rawPath: String { pathRange.isEmpty ? "/" : fields.text(pathRange) }
+  /// The raw path as received, `/` where an absolute target has none; of a head refused before its target was read, empty.
+  public var rawPath: String { pathRange.isEmpty && authorityRange != nil ? "/" : fields.text(pathRange) }
   /// The raw query, without `?`.
   public var query: String? { queryRange.map { fields.text($0) } }
   /// The host for policies: the `Host` value in lower case, without port and without a final dot; nil in HTTP/1.0 without Host.

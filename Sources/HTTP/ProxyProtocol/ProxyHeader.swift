@@ -88,8 +88,9 @@ public struct ProxyHeader: Equatable, Sendable {
       }
       end += 1
     }
+    guard end >= 6 else { throw .lineMalformed }
     let parts = bytes.part(6..<end).split(separator: ASCII.space, omittingEmptySubsequences: false)
-    guard end >= 6, let family = parts.first else { throw .lineMalformed }
+    guard let family = parts.first else { throw .lineMalformed }
     if family.elementsEqual("UNKNOWN".utf8) { return .complete(ProxyHeader(), consumed: end + 2) }
     let isV6 = family.elementsEqual("TCP6".utf8)
     guard isV6 || family.elementsEqual("TCP4".utf8), parts.count == 5 else { throw .lineMalformed }

@@ -99,8 +99,12 @@ public struct JWKSet: Sendable {
     return kid == nil && fitting.count != 1 ? [] : fitting
   }
 
-  /// Whether some key has that name, whatever it is for: if not, a fresh copy of the set may have it.
-  public func hasKey(kid: String?) -> Bool { keys.contains { Self.sameName($0.kid, kid) } }
+  /// Whether some key has that name, whatever it is for: if not, a fresh copy of the set may have it. A token without `kid` names
+  /// none, so a fresh copy helps it only if there is no key at all.
+  public func hasKey(kid: String?) -> Bool {
+    guard let kid else { return !keys.isEmpty }
+    return keys.contains { Self.sameName($0.kid, kid) }
+  }
 
   private static func sameName(_ a: String?, _ b: String?) -> Bool {
     switch (a, b) {

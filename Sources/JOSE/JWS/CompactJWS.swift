@@ -12,11 +12,11 @@ struct CompactJWS: Sendable {
   /// How many of the bytes the signature covers: header, dot, payload (RFC 7515 §5.2).
   let signedCount: Int
 
-  init(_ text: UnsafeRawBufferPointer, byteLimit: Int, depthLimit: Int) throws(TokenError) {
+  init(_ text: UnsafeRawBufferPointer, byteLimit: Int, depthLimit: Int, readingEmbeddedKey: Bool = false) throws(TokenError) {
     guard text.count <= byteLimit else { throw .tooLarge(bytes: text.count, limit: byteLimit) }
     let (first, second) = try Self.dots(in: text)
     let headerText = try Self.decoded(text[..<first], .header)
-    header = try JOSEHeader(Self.json(headerText, .header, depthLimit: depthLimit))
+    header = try JOSEHeader(Self.json(headerText, .header, depthLimit: depthLimit), readingEmbeddedKey: readingEmbeddedKey)
     payload = try Self.decoded(text[(first + 1)..<second], .payload)
     signature = try Self.decoded(text[(second + 1)...], .signature)
     bytes = Secret(Array(text))
@@ -30,15 +30,19 @@ struct CompactJWS: Sendable {
       if let kid = header.kid, keys.hasKey(kid: kid) { throw .keyAlgorithm(kid: kid, algorithm: header.algorithm) }
       throw .unknownKey(kid: header.kid, algorithm: header.algorithm)
     }
-    let valid = bytes.exposed.withUnsafeBytes { bytes in
+    guard candidates.contains(where: { isSigned(by: $0.publicKey, verifier: verifier) }) else {
+      throw .signature(kid: header.kid, algorithm: header.algorithm)
+    }
+  }
+
+  /// Whether the signature is that of one key, by the header's algorithm.
+  func isSigned(by key: PublicKey, verifier: SignatureVerifier) -> Bool {
+    bytes.exposed.withUnsafeBytes { bytes in
       signature.withUnsafeBytes { signature in
-        let message = UnsafeRawBufferPointer(rebasing: bytes[..<signedCount])
-        return candidates.contains { key in
-          verifier.verify(header.algorithm.signature, key: key.publicKey, message: message, signature: signature)
-        }
+        verifier.verify(
+          header.algorithm.signature, key: key, message: UnsafeRawBufferPointer(rebasing: bytes[..<signedCount]), signature: signature)
       }
     }
-    guard valid else { throw .signature(kid: header.kid, algorithm: header.algorithm) }
   }
 
   static func json(_ text: [UInt8], _ part: TokenError.Part, depthLimit: Int) throws(TokenError) -> JSONValue {

@@ -29,6 +29,20 @@ public struct JWSSigner: Sendable {
     return signed + "." + Base64URL.encode(signature)
   }
 
+  /// The public half as a key set shows it, RFC 7517 §4, for signatures by this algorithm only.
+  public var publicJWK: JSONValue {
+    func number(_ number: PrivateKey.Number) -> JSONValue { .string(Base64URL.encode(key.number(number) ?? [])) }
+    let (alg, kid, use) = (JSONValue.string(algorithm.rawValue), JSONValue.string(kid), JSONValue.string("sig"))
+    switch key.publicKey.kind {
+    case .rsa: return .object(["alg": alg, "e": number(.e), "kid": kid, "kty": .string("RSA"), "n": number(.n), "use": use])
+    case .ec(let curve):
+      let crv = JSONValue.string(curve.name)
+      return .object(["alg": alg, "crv": crv, "kid": kid, "kty": .string("EC"), "use": use, "x": number(.x), "y": number(.y)])
+    case .ed25519:
+      return .object(["alg": alg, "crv": .string("Ed25519"), "kid": kid, "kty": .string("OKP"), "use": use, "x": number(.x)])
+    }
+  }
+
   /// The base64url of a value's JSON text.
   public static func part(_ value: JSONValue) -> String { Base64URL.encode(Array(value.text.utf8)) }
 }

@@ -46,3 +46,10 @@ public struct UnverifiedToken: Sendable {
     return try result.get()
   }
 }
+
+extension UnverifiedToken: CustomStringConvertible, CustomReflectable {
+  /// That it is one, and whose it is said to be.
+  public var description: String { "unverified token of \(ShownText.quoted(issuer))" }
+  /// Nothing: a dump into a log shows the description alone.
+  public var customMirror: Mirror { Mirror(self, children: [:]) }
+}

@@ -30,6 +30,19 @@ public struct VerifiedToken: Sendable {
   public let alg: JWSAlgorithm
   /// `jti`.
   public let jti: String?
+  /// `acr`: the authentication context class, if it is a string.
+  public var acr: String? { claims["acr"]?.string }
+  /// `amr`: how the user signed in; empty unless it is an array of strings (RFC 8176 §1).
+  public var amr: [String] {
+    let methods = claims["amr"]?.array ?? []
+    let names = methods.compactMap(\.string)
+    return names.count == methods.count ? names : []
+  }
+  /// `auth_time`: when the user signed in, in seconds since 1970.
+  public var authenticatedAt: Int64? { claims["auth_time"].flatMap(NumericDate.seconds) }
+  /// `origin_jti`: the sign-in that this token and its refreshed successors come from (Cognito).
+  public var originJTI: String? { claims["origin_jti"]?.string }
+
   /// Every claim, as it stands in the token.
   public let claims: JSONValue
 
@@ -52,6 +65,13 @@ public struct VerifiedToken: Sendable {
     claims = token.claims
     bytes = token.jws.bytes
   }
+}
+
+extension VerifiedToken: CustomStringConvertible, CustomReflectable {
+  /// What kind of token and whose issuer; no claim of its subject.
+  public var description: String { "\(tokenUse.rawValue) token of \(ShownText.quoted(issuer))" }
+  /// Nothing: a dump into a log shows the description alone.
+  public var customMirror: Mirror { Mirror(self, children: [:]) }
 }
 
 /// Makes verified tokens of unverified ones, RFC 7515 §5.2 and RFC 7519 §7.2.

@@ -7,7 +7,7 @@ struct DecisionLine {
   private var timestamp = Timestamp()
 
   /// Appends one record and its line end.
-  mutating func append(_ record: borrowing DecisionRecord, to line: inout LineBuffer) {
+  mutating func append(_ record: borrowing DecisionRecord, to line: inout LineCursor) {
     line.append(#"{"v":1,"type":"decision","time":""#)
     timestamp.append(record.timeMillis, to: &line)
     line.append(#"","id":""#)
@@ -53,7 +53,7 @@ struct DecisionLine {
     line.append("}\n")
   }
 
-  private func appendPolicies(_ policies: [String], to line: inout LineBuffer) {
+  private func appendPolicies(_ policies: [String], to line: inout LineCursor) {
     for (index, policy) in policies.prefix(Limits.policies).enumerated() {
       line.append(index == 0 ? "\"" : ",\"")
       line.append(escaping: policy, limit: Limits.name)
@@ -66,7 +66,7 @@ struct DecisionLine {
     }
   }
 
-  private func appendToken(_ token: DecisionRecord.TokenFacts?, to line: inout LineBuffer) {
+  private func appendToken(_ token: DecisionRecord.TokenFacts?, to line: inout LineCursor) {
     guard let token else { return line.append(#""token":null"#) }
     member(#""token":{"issuer":"#, token.issuer, limit: Limits.name, to: &line)
     member(#","use":"#, token.use, limit: Limits.name, to: &line)
@@ -78,7 +78,7 @@ struct DecisionLine {
     line.append("}")
   }
 
-  private func member(_ name: StaticString, _ value: String?, limit: Int, to line: inout LineBuffer) {
+  private func member(_ name: StaticString, _ value: String?, limit: Int, to line: inout LineCursor) {
     line.append(name)
     guard let value else { return line.append("null") }
     line.append(ASCII.quote)
@@ -86,7 +86,7 @@ struct DecisionLine {
     line.append(ASCII.quote)
   }
 
-  private func member(_ name: StaticString, _ value: (some FixedWidthInteger)?, to line: inout LineBuffer) {
+  private func member(_ name: StaticString, _ value: (some FixedWidthInteger)?, to line: inout LineCursor) {
     line.append(name)
     guard let value else { return line.append("null") }
     line.append(integer: value)

@@ -35,12 +35,12 @@ public struct DecisionText: Sendable {
   /// The line for a record, without its line end.
   public mutating func line(for record: DecisionRecord) -> String {
     var line = LineBuffer()
-    append(record, to: &line)
+    line.write { append(record, to: &$0) }
     return String(decoding: line.bytes.dropLast(), as: UTF8.self)
   }
 
   /// Appends a record's line and its end.
-  mutating func append(_ record: borrowing DecisionRecord, to line: inout LineBuffer) {
+  mutating func append(_ record: borrowing DecisionRecord, to line: inout LineCursor) {
     timestamp.appendTimeOfDay(record.timeMillis, to: &line)
     line.append(" ")
     appendVerdict(record.decision, enforced: record.enforced, to: &line)
@@ -64,7 +64,7 @@ public struct DecisionText: Sendable {
     line.append("\n")
   }
 
-  private func appendVerdict(_ decision: Decision, enforced: Bool, to line: inout LineBuffer) {
+  private func appendVerdict(_ decision: Decision, enforced: Bool, to line: inout LineCursor) {
     if isColored { line.append(decision == .allow ? "\u{1b}[32m" : decision == .deny ? "\u{1b}[31m" : "\u{1b}[33m") }
     switch decision {
     case .allow: line.append(isASCII ? "+ allow" : "✓ allow")
@@ -75,8 +75,8 @@ public struct DecisionText: Sendable {
     if !enforced && decision != .allow { line.append(" (observed)") }
   }
 
-  private func column(_ text: String, width: Int, limit: Int, to line: inout LineBuffer) {
-    let start = line.count
+  private func column(_ text: String, width: Int, limit: Int, to line: inout LineCursor) {
+    let start = line.position
     let isCut = text.utf8.count > limit
     if isASCII {
       // What is not ASCII is shown as `?`, a byte each: the terminal could not show it either.
@@ -86,8 +86,7 @@ public struct DecisionText: Sendable {
     } else {
       line.append(escaping: text, limit: limit, as: .text)
     }
-    // Columns count characters; a byte of continuation takes no room.
-    let shown = line.bytes[start...].reduce(0) { $0 + ($1 & 0xc0 == 0x80 ? 0 : 1) }
+    let shown = line.characters(since: start)
     for _ in 0..<max(width - shown, 0) { line.append(ASCII.space) }
     line.append(ASCII.space)
   }

@@ -61,10 +61,8 @@ public final class DecisionLogPort {
         return
       }
     }
-    if text == nil {
-      json.append(record, to: &batch)
-    } else {
-      text?.append(record, to: &batch)
+    batch.write { line in
+      if text == nil { json.append(record, to: &line) } else { text?.append(record, to: &line) }
     }
     batchLines += 1
     if batch.count >= Self.largestBatch { flush() }
@@ -76,7 +74,7 @@ public final class DecisionLogPort {
     let lines = batchLines
     batchLines = 0
     let full = batch.take(replacingWith: queue.emptyBuffer())
-    queue.hand(over: DecisionQueue.Batch(bytes: full, lines: lines))
+    queue.hand(over: DecisionQueue.Batch(storage: full.storage, count: full.count, lines: lines))
   }
 
   private static let largestBatch = 64 * 1024

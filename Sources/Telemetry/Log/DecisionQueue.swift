@@ -5,7 +5,9 @@ internal import Synchronization
 /// What workers and the writer thread share: batches of lines under one lock, counters, and pipes to wake by.
 final class DecisionQueue: Sendable {
   struct Batch: Sendable {
-    var bytes: [UInt8]
+    // The first `count` bytes are the lines; the rest is room.
+    var storage: [UInt8]
+    var count: Int
     var lines: Int
   }
 
@@ -84,7 +86,7 @@ final class DecisionQueue: Sendable {
   func emptyBuffer() -> [UInt8] { state.withLock { $0.empty.popLast() } ?? [] }
 
   func hand(over batch: Batch) {
-    bytes.add(batch.bytes.count, ordering: .relaxed)
+    bytes.add(batch.count, ordering: .relaxed)
     let (isTaken, mustWake) = state.withLock { state -> (Bool, Bool) in
       guard !state.hasEnded else { return (false, false) }
       state.batches.append(batch)
@@ -94,7 +96,7 @@ final class DecisionQueue: Sendable {
     if mustWake { wake.put() }
     guard !isTaken else { return }
     lines.subtract(batch.lines, ordering: .relaxed)
-    bytes.subtract(batch.bytes.count, ordering: .relaxed)
+    bytes.subtract(batch.count, ordering: .relaxed)
     countDropped(batch.lines)
   }
 
@@ -133,10 +135,10 @@ final class DecisionQueue: Sendable {
   /// Takes a written batch off the books and keeps its memory for the next.
   func done(with batch: Batch, written count: Int) {
     lines.subtract(batch.lines, ordering: .relaxed)
-    bytes.subtract(batch.bytes.count, ordering: .relaxed)
+    bytes.subtract(batch.count, ordering: .relaxed)
     written.add(UInt64(count), ordering: .relaxed)
-    let buffer = batch.bytes
-    if buffer.capacity <= Self.keptBufferBytes {
+    let buffer = batch.storage
+    if buffer.count <= Self.keptBufferBytes {
       state.withLock { state in
         if state.empty.count < Self.keptBuffers { state.empty.append(buffer) }
       }

@@ -48,7 +48,7 @@ struct DecisionWriter: ~Copyable {
 
   private mutating func write(_ batch: DecisionQueue.Batch) {
     var offset = 0
-    while let (failure, reached) = sink.write(batch.bytes, from: offset) {
+    while let (failure, reached) = sink.write(batch.storage, from: offset, to: batch.count) {
       if !isFailing {
         isFailing = true
         serverLog.error("decision_log_failed", ["error": .text(failure.description), "keeps_trying": .flag(keepsTrying)])
@@ -58,7 +58,7 @@ struct DecisionWriter: ~Copyable {
         poll(nil, 0, Self.retryMillis)
         continue
       }
-      let lost = batch.bytes[reached...].reduce(0) { $0 + ($1 == ASCII.lf ? 1 : 0) }
+      let lost = batch.storage[reached..<batch.count].reduce(0) { $0 + ($1 == ASCII.lf ? 1 : 0) }
       queue.countDropped(lost)
       queue.done(with: batch, written: batch.lines - lost)
       return
@@ -77,21 +77,25 @@ struct DecisionWriter: ~Copyable {
     let now = MonotonicClock.millis()
     guard lastSummaryMillis == 0 || now - lastSummaryMillis >= interval else { return }
     var line = LineBuffer()
+    line.write { appendSummary(of: drops - reportedDrops, to: &$0) }
+    guard sink.write(line.bytes, from: 0, to: line.count) == nil else { return }
+    reportedDrops = drops
+    lastSummaryMillis = now
+  }
+
+  private mutating func appendSummary(of lost: UInt64, to line: inout LineCursor) {
     if isText {
       timestamp.appendTimeOfDay(WallClock.millis(), to: &line)
       line.append(" ! ")
-      line.append(integer: drops - reportedDrops)
+      line.append(integer: lost)
       line.append(" decisions were not logged: the log could not keep up\n")
     } else {
       line.append(#"{"v":1,"type":"summary","time":""#)
       timestamp.append(WallClock.millis(), to: &line)
       line.append(#"","dropped":"#)
-      line.append(integer: drops - reportedDrops)
+      line.append(integer: lost)
       line.append("}\n")
     }
-    guard sink.write(line.bytes, from: 0) == nil else { return }
-    reportedDrops = drops
-    lastSummaryMillis = now
   }
 
   private static let retryMillis: Int32 = 100

@@ -53,24 +53,24 @@ struct LogSink {
     descriptor = -1
   }
 
-  /// Writes lines, from `offset` on.
+  /// Writes the bytes from `offset` to `end`, which are whole lines.
   /// - Returns: nil when all were written, else the error and how far it got.
-  mutating func write(_ lines: [UInt8], from offset: Int) -> (failure: SystemCallError, reached: Int)? {
+  mutating func write(_ lines: [UInt8], from offset: Int, to end: Int) -> (failure: SystemCallError, reached: Int)? {
     guard destination != .none else { return nil }
     if isMidLine && offset == 0 {
-      guard let failure = writeAll([0x0a], from: 0) else {
+      guard let failure = writeAll([0x0a], from: 0, to: 1) else {
         isMidLine = false
-        return write(lines, from: offset)
+        return write(lines, from: offset, to: end)
       }
       return (failure.failure, 0)
     }
-    return writeAll(lines, from: offset)
+    return writeAll(lines, from: offset, to: end)
   }
 
-  private mutating func writeAll(_ bytes: [UInt8], from offset: Int) -> (failure: SystemCallError, reached: Int)? {
+  private mutating func writeAll(_ bytes: [UInt8], from offset: Int, to end: Int) -> (failure: SystemCallError, reached: Int)? {
     var written = offset
-    while written < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written) }
+    while written < end {
+      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), end - written) }
       if count > 0 {
         written += count
         isMidLine = bytes[written - 1] != 0x0a

@@ -99,6 +99,14 @@ public struct ServerLog: Sendable {
     _ level: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, Value>, format: Format, timeMillis: UInt64
   ) -> [UInt8] {
     var line = LineBuffer()
+    line.write { append(level, event, fields, format: format, timeMillis: timeMillis, to: &$0) }
+    return line.bytes
+  }
+
+  private static func append(
+    _ level: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, Value>, format: Format, timeMillis: UInt64,
+    to line: inout LineCursor
+  ) {
     var timestamp = Timestamp()
     switch format {
     case .text:
@@ -130,10 +138,9 @@ public struct ServerLog: Sendable {
       line.append("}")
     }
     line.append(ASCII.lf)
-    return line.bytes
   }
 
-  private static func append(_ value: Value, quoting: (String) -> Bool, as style: LineBuffer.Escape, to line: inout LineBuffer) {
+  private static func append(_ value: Value, quoting: (String) -> Bool, as style: LineCursor.Escape, to line: inout LineCursor) {
     switch value {
     case .integer(let number): line.append(integer: number)
     case .flag(let flag): line.append(flag ? "true" : "false")

@@ -4,7 +4,7 @@ struct Timestamp {
   private var prefix: [UInt8] = []
 
   /// Appends `2026-11-23T09:01:31.412Z`.
-  mutating func append(_ millis: UInt64, to line: inout LineBuffer) {
+  mutating func append(_ millis: UInt64, to line: inout LineCursor) {
     adopt(second: millis / 1000)
     line.append(prefix)
     let rest = millis % 1000
@@ -14,9 +14,9 @@ struct Timestamp {
   }
 
   /// Appends `09:01:31`.
-  mutating func appendTimeOfDay(_ millis: UInt64, to line: inout LineBuffer) {
+  mutating func appendTimeOfDay(_ millis: UInt64, to line: inout LineCursor) {
     adopt(second: millis / 1000)
-    line.append(Array(prefix.suffix(8)))
+    prefix.withUnsafeBytes { line.append(UnsafeRawBufferPointer(rebasing: $0.suffix(8))) }
   }
 
   private mutating func adopt(second wanted: UInt64) {

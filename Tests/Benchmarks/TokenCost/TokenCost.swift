@@ -61,17 +61,7 @@ private func key(_ algorithm: JWSAlgorithm) throws(KeyError) -> PrivateKey {
 }
 
 private func set(_ signer: JWSSigner) throws(JWKSetError) -> JWKSet {
-  func number(_ number: PrivateKey.Number) -> JSONValue { .string(Base64URL.encode(signer.key.number(number) ?? [])) }
-  let kid = JSONValue.string(signer.kid)
-  let jwk: JSONValue
-  switch signer.algorithm.signature {
-  case .rsaPKCS1, .rsaPSS: jwk = .object(["kty": .string("RSA"), "n": number(.n), "e": number(.e), "kid": kid])
-  case .ecdsa(let curve):
-    let name = ["P-256", "P-384", "P-521"][Curve.allCases.firstIndex(of: curve) ?? 0]
-    jwk = .object(["kty": .string("EC"), "crv": .string(name), "x": number(.x), "y": number(.y), "kid": kid])
-  case .ed25519: jwk = .object(["kty": .string("OKP"), "crv": .string("Ed25519"), "x": number(.x), "kid": kid])
-  }
-  return try JWKSet.parse(JSONValue.object(["keys": .array([jwk])]).text.utf8)
+  try JWKSet.parse(JSONValue.object(["keys": .array([signer.publicJWK])]).text.utf8)
 }
 
 private func judge(_ token: [UInt8], _ keys: JWKSet, _ rules: ClaimRules, _ verifier: SignatureVerifier) -> Result<

@@ -46,6 +46,7 @@ private func judge(_ bytes: UnsafeRawBufferPointer, trusting: Bool) {
   }
 }
 
+/// One input of the fuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = UnsafeRawBufferPointer(start: start, count: count)

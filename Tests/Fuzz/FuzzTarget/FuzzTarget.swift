@@ -48,6 +48,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
       _ = error.detail
     }
   }
+  _ = Query.values(named: "a", in: bytes)
   let lines = bytes.split(separator: 10).map(Array.init)
   _ = Forwarded(lines: lines)
   if let addresses = XForwardedFor.addresses(lines) {

@@ -1,0 +1,52 @@
+public import JSON
+
+/// An entity of which some parts may be unknown (spec: "type-aware partial evaluation").
+public struct PartialEntity: Sendable, Equatable {
+  /// Its name.
+  public let uid: EntityUID
+  /// Its attributes; nil if they are unknown.
+  public var attributes: Record?
+  /// Its direct parents; nil if they are unknown.
+  public var parents: Set<EntityUID>?
+  /// Its tags; nil if they are unknown.
+  public var tags: Record?
+
+  /// An entity.
+  public init(uid: EntityUID, attributes: Record?, parents: Set<EntityUID>?, tags: Record?) {
+    self.uid = uid
+    self.attributes = attributes
+    self.parents = parents
+    self.tags = tags
+  }
+}
+
+extension EntitiesJSON {
+  /// Entities whose fields `attrs`, `parents` and `tags` are unknown where they are missing; all mistakes at once.
+  public static func partialEntities(_ json: JSONValue, schema: (any EntitySchema)? = nil) throws(ParseErrors) -> [PartialEntity] {
+    guard let elements = json.array else {
+      throw ParseErrors([ParseError("expected an array of entities, but got \(json.kindName)", at: span(json))])
+    }
+    var entities: [PartialEntity] = []
+    var errors: [ParseError] = []
+    for element in elements {
+      do throws(ParseError) { entities.append(try partialEntity(element, schema)) } catch { errors.append(error) }
+    }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    return entities
+  }
+
+  private static func partialEntity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> PartialEntity {
+    func field(_ name: String) -> JSONValue? { json[name].flatMap { $0.isNull ? nil : $0 } }
+    guard let uidJSON = field("uid") else { throw ParseError("missing field `uid`", at: span(json)) }
+    let uid = try ValueReader(place: "uid field of an entity").entity(uidJSON)
+    if uid.type.isAction {
+      throw ParseError("action `\(uid)` comes from the schema and cannot be listed among partial entities", at: span(uidJSON))
+    }
+    let expected = try expectation(of: uid, schema, uidJSON)
+    return PartialEntity(
+      uid: uid,
+      attributes: try field("attrs").map { (attributes) throws(ParseError) in try attributeRecord(attributes, of: uid, expected) },
+      parents: try field("parents").map { (list) throws(ParseError) in try parents(list, of: uid) },
+      tags: try field("tags").map { (tags) throws(ParseError) in try tagRecord(tags, of: uid, expected) })
+  }
+}

@@ -1,0 +1,71 @@
+import Cedar
+import JSON
+import Testing
+
+@Suite struct EntitiesTests {
+  private func read(_ text: String) throws -> Entities { try Entities(EntitiesJSON.entities(JSONParser.parse(text))) }
+
+  private func attribute(_ text: String) throws -> Value? {
+    try read(#"[{"uid": {"type": "U", "id": "a"}, "attrs": {"v": \#(text)}, "parents": []}]"#)[PolicyParser.parseEntityUID("U::\"a\"")]?
+      .attributes["v"]
+  }
+
+  @Test(arguments: [
+    ("true", "true"), ("-9223372036854775808", "-9223372036854775808"), ("[1, \"a\", 1]", "[1, \"a\"]"), ("{}", "{}"),
+    (#"{"__entity": {"type": "A::B", "id": "x"}}"#, #"A::B::"x""#), (#"{"__extn": {"fn": "ip", "arg": "1.1.1.1"}}"#, #"ip("1.1.1.1")"#),
+    (#"{"type": "U", "id": "x"}"#, #"{"id": "x", "type": "U"}"#), (#"{"__extn": {"fn": "ip"}}"#, #"{"__extn": {"fn": "ip"}}"#),
+    (#"{"a": 1, "__entity": {"type": "U", "id": "x"}}"#, #"{"__entity": {"id": "x", "type": "U"}, "a": 1}"#),
+    (#"{"__extn": {"fn": "isIpv4", "arg": {"__extn": {"fn": "ip", "arg": "::1"}}}}"#, "false"),
+    (
+      #"{"__extn": {"fn": "offset", "args": [{"__extn": {"fn": "datetime", "arg": "1970-01-01"}}, {"__extn": {"fn": "duration", "arg": "5ms"}}]}}"#,
+      #"(datetime("1970-01-01")).offset(duration("5ms"))"#
+    ),
+  ]) func `an attribute`(_ json: String, is expected: String) throws { #expect(try attribute(json)?.description == expected) }
+
+  @Test(arguments: [
+    "null", "1.0", "1.5", "10000000000000000000", #"{"a": null}"#, #"{"__extn": {"fn": "ip", "arg": "zzz"}}"#,
+    #"{"__extn": {"fn": "nope", "arg": "1"}}"#,
+    #"{"__expr": "ip(\"1.1.1.1\")"}"#, #"{"__entity": {"type": "U x", "id": "a"}}"#, #"{"__entity": {"type": "if", "id": "a"}}"#,
+  ]) func `an attribute cannot be`(_ json: String) { #expect(throws: (any Error).self) { try attribute(json) } }
+
+  @Test(arguments: [
+    #"[{"uid": {"type": "U", "id": "a"}, "parents": []}]"#, #"[{"uid": {"type": "U", "id": "a"}, "attrs": {}}]"#,
+    #"[{"attrs": {}, "parents": []}]"#,
+    #"[{"uid": "U::\"a\"", "attrs": {}, "parents": []}]"#, #"{}"#, "[1]",
+    #"[{"uid": {"type": "U", "id": "a"}, "attrs": {}, "parents": [{"type": "U", "id": "a"}]}]"#,
+    #"[{"uid": {"type": "U", "id": "a"}, "attrs": {}, "parents": [{"type": "U", "id": "b"}]}, {"uid": {"type": "U", "id": "b"}, "attrs": {}, "parents": [{"type": "U", "id": "a"}]}]"#,
+    #"[{"uid": {"type": "U", "id": "a"}, "attrs": {}, "parents": []}, {"uid": {"type": "U", "id": "a"}, "attrs": {"x": 1}, "parents": []}]"#,
+    #"[{"uid": {"type": "Action", "id": "a"}, "attrs": {}, "parents": [{"type": "U", "id": "a"}]}]"#,
+  ]) func `entities cannot be`(_ json: String) { #expect(throws: (any Error).self) { try read(json) } }
+
+  @Test func `the same entity twice is one`() throws {
+    let one = #"{"uid": {"type": "U", "id": "a"}, "attrs": {"x": [1, 2]}, "parents": []}"#
+    #expect(try read("[\(one), \(one)]").count == 1)
+  }
+
+  @Test func `every entity's mistake is reported`() throws {
+    let json =
+      #"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": null}, "parents": []}, {"attrs": {}}, {"uid": {"type": "U", "id": "b"}, "attrs": {}, "parents": []}]"#
+    do {
+      _ = try EntitiesJSON.entities(JSONParser.parse(json))
+      Issue.record("accepted")
+    } catch let errors as ParseErrors { #expect(errors.errors.count == 2) }
+  }
+
+  @Test func `what is written is read as the same`() throws {
+    for seed in 0..<50 as Range<UInt64> {
+      var cases = RandomCases(seed: seed)
+      let entities = try Entities(cases.entities())
+      let again = try read(EntitiesJSON.json(entities).text)
+      #expect(again.byUID == entities.byUID)
+    }
+  }
+
+  @Test func `a hierarchy of 3,000 levels is closed without recursion`() throws {
+    let type = EntityType(unchecked: "U")
+    let deep = (0..<3000).map { level in
+      Entity(uid: EntityUID(type: type, id: "\(level)"), parents: [EntityUID(type: type, id: "\(level + 1)")])
+    }
+    #expect(try Entities(deep).ancestors(of: EntityUID(type: type, id: "0")).count == 3000)
+  }
+}

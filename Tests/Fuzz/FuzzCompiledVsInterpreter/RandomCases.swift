@@ -1,0 +1,1 @@
+../../CedarTests/RandomCases.swift
