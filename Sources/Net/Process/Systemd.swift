@@ -1,8 +1,8 @@
 internal import Bytes
 internal import CSystem
 
-/// What a service manager (systemd) and its services say to each other: sockets handed over at start, and "I am ready".
-public enum ServiceManager {
+/// What systemd and the services it starts say to each other: sockets handed over at start, and "I am ready".
+public enum Systemd {
   /// A listening socket that was handed over.
   public struct InheritedSocket: Hashable, Sendable {
     /// The descriptor; whoever takes it owns it.

@@ -2,10 +2,10 @@ import Foundation
 import Net
 import Testing
 
-@Suite struct ServiceManagerTests {
+@Suite struct SystemdTests {
   @Test func socketsHandedOverAreFoundOnlyByTheProcessTheyAreMeantFor() {
     func found(_ pid: String?, _ count: String?, _ names: String? = nil) -> [String] {
-      ServiceManager.inheritedSockets(listenPID: pid, listenFDs: count, names: names, processID: 42).map { "\($0.fd) \($0.name)" }
+      Systemd.inheritedSockets(listenPID: pid, listenFDs: count, names: names, processID: 42).map { "\($0.fd) \($0.name)" }
     }
     #expect(found("42", "2", "http:ops") == ["3 http", "4 ops"])
     #expect(found("42", "1") == ["3 "])
@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test func theServiceManagerHearsWhatItIsTold() throws {
+  @Test func systemdHearsWhatItIsTold() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("notify-\(UUID().uuidString.prefix(8))").path
     let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
     defer {
@@ -33,12 +33,12 @@ import Testing
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
     }
     #expect(bound == 0)
-    try ServiceManager.notify("READY=1\nSTATUS=well", socket: path)
+    try Systemd.notify("READY=1\nSTATUS=well", socket: path)
     var buffer = [UInt8](repeating: 0, count: 100)
     let count = recv(socket, &buffer, buffer.count, Int32(MSG_DONTWAIT))
     #expect(String(decoding: buffer.prefix(max(count, 0)), as: UTF8.self) == "READY=1\nSTATUS=well")
-    #expect(throws: NetError.self) { try ServiceManager.notify("READY=1", socket: path + "-absent") }
-    #expect(throws: NetError.self) { try ServiceManager.notify("READY=1", socket: String(repeating: "x", count: 200)) }
-    #expect(throws: NetError.self) { try ServiceManager.notify("READY=1", socket: "") }
+    #expect(throws: NetError.self) { try Systemd.notify("READY=1", socket: path + "-absent") }
+    #expect(throws: NetError.self) { try Systemd.notify("READY=1", socket: String(repeating: "x", count: 200)) }
+    #expect(throws: NetError.self) { try Systemd.notify("READY=1", socket: "") }
   }
 }
