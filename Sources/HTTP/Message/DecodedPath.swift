@@ -41,6 +41,11 @@ public struct DecodedPath: Sendable {
     }
   }
 
+  /// How many bytes a segment has; 0 for an index out of range.
+  public func byteCount(ofSegment index: Int) -> Int {
+    bounds.indices.contains(index) ? Int(bounds[index].end) - Int(bounds[index].start) : 0
+  }
+
   /// A segment; empty for an index out of range.
   public func segment(_ index: Int) -> String { withSegment(index) { String(decoding: $0, as: UTF8.self) } }
 

@@ -56,7 +56,8 @@ public struct IdentityMapping: Sendable, Equatable {
     if !attributes.isEmpty { own = Record(lastWins: own.fields + attributeFields(of: token.claims)) }
     let entities = [Entity(uid: principal, attributes: own, parents: Set(groups))] + groups.map { Entity(uid: $0) }
     return Identity(
-      token: token, issuer: issuer.name, principal: principal, groups: groups, entities: try authorization.prepare(entities),
+      token: token, issuer: issuer.name, principal: principal, groups: groups,
+      entities: try authorization.prepare(entities, token: isAccess ? claims.record : nil),
       tokenContext: isAccess ? claims.record : nil,
       headers: headers.block(principal: principal.id, subject: token.subject, groups: names, claims: token.claims))
   }
