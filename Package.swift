@@ -45,13 +45,8 @@ let benchTargets: [Target] =
   ([
     bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     bench("HTTPBenchmark", of: ["HTTP"]),
-    bench("CedarBenchmark", of: ["Cedar"]),
+    bench("CedarBenchmark", of: ["Cedar", "JSON"]),
   ] as [[Target]]).flatMap { $0 }
-let benchTargets: [Target] = ([
-  bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
-  bench("HTTPBenchmark", of: ["HTTP"]),
-  bench("CedarBenchmark", of: ["Cedar", "JSON"]),
-] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] =
   ([
@@ -63,6 +58,7 @@ let fuzzTargets: [Target] =
     fuzz("FuzzPolicyText", of: ["Cedar"]),
     fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
     fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
+    fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
     fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzJWKSet", of: ["JOSE"]),
     fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
@@ -71,24 +67,6 @@ let fuzzTargets: [Target] =
     fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
     fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
   ] as [[Target]]).flatMap { $0 }
-let fuzzTargets: [Target] = ([
-  fuzz("FuzzRequestHead", of: ["HTTP"]),
-  fuzz("FuzzResponseHead", of: ["HTTP"]),
-  fuzz("FuzzChunked", of: ["HTTP"]),
-  fuzz("FuzzTarget", of: ["HTTP"]),
-  fuzz("FuzzProxyProtocol", of: ["HTTP"]),
-  fuzz("FuzzPolicyText", of: ["Cedar"]),
-  fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
-  fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
-  fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
-  fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
-  fuzz("FuzzJWKSet", of: ["JOSE"]),
-  fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
-  fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
-  fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
-  fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
-  fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
-] as [[Target]]).flatMap { $0 }
 
 let package = Package(
   name: "stockade",
