@@ -5,6 +5,7 @@ import http.server
 import os
 import signal
 import socket
+import subprocess
 import threading
 import urllib.parse
 
