@@ -25,11 +25,15 @@ func authorize(_ question: Case) throws(Failure) -> Answer {
   let entities = try question.entities(schema)
   let authorizer = Authorizer(policies: policies, entities: entities)
   let evaluation = Evaluation()
+  // Not of the protocol: the same questions with the trace that explanations are made of.
+  let isTraced = question["traced"]?.bool ?? false
   var results: [JSONValue] = []
   for json in question["requests"]?.array ?? [] {
     do throws(Failure) {
       let request = try Case(json).request(schema)
-      let response = try staged("request") { () throws(OverlayError) in try authorizer.isAuthorized(request, in: evaluation) }
+      let response = try staged("request") { () throws(OverlayError) in
+        isTraced ? told(try authorizer.explain(request, in: evaluation)) : try authorizer.isAuthorized(request, in: evaluation)
+      }
       results.append(
         .object([
           "decision": .string(response.decision.rawValue), "reason": .array(response.determining.map { .string($0.text) }),
@@ -40,6 +44,23 @@ func authorize(_ question: Case) throws(Failure) -> Answer {
     }
   }
   return [("results", .array(results))]
+}
+
+/// The answer that follows from what is told of each policy.
+private func told(_ explanation: Explanation) -> Response {
+  var satisfied: [Effect: [PolicyID]] = [:]
+  var errors: [PolicyError] = []
+  for policy in explanation.policies {
+    switch policy.outcome {
+    case .satisfied: satisfied[policy.effect, default: []].append(policy.policy)
+    case .failed(let error): errors.append(PolicyError(policy: policy.policy, error: error))
+    case .notSatisfied: break
+    }
+  }
+  let forbids = satisfied[.forbid] ?? []
+  let permits = satisfied[.permit] ?? []
+  return Response(
+    decision: forbids.isEmpty && !permits.isEmpty ? .allow : .deny, determining: forbids.isEmpty ? permits : forbids, errors: errors)
 }
 
 func parseEntities(_ question: Case) throws(Failure) -> Answer {
