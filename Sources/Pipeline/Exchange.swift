@@ -78,8 +78,6 @@ public struct Trail: Sendable {
   var token: TokenTrace?
   /// Who asks.
   public internal(set) var identity: Identity?
-  /// The question in Cedar's words.
-  public internal(set) var request: MappedRequest?
   /// Cedar's answer.
   public internal(set) var response: Response?
   /// What refused the request.

@@ -34,12 +34,9 @@ extension Exchange {
       try question.requireScopes(of: identity)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
 
-      // map: what are we asking, in Cedar's words?
-      let request = try snapshot.mapping.request(question, by: identity, from: peer, head, at: time)
-      trail.request = request
-
-      // authorize: may it?                                                                                       403
-      let response = try snapshot.authorization.isAuthorized(request, identity, facts)
+      // map: what are we asking, in Cedar's words? authorize: may it?                                           403
+      let response = try snapshot.mapping.ask(
+        question, by: identity, from: peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response
       try snapshot.authorization.enforce(response)
       return .forward(Permit(identity: identity, refusalObserved: nil))

@@ -18,6 +18,16 @@ enum ConfigurationFile {
   /// What is said where policies are needed and not named.
   static let noPolicies = "no policies are given; name their folder with --policies DIR, or policies: 'DIR' in the configuration"
 
+  /// Whether there is a configuration at all: a file, or a flag or variable beside the folder of policies.
+  static func isGiven(_ arguments: Arguments) throws(ConfigurationError) -> Bool {
+    let variables = ProcessInfo.processInfo.environment
+    if try file(arguments["config"], variables) != nil { return true }
+    return Fields.flagged.contains { field in
+      guard let flag = field.flag, flag != "policies" else { return false }
+      return arguments.has(flag) || field.variable.map { variables[$0] != nil } ?? false
+    }
+  }
+
   /// The configuration, and the file it came from.
   static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
     let variables = ProcessInfo.processInfo.environment

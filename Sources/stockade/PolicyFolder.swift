@@ -5,6 +5,21 @@ internal import Pipeline
 
 /// Reads a policy folder from disk: `*.cedar`, `*.cedar.json`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
 enum PolicyFolder {
+  /// The files of policy tests in `tests/` of a policy folder, by name; none if there is no such folder.
+  static func tests(_ folder: String) throws(ConfigurationError) -> [SourceText] {
+    let place = (folder.hasSuffix("/") ? folder : folder + "/") + "tests"
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: place).sorted() } catch { return [] }
+    var files: [SourceText] = []
+    for name in names where !name.hasPrefix(".") && (name.hasSuffix(".json") || name.hasSuffix(".json5")) {
+      guard let data = FileManager.default.contents(atPath: "\(place)/\(name)") else {
+        throw ConfigurationError(["\(place)/\(name) cannot be read"])
+      }
+      files.append(SourceText(name: "\(place)/\(name)", bytes: data))
+    }
+    return files
+  }
+
   static func read(_ folder: String) throws(ConfigurationError) -> PolicyFiles {
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted() } catch {

@@ -74,11 +74,19 @@ import Testing
     Case(name: "no client", file: with("", issuer: "cognito: 'us-east-1_AbC123'")),
     Case(name: "a development issuer", file: with("", issuer: "issuer: 'http://127.0.0.1:8081', client_ids: ['app']")),
     Case(name: "an algorithm that is not safe", file: with("", issuer: "\(pool), algorithms: ['HS256']")),
-    Case(name: "the same prefix", file: "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { issuer: 'https://b.example', client_ids: ['b'], id_prefix: 'x' } } }"),
+    Case(
+      name: "the same prefix",
+      file:
+        "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { issuer: 'https://b.example', client_ids: ['b'], id_prefix: 'x' } } }"
+    ),
     Case(
       name: "a prefix that begins another",
-      file: "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { issuer: 'https://b.example', client_ids: ['b'], id_prefix: 'x|y' } } }"),
-    Case(name: "the same issuer twice", file: "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { \(pool), id_prefix: 'y' } } }"),
+      file:
+        "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { issuer: 'https://b.example', client_ids: ['b'], id_prefix: 'x|y' } } }"
+    ),
+    Case(
+      name: "the same issuer twice",
+      file: "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { \(pool), id_prefix: 'y' } } }"),
     Case(name: "a claim that is none", file: with("", issuer: "\(pool), mapping: { group_claim: 'a..b' }")),
     Case(name: "a type that is no name", file: with("", issuer: "\(pool), mapping: { principal_type: 'My User' }")),
     Case(name: "one type for users and groups", file: with("", issuer: "\(pool), mapping: { group_type: 'User' }")),
@@ -120,7 +128,9 @@ import Testing
     Case(name: "a flag that is not possible", file: with(""), flags: ["mode": ["observed"], "workers": ["many"], "drain-delay": ["5"]]),
     Case(name: "a variable that is not possible", file: with(""), variables: ["STOCKADE_MODE": "Observe", "STOCKADE_DEV": "1"]),
     Case(name: "flags alone", flags: ["to": ["http://127.0.0.1:3000"], "cognito": ["us-east-1AbC"], "client-id": ["app"]]),
-    Case(name: "many mistakes at once", file: "{\n  mod: 'observe',\n  listen: 8080,\n  upstream: '${UP}',\n  issuers: { main: { cognito: 'x', client_ids: ['a'] } },\n}"),
+    Case(
+      name: "many mistakes at once",
+      file: "{\n  mod: 'observe',\n  listen: 8080,\n  upstream: '${UP}',\n  issuers: { main: { cognito: 'x', client_ids: ['a'] } },\n}"),
     Case(name: "a file that writes to the terminal", file: with("mode: '\u{1b}[31m\u{202e}evil',")),
   ]
 
@@ -130,12 +140,14 @@ import Testing
       text += "# \(item.name)\n"
       do throws(ConfigurationError) {
         _ = try Configuration.read(
-          file: item.file.map { SourceText(name: "stockade.json5", $0) }, flags: item.flags, surroundings: Surroundings(variables: item.variables))
+          file: item.file.map { SourceText(name: "stockade.json5", $0) }, flags: item.flags,
+          surroundings: Surroundings(variables: item.variables))
         text += "IN ORDER\n"
         Issue.record("\(item.name) is taken")
       } catch {
         text += error.report
-        for line in error.problems where !line.contains("stockade.json5:") && item.file != nil && item.flags.isEmpty && item.variables.isEmpty {
+        for line in error.problems
+        where !line.contains("stockade.json5:") && item.file != nil && item.flags.isEmpty && item.variables.isEmpty {
           #expect(["upstream: no service", "no issuer of tokens"].contains { line.contains($0) }, "no place for: \(line)")
         }
       }

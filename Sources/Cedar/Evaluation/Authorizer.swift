@@ -17,8 +17,11 @@ public final class Authorizer: @unchecked Sendable {
   public let ids: [PolicyID]
 
   /// Compiles policies and takes in entities; templates count through their links.
-  public init(policies: PolicySet, entities: Entities = Entities()) {
+  ///
+  /// `words` are strings that requests will bring again and again; numbered here they are found at once.
+  public init(policies: PolicySet, entities: Entities = Entities(), words: [String] = []) {
     symbols = Layer.make(on: nil)
+    for word in words { _ = symbols.string(word) }
     var builder = AuthorizerBuilder(symbols: symbols)
     builder.add(policies)
     symbols.add(entities)
@@ -33,6 +36,9 @@ public final class Authorizer: @unchecked Sendable {
     index = PolicyIndex(compiled: compiled, actionLists: actionLists, equalities: builder.equalities, byEquality: &filed)
     equalities = EqualityIndex(filed)
   }
+
+  /// The number of a word, if a policy, an entity or `words` has it.
+  public func text(_ word: String) -> Draft.Text? { symbols.findString(word).map { Draft.Text(number: $0) } }
 
   deinit {
     symbols.free()

@@ -3,10 +3,12 @@ public final class PreparedEntities: @unchecked Sendable {
   // Written by `init` and only read afterwards, so sharing is safe. The authorizer is held because the layer lies on its own.
   let layer: Layer
   let authorizer: Authorizer
+  let cell: Cell?
 
-  init(_ entities: [Entity], on authorizer: Authorizer) throws(OverlayError) {
+  init(_ entities: [Entity], _ value: Value?, on authorizer: Authorizer) throws(OverlayError) {
     layer = Layer.make(on: authorizer.symbols)
     self.authorizer = authorizer
+    cell = value.map(layer.cell)
     try layer.overlay(entities)
   }
 
@@ -16,8 +18,11 @@ public final class PreparedEntities: @unchecked Sendable {
 extension Authorizer {
   /// Numbers entities for many requests to this authorizer: a token's principal with its groups.
   ///
-  /// They lie over the static entities; one that has attributes in both is an error.
-  public func prepare(_ entities: [Entity]) throws(OverlayError) -> PreparedEntities { try PreparedEntities(entities, on: self) }
+  /// They lie over the static entities; one that has attributes in both is an error. A value that comes with each of the
+  /// requests, such as a token's claims, may be numbered with them.
+  public func prepare(_ entities: [Entity], and value: Value? = nil) throws(OverlayError) -> PreparedEntities {
+    try PreparedEntities(entities, value, on: self)
+  }
 }
 
 /// The memory of one evaluation after another, for one thread: it keeps its capacity and forgets its content.
@@ -30,7 +35,7 @@ public final class Evaluation {
   // What the layer lies on; held until the next request.
   private var authorizer: Authorizer?
   private var prepared: PreparedEntities?
-  private var variables = Variables()
+  var variables = Variables()
 
   /// The request's parts as cells.
   struct Variables {
@@ -52,14 +57,18 @@ public final class Evaluation {
 
   /// Takes in a request and the entities that come with it.
   func begin(_ request: Request, on authorizer: Authorizer, _ prepared: PreparedEntities?, _ entities: [Entity]) throws(OverlayError) {
-    let usable = prepared?.authorizer === authorizer ? prepared : nil
-    layer.reset(on: usable?.layer ?? authorizer.symbols)
-    self.authorizer = authorizer
-    self.prepared = usable
+    begin(on: authorizer, with: prepared)
     try layer.overlay(entities)
     variables = Variables(
       principal: Cell(.entity, number: layer.uid(request.principal)), action: Cell(.entity, number: layer.uid(request.action)),
       resource: Cell(.entity, number: layer.uid(request.resource)), context: Cell(.record, number: layer.record(request.context)))
+  }
+
+  func begin(on authorizer: Authorizer, with prepared: PreparedEntities?) {
+    let usable = prepared?.authorizer === authorizer ? prepared : nil
+    layer.reset(on: usable?.layer ?? authorizer.symbols)
+    self.authorizer = authorizer
+    self.prepared = usable
   }
 
   /// The machine for the request at hand.

@@ -511,6 +511,13 @@ struct Layer {
     return ancestors.count > 0 || (below?.mayHaveDescendants(uid) ?? false)
   }
 
+  /// Whether something in this layer or below has the uid as an ancestor.
+  func hasDescendants(of uid: Int32) -> Bool {
+    if Int(uid) < hasDescendants.count { return hasDescendants[uid] }
+    for index in 0..<ancestors.count where ancestors[index] == uid { return true }
+    return below?.hasDescendants(of: uid) ?? false
+  }
+
   /// Notes an entity of this layer through which entities below reach ancestors.
   func addBridge(_ uid: Int32) { at.pointee.bridges.append(uid) }
 

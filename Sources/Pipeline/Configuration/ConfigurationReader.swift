@@ -51,6 +51,10 @@ struct ConfigurationReader {
     case .invalidNumber: "a time or a size is a string: '30s', '1MiB'"
     case .unexpectedByte(UInt8(ascii: "#")): "comments begin with // or stand in /* */"
     case .unexpectedByte(UInt8(ascii: "=")): "a name is followed by `:`"
+    case .unexpectedByte(let byte)
+    where ASCII.isAlpha(byte) || byte == ASCII.quote || byte == UInt8(ascii: "'") || byte == UInt8(ascii: "{"):
+      "is there a comma missing before it?"
+    case .unexpectedEnd: "a `{` or `[` is not closed"
     default: nil
     }
   }
@@ -256,7 +260,8 @@ struct ConfigurationReader {
   }
 
   private static func help(for text: String, _ field: Field) -> String {
-    if case .choice(let words) = field.kind, let near = Spelling.nearest(to: text, among: words) { return "did you mean '\(near)'?" }
+    if case .choice(let words) = field.kind, let near = Spelling.nearest(to: text, among: words) { return "did you mean \(near)?" }
+    if case .choice = field.kind { return "expected \(Scalar.expected(field.kind))" }
     switch field.kind {
     case .duration where Int64(text) != nil: return "a time has a unit: write '\(text)s' or '\(text)ms'"
     case .size where Int64(text) != nil: return "a size has a unit: write '\(text)B' or '\(text)KiB'"

@@ -8,8 +8,10 @@ public struct Question: Sendable {
   public let action: EntityUID
   /// Cedar's resource.
   public let resource: EntityUID
-  /// The resource and its ancestors as entities.
-  public let entities: [Entity]
+  /// The resource and what the request says of it, by a route; the built-in mapping finds its entities when they are needed.
+  let entities: [Entity]
+  /// The decoded path, if the resource is mapped from it by the built-in mapping.
+  let path: String?
   /// The matched route; nil for the built-in mapping.
   public let route: Route?
 
@@ -90,11 +92,12 @@ public struct Mapping: Sendable {
     }
     if let limit = route.bodyLimit, case .length(let count) = head.framing, count > limit { throw .refuse(.bodyTooLarge(limit: limit)) }
     guard route.access == .policy else {
-      return Question(action: action(of: head), resource: EntityUID(type: pathType, id: Self.path(of: head)), entities: [], route: route)
+      return Question(
+        action: action(of: head), resource: EntityUID(type: pathType, id: Self.path(of: head)), entities: [], path: nil, route: route)
     }
     guard let template = route.resource else { return byPath(head, route: route) }
     let (resource, entities) = try template.entity(head, route.path)
-    return Question(action: route.action ?? action(of: head), resource: resource, entities: entities, route: route)
+    return Question(action: route.action ?? action(of: head), resource: resource, entities: entities, path: nil, route: route)
   }
 
   // HEAD asks for what GET asks for, less the body (RFC 9110 §9.3.2).
@@ -103,6 +106,13 @@ public struct Mapping: Sendable {
   }
 
   private func byPath(_ head: RequestHead, route: Route?) -> Question {
+    let path = Self.path(of: head)
+    return Question(
+      action: route?.action ?? action(of: head), resource: EntityUID(type: pathType, id: path), entities: [], path: path, route: route)
+  }
+
+  // The path and every shorter one, as entities.
+  private func pathEntities(_ head: RequestHead) -> [Entity] {
     var entities: [Entity] = [Entity(uid: root, attributes: Self.attributes("/", segments: 0))]
     var parent = root
     var path = ""
@@ -116,12 +126,23 @@ public struct Mapping: Sendable {
     if head.path.hasTrailingSlash, head.path.count > 0 {
       let uid = EntityUID(type: pathType, id: path + "/")
       entities.append(Entity(uid: uid, attributes: Self.attributes(path + "/", segments: head.path.count), parents: [parent]))
-      parent = uid
     }
-    return Question(action: route?.action ?? action(of: head), resource: parent, entities: entities, route: route)
+    return entities
   }
 
-  /// The whole question: who, what, with what, and under which circumstances.
+  /// Whether every request is mapped to the same few attributes.
+  var isPlain: Bool { headers.isEmpty && query.isEmpty }
+
+  /// Maps the request and asks the policies.
+  func ask(
+    _ question: Question, by identity: Identity, from peer: Peer, _ head: borrowing RequestHead, at time: Int64,
+    of authorization: Authorization, _ evaluation: Evaluation
+  ) throws(Stop) -> Response {
+    if let response = askByPath(question, by: identity, from: peer, head, at: time, of: authorization, evaluation) { return response }
+    return try authorization.isAuthorized(try request(question, by: identity, from: peer, copy head, at: time), identity, evaluation)
+  }
+
+  /// The whole question in values: who, what, with what, and under which circumstances.
   func request(_ question: Question, by identity: Identity, from peer: Peer, _ head: RequestHead, at time: Int64) throws(Stop)
     -> MappedRequest
   {
@@ -144,7 +165,7 @@ public struct Mapping: Sendable {
     if let token = identity.tokenContext { fields.append(Record.Field("token", .record(token))) }
     let request = Request(
       principal: identity.principal, action: question.action, resource: question.resource, context: Record(lastWins: fields))
-    return MappedRequest(request: request, resourceEntities: question.entities)
+    return MappedRequest(request: request, resourceEntities: question.path == nil ? question.entities : pathEntities(head))
   }
 
   // What the request lacks is left out: policies ask with `has`.
@@ -157,9 +178,13 @@ public struct Mapping: Sendable {
   }
 
   private static func path(of head: RequestHead) -> String {
-    var path = ""
-    for index in 0..<head.path.count { path += "/" + head.path.segment(index) }
-    return head.path.hasTrailingSlash ? path + "/" : path
+    var bytes: [UInt8] = []
+    for index in 0..<head.path.count {
+      bytes.append(UInt8(ascii: "/"))
+      head.path.withSegment(index) { bytes.append(contentsOf: $0) }
+    }
+    if head.path.hasTrailingSlash { bytes.append(UInt8(ascii: "/")) }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   private static func attributes(_ path: String, segments: Int) -> Record {
