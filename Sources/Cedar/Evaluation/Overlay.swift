@@ -21,6 +21,7 @@ extension Layer {
   /// both do. Ancestors are closed over what all layers know.
   func overlay(_ entities: some Collection<Entity>) throws(OverlayError) {
     guard !entities.isEmpty else { return }
+    if entities.count == 1, let entity = entities.first { return try overlay(one: entity) }
     let empty = record(.empty)
     var merged: [Int32: Merged] = [:]
     for entity in entities {
@@ -44,6 +45,22 @@ extension Layer {
         ancestors: all)
       if !entity.parents.isEmpty, number < firstUID, below?.mayHaveDescendants(number) ?? false { addBridge(number) }
     }
+  }
+
+  /// `overlay` of one entity, as most requests bring at most one: without tables.
+  private func overlay(one entity: Entity) throws(OverlayError) {
+    let number = uid(entity.uid)
+    let empty = record(.empty)
+    let known = Merged(below: below?.slot(number), empty: empty)
+    var attributes = known.attributes >= 0 ? known.attributes : empty
+    var tags = known.tags >= 0 ? known.tags : empty
+    if !entity.attributes.isEmpty || !entity.tags.isEmpty {
+      if known.hasContent { throw .conflict(entity.uid) }
+      attributes = record(entity.attributes)
+      tags = record(entity.tags)
+    }
+    guard add(uid: number, attributes: attributes, tags: tags, parents: entity.parents) else { throw .cycle(entity.uid) }
+    if !entity.parents.isEmpty, number < firstUID, below?.mayHaveDescendants(number) ?? false { addBridge(number) }
   }
 
   private struct Merged {

@@ -43,20 +43,40 @@ func run(_ input: Input) throws {
   var allowed = 0
   var reasons = 0
   var errors = 0
-  for request in input.requests {
-    let response = try authorizer.isAuthorized(request, with: token, in: evaluation)
+  let resources = input.resources.isEmpty ? input.requests.map { _ in [] } : input.resources
+  for (request, own) in zip(input.requests, resources) {
+    let response = try authorizer.isAuthorized(request, with: token, and: own, in: evaluation)
     allowed += response.decision == .allow ? 1 : 0
     reasons += response.determining.count
     errors += response.errors.count
   }
   let count = input.requests.count
   let whole = measure(64) { index in
-    do { _ = try authorizer.isAuthorized(input.requests[index % count], with: token, in: evaluation) } catch {}
+    do { _ = try authorizer.isAuthorized(input.requests[index % count], with: token, and: resources[index % count], in: evaluation) } catch
+    {}
   }
   print(
     pad(input.name, 40), "median", Int(whole.median), "ns  p99", Int(whole.p99), "ns | parse", (parsed - start) / 1000, "µs, entities",
     (built - parsed) / 1000,
     "µs, compile", (ready - built) / 1000, "µs | allow", allowed, "of", count, "reasons", reasons, "errors", errors)
+}
+
+/// An input as JSON, everything that a token or a request brings among the entities: what a peer can be given.
+func json(of input: Input) throws -> JSONValue {
+  var entities = input.entities + input.token
+  var seen = Set(entities.map(\.uid))
+  for own in input.resources.joined() where seen.insert(own.uid).inserted { entities.append(own) }
+  return .object([
+    "name": .string(input.name), "policies": .string(input.policies),
+    "entities": .array(try EntitiesJSON.json(Entities(entities)).array ?? []),
+    "requests": .array(
+      input.requests.map { request in
+        .object([
+          "principal": .string("\(request.principal)"), "action": .string("\(request.action)"), "resource": .string("\(request.resource)"),
+          "context": EntitiesJSON.json(request.context),
+        ])
+      }),
+  ])
 }
 
 /// Loads entities with parents and three attributes from JSON, and asks about one.
@@ -99,10 +119,15 @@ func residentBytes() -> Int {
   return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
 }
 
-/// `CedarBenchmark [WORD]`: only the inputs whose name contains the word.
+/// `CedarBenchmark [WORD]`: only the inputs whose name contains the word; `entities`: loading entities; `--dump`: the inputs
+/// themselves, one line of JSON each, for `cedar.py` beside this folder.
 let wanted = CommandLine.arguments.dropFirst().first ?? ""
-var inputs = [gateway()]
+var inputs = [gateway(), gatewayWithResources()]
 for count in [10, 100, 1000, 10_000] { inputs += [perPrincipal(count), perGroup(count), linked(count), open(count)] }
+if wanted == "--dump" {
+  for input in inputs where input.links.isEmpty { print(try json(of: input).text) }
+  exit(0)
+}
 if wanted == "entities" {
   for count in [10_000, 100_000] { try load(count) }
   exit(0)
