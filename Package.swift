@@ -45,7 +45,7 @@ let benchTargets: [Target] =
   ([
     bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     bench("HTTPBenchmark", of: ["HTTP"]),
-    bench("CedarBenchmark", of: ["Cedar"]),
+    bench("CedarBenchmark", of: ["Cedar", "JSON"]),
   ] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] =
@@ -58,6 +58,7 @@ let fuzzTargets: [Target] =
     fuzz("FuzzPolicyText", of: ["Cedar"]),
     fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
     fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
+    fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
     fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzJWKSet", of: ["JOSE"]),
     fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),

@@ -100,6 +100,8 @@ public final class Gateway {
   private func start(_ plan: ServicePlan, listen: SocketAddress) throws(ConfigurationError) {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
+      // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
+      if workers.count > 1 { try Listener(loop, at: listen) { _, _ in }.close() }
       let ring = makeKeyRing(after: nil)
       keyRing = ring
       for index in workers.indices {

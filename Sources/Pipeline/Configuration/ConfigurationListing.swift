@@ -23,7 +23,7 @@ extension Configuration {
 
   private func list(_ setting: Setting, indent: String, _ lines: inout [(text: String, note: String)]) {
     for (name, inner) in setting.members {
-      if inner.field.kind == .anything { continue }
+      if inner.field.kind == .anything || isMeaningless(inner) { continue }
       let isElement = setting.field.kind == .list
       let head = indent + (isElement ? "" : Self.key(name) + ": ")
       if case .members(let members) = inner.value {
@@ -36,10 +36,13 @@ extension Configuration {
         list(inner, indent: indent + "  ", &lines)
         lines.append((indent + (isList ? "]," : "},"), ""))
       } else {
-        lines.append((head + Self.shown(inner).text + ",", note(inner)))
+        lines.append((head + Self.written(inner) + ",", note(inner)))
       }
     }
   }
+
+  // Without routes it says nothing, and a file must not say it.
+  private func isMeaningless(_ setting: Setting) -> Bool { setting.path == "unrouted" && setting.origin == .byDefault && routes == nil }
 
   private func note(_ setting: Setting) -> String {
     switch setting.origin {
@@ -50,6 +53,13 @@ extension Configuration {
       guard let source else { return "file" }
       return "\(Diagnostic.printable(source.name)):\(source.position(of: span.lowerBound).line)"
     }
+  }
+
+  // As it would stand in a file: a dollar sign that means itself is written twice.
+  private static func written(_ setting: Setting) -> String {
+    let text = shown(setting).text
+    guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
+    return String(decoding: text.utf8.flatMap { $0 == UInt8(ascii: "$") ? [$0, $0] : [$0] }, as: UTF8.self)
   }
 
   private static let masked = "‹masked›"

@@ -40,26 +40,44 @@ public struct IdentityMapping: Sendable, Equatable {
     self.groupClaim = groupClaim
   }
 
-  /// Makes an identity of a verified token; of nothing else can one be made.
-  func identity(of token: VerifiedToken, from issuer: Issuer, for authorization: Authorization, headers: IdentityHeaders) throws(Stop)
-    -> Identity
-  {
+  /// What a token's claims say in Cedar's words.
+  struct Claimed {
+    let principal: EntityUID
+    let groupNames: [String]
+    let groups: [EntityUID]
+    /// The principal and its groups.
+    let entities: [Entity]
+    /// The claims of an access token; nil for an ID token, whose claims are the principal's attributes.
+    let context: Record?
+  }
+
+  /// Reads the claims of a verified token; of nothing else are claims believed.
+  func claimed(by token: VerifiedToken) throws(Stop) -> Claimed {
     guard let id = idClaim.value(in: token.claims)?.string, !id.isEmpty else {
       throw .refuse(.token(.missing(idClaim.description)))
     }
     let principal = EntityUID(type: principalType, id: "\(idPrefix)|\(id)")
     let names = groupNames(in: token.claims)
     let groups = names.map { EntityUID(type: groupType, id: "\(idPrefix)|\($0)") }
-    let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: token.scopes)
+    let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: token.scopes).record
     let isAccess = token.tokenUse == .access
-    var own = isAccess ? Record.empty : claims.record
+    var own = isAccess ? Record.empty : claims
     if !attributes.isEmpty { own = Record(lastWins: own.fields + attributeFields(of: token.claims)) }
-    let entities = [Entity(uid: principal, attributes: own, parents: Set(groups))] + groups.map { Entity(uid: $0) }
+    return Claimed(
+      principal: principal, groupNames: names, groups: groups,
+      entities: [Entity(uid: principal, attributes: own, parents: Set(groups))] + groups.map { Entity(uid: $0) },
+      context: isAccess ? claims : nil)
+  }
+
+  /// Makes an identity of a verified token; of nothing else can one be made.
+  func identity(of token: VerifiedToken, from issuer: Issuer, for authorization: Authorization, headers: IdentityHeaders) throws(Stop)
+    -> Identity
+  {
+    let claimed = try self.claimed(by: token)
     return Identity(
-      token: token, issuer: issuer.name, principal: principal, groups: groups,
-      entities: try authorization.prepare(entities, token: isAccess ? claims.record : nil),
-      tokenContext: isAccess ? claims.record : nil,
-      headers: headers.block(principal: principal.id, subject: token.subject, groups: names, claims: token.claims))
+      token: token, issuer: issuer.name, principal: claimed.principal, groups: claimed.groups,
+      entities: try authorization.prepare(claimed.entities, token: claimed.context), tokenContext: claimed.context,
+      headers: headers.block(principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
   }
 
   // As with all claims: what Cedar cannot hold exactly, or is not of the type, is absent rather than wrong.
