@@ -258,7 +258,7 @@ public struct JSONParser {
     }
   }
 
-  /// The scalar of `\uXXXX`, or of two for a surrogate pair; `at` is behind the first `\u`, which begins at `start`.
+  /// The scalar of `\u and four digits`, or of two for a surrogate pair; `at` is behind the first `\u`, which begins at `start`.
   mutating func unicodeEscape(from start: Int) throws(JSONError) -> Unicode.Scalar {
     let unit = try hexQuad(escapeAt: start)
     var scalar = UInt32(unit)

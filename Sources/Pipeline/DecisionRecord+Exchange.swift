@@ -17,7 +17,12 @@ extension Exchange {
       reason = rejection.reason
     } else {
       decision = .allow
-      reason = .policyPermit
+      switch trail.question?.access {
+      case .public: reason = .public
+      case .preflight: reason = .preflight
+      case .authenticated: reason = .authenticated
+      case .policy, nil: reason = .policyPermit
+      }
     }
     var record = DecisionRecord(timeMillis: wallMillis, id: id, decision: decision, enforced: !observed, reason: reason)
     record.status = status
@@ -33,7 +38,7 @@ extension Exchange {
     if let question = trail.question {
       record.action = question.action.description
       record.resource = question.resource.description
-      record.route = question.route
+      record.route = question.route?.text
     }
     if let identity = trail.identity {
       record.token = DecisionRecord.TokenFacts(

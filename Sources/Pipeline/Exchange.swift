@@ -35,6 +35,11 @@ public struct Exchange: Sendable {
     trail = Trail()
   }
 
+  /// The matched route.
+  public var route: Route? { trail.question?.route }
+  /// The service that the request goes to, by its place: 0 the usual one, from 1 on those of the configuration's `routeUpstreams`.
+  public var upstream: Int { route?.upstream ?? 0 }
+
   /// The issuer whose keys the page waits for.
   public var issuerWaitedFor: String? { trail.token?.issuer }
 
@@ -73,8 +78,6 @@ public struct Trail: Sendable {
   var token: TokenTrace?
   /// Who asks.
   public internal(set) var identity: Identity?
-  /// The question in Cedar's words.
-  public internal(set) var request: MappedRequest?
   /// Cedar's answer.
   public internal(set) var response: Response?
   /// What refused the request.

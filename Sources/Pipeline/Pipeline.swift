@@ -13,6 +13,7 @@ extension Exchange {
       // match: what is asked, in the words of the routes?                                                        403
       let question = try snapshot.mapping.match(head)
       trail.question = question
+      if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
       let credential = try Credential.find(in: head, for: snapshot.issuers)
@@ -25,17 +26,17 @@ extension Exchange {
         trail.token = TokenTrace(unverified, from: issuer)
         let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
-        identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot.authorization)            // map
+        identity = try issuer.mapping.identity(  // map
+          of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
       trail.identity = identity
+      try question.requireScopes(of: identity)
+      if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
 
-      // map: what are we asking, in Cedar's words?
-      let request = try snapshot.mapping.request(question, by: identity, from: peer, head, at: time)
-      trail.request = request
-
-      // authorize: may it?                                                                                       403
-      let response = try snapshot.authorization.isAuthorized(request, identity, facts)
+      // map: what are we asking, in Cedar's words? authorize: may it?                                           403
+      let response = try snapshot.mapping.ask(
+        question, by: identity, from: peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response
       try snapshot.authorization.enforce(response)
       return .forward(Permit(identity: identity, refusalObserved: nil))
@@ -45,7 +46,8 @@ extension Exchange {
       case .refuse(let rejection):
         trail.rejection = rejection
         // Observe mode lets a refusal pass that was about who and what, never one about the form of the request.
-        guard snapshot.mode == .observe, rejection.passesWhenObserved else { return .refuse(rejection) }
+        let mode = trail.question?.route?.mode ?? snapshot.mode
+        guard mode == .observe, rejection.passesWhenObserved else { return .refuse(rejection) }
         return .forward(Permit(identity: trail.identity, refusalObserved: rejection))
       }
     }
@@ -54,7 +56,7 @@ extension Exchange {
 
 /// Proof that a request may be forwarded. Only this file can make one; only the writer of a forwarded head takes one, and keeps it.
 public struct Permit: ~Copyable, Sendable {
-  /// Whose request it is; nil only in observe mode, where nobody was verified.
+  /// Whose request it is; nil on an open route, and in observe mode where nobody was verified.
   public let identity: Identity?
   /// In observe mode, what would have refused the request.
   public let refusalObserved: Rejection?

@@ -10,7 +10,7 @@ public enum Authorize {
     do throws(OverlayError) {
       let response = try Authorizer(policies: bundle.policies, entities: bundle.entities).isAuthorized(request, and: overlay)
       return ToolOutcome(
-        output: verdict(response, bundle) + "\n", messages: failures(response, bundle),
+        output: verdict(response, bundle) + "\n", messages: failures(response, bundle) + (note(on: response, bundle) ?? ""),
         status: response.decision == .allow ? .success : .denied)
     } catch {
       return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
@@ -29,6 +29,13 @@ public enum Authorize {
     case .allow: return "ALLOW  permitted by \(reasons)"
     case .deny: return reasons.isEmpty ? "DENY  no policy permits this" : "DENY  forbidden by \(reasons)"
     }
+  }
+
+  /// What a proxy makes of an answer that a failed `forbid` might have changed; nil if none failed.
+  static func note(on response: Response, _ bundle: PolicyBundle) -> String? {
+    let forbids = response.errors.filter { bundle.policies.statement($0.policy)?.effect == .forbid }
+    guard response.decision == .allow, let first = forbids.first else { return nil }
+    return "note: \(first.policy) is a forbid that failed; the proxy refuses such a request unless told to skip failed policies\n"
   }
 
   private static func failures(_ response: Response, _ bundle: PolicyBundle) -> String {

@@ -31,6 +31,7 @@ struct ExplanationView {
     }
     if hidden > 0 { out += "  ... and \(counted(hidden, "policy", "policies")) whose scope does not match\n" }
     if let advice { out += advice + "\n" }
+    if let note = Authorize.note(on: response, bundle) { out += note }
     return out
   }
 

@@ -12,11 +12,9 @@ final class Worker {
   let index: Int
   let loop: EventLoop
   let log: DecisionLogPort
-  let forwardedHead: ForwardedHead
   let headLimits = HeadLimits()
-  private(set) var snapshot: Snapshot
-  private(set) var facts: Facts
-  let pool: UpstreamPool
+  private(set) var service: Service
+  let facts: Facts
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
@@ -41,11 +39,9 @@ final class Worker {
     log = setup.log.port()
     control = setup.control
     metrics = WorkerMetrics(setup.metrics.shard())
-    snapshot = setup.snapshot
     instance = setup.instance
-    facts = Facts(issuers: setup.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
-    forwardedHead = ForwardedHead(upstreamAuthority: setup.upstream.authority)
-    pool = try UpstreamPool(setup.upstream, tls: setup.upstreamTLS, loop: loop)
+    facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
+    service = try Service(setup.plan, after: nil, loop: loop)
     var options = Listener.Options()
     options.reusePort = setup.sharesPort
     listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
@@ -100,6 +96,7 @@ final class Worker {
       facts.learn(keys, of: issuer)
       let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
       for client in waiting where client.phase == .parked { client.decide() }
+    case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
       for client in Array(clients.values) { client.cutOff() }
@@ -108,6 +105,26 @@ final class Worker {
       metrics.publish()
       loop.stop()
     }
+  }
+
+  // MARK: - Reloading
+
+  /// Serves by another load from the next request on. Exchanges that are forwarded finish by the one they began with; those
+  /// that wait for a fact have not been decided, and begin anew.
+  private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys]) {
+    do throws(NetError) {
+      let successor = try Service(plan, after: service, loop: loop)
+      service.retire(for: successor)
+      service = successor
+    } catch {
+      control.post(.adoptionFailed(worker: index, error.description))
+      return
+    }
+    facts.adopt(keys)
+    let waiting = parked.values.flatMap { $0 }
+    parked = [:]
+    for client in waiting where client.phase == .parked { client.beginAnew() }
+    control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
 
   // MARK: - What connections share
@@ -168,7 +185,7 @@ final class Worker {
     isDraining = true
     listener?.closeGracefully()
     listener = nil
-    pool.closeIdle()
+    for pool in service.pools { pool.closeIdle() }
     for client in Array(clients.values) { client.drain() }
     if clients.isEmpty { control.post(.drained(worker: index)) }
   }

@@ -47,7 +47,24 @@ func parseEntities(_ question: Case) throws(Failure) -> Answer {
 }
 
 func entitiesToJSON(_ question: Case) throws(Failure) -> Answer {
-  [("json", EntitiesJSON.json(try question.entities(question.schema())))]
+  let entities = try question.entities(question.schema())
+  // The reference writes every ancestor as a parent.
+  let closed = entities.byUID.values.map {
+    Entity(uid: $0.uid, attributes: $0.attributes, parents: entities.ancestors(of: $0.uid), tags: $0.tags)
+  }
+  let all = try staged("serialize") { () throws(EntitiesError) in try Entities(closed) }
+  return [("json", EntitiesJSON.json(all))]
+}
+
+func parseContext(_ question: Case) throws(Failure) -> Answer {
+  let action = try question["action"].map { (json) throws(Failure) in
+    try staged("context") { () throws(ParseErrors) in try EntitiesJSON.uid(json) }
+  }
+  let schema = action == nil ? nil : try question.schema()
+  _ = try staged("context") { () throws(ParseErrors) in
+    try EntitiesJSON.context(question["context"] ?? .object([:]), action: action ?? defaultRequest.action, schema: schema)
+  }
+  return []
 }
 
 /// A value as the protocol writes it.

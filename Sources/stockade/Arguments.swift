@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// The words after a command, held against its table.
 struct Arguments: Sendable {
   private(set) var values: [String: [String]] = [:]
@@ -57,9 +59,9 @@ struct Arguments: Sendable {
 
   private static func unknownFlag(_ word: String, name: String, of command: Command) -> String {
     var message = "unknown flag \(word) for `\(command.name)`"
-    if let near = Spelling.nearest(to: name, among: command.flags.filter { !$0.hidden }.map(\.name)) { message += "; did you mean --\(near)?" }
+    if let near = Spelling.nearest(to: name, among: command.flags.filter { !$0.hidden }.map(\.name)) {
+      message += "; did you mean --\(near)?"
+    }
     return message
   }
 }
-
-internal import Bytes

@@ -41,7 +41,8 @@ struct Command: Sendable {
     let labels = shown.map { "--\($0.name)\($0.value.map { " " + $0 } ?? "")" }
     let width = labels.map(\.count).max() ?? 0
     for (flag, label) in zip(shown, labels) {
-      lines.append("  " + label + String(repeating: " ", count: width - label.count + 2) + flag.help + (flag.repeats ? " (may be repeated)" : ""))
+      lines.append(
+        "  " + label + String(repeating: " ", count: width - label.count + 2) + flag.help + (flag.repeats ? " (may be repeated)" : ""))
     }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -49,7 +50,11 @@ struct Command: Sendable {
 
 enum CommandTable {
   /// Every command there is, in the order that help lists them.
-  static let commands: [Command] = [runCommand, demoCommand, tokenCommand, versionCommand, helpCommand]
+  static let commands: [Command] = [
+    runCommand, demoCommand, initCommand, checkCommand, configCommand, explainCommand, authorizeCommand, formatCommand, translateCommand,
+    tokenCommand, reloadCommand, healthCommand, completionCommand, manCommand,
+    versionCommand, helpCommand,
+  ]
 
   /// The overview: what `stockade help` prints.
   static var overview: String {

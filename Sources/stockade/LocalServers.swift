@@ -3,6 +3,7 @@ internal import Crypto
 internal import Development
 internal import HTTP
 internal import Net
+internal import Pipeline
 
 /// The development issuer behind a real listener, on loopback.
 final class LocalIssuer {
@@ -17,7 +18,7 @@ final class LocalIssuer {
       return HTTPServer.Response(made.answer(LocalRequest(request), at: loop.wallSeconds))
     }
     do throws(KeyError) {
-      development = try DevelopmentIssuer(url: "http://\(server.address)", poolID: DemoIssuer.poolID)
+      development = try DevelopmentIssuer(url: "http://\(server.address)", poolID: IssuerConfiguration.Kind.demoPoolID)
     } catch {
       throw .invalidRequest("the development issuer has no keys: \(error)")
     }

@@ -3,8 +3,23 @@ internal import Crypto
 internal import FoundationEssentials
 internal import Pipeline
 
-/// Reads a policy folder from disk: `*.cedar`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
+/// Reads a policy folder from disk: `*.cedar`, `*.cedar.json`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
 enum PolicyFolder {
+  /// The files of policy tests in `tests/` of a policy folder, by name; none if there is no such folder.
+  static func tests(_ folder: String) throws(ConfigurationError) -> [SourceText] {
+    let place = (folder.hasSuffix("/") ? folder : folder + "/") + "tests"
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: place).sorted() } catch { return [] }
+    var files: [SourceText] = []
+    for name in names where !name.hasPrefix(".") && (name.hasSuffix(".json") || name.hasSuffix(".json5")) {
+      guard let data = FileManager.default.contents(atPath: "\(place)/\(name)") else {
+        throw ConfigurationError(["\(place)/\(name) cannot be read"])
+      }
+      files.append(SourceText(name: "\(place)/\(name)", bytes: data))
+    }
+    return files
+  }
+
   static func read(_ folder: String) throws(ConfigurationError) -> PolicyFiles {
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted() } catch {
@@ -16,7 +31,7 @@ enum PolicyFolder {
     var entities: SourceText?
     var hashed: [UInt8] = []
     for name in names where !name.hasPrefix(".") {
-      let isPolicy = name.hasSuffix(".cedar")
+      let isPolicy = name.hasSuffix(".cedar") || name.hasSuffix(".cedar.json")
       let isSchema = name == "schema.cedarschema" || name == "schema.json"
       guard isPolicy || isSchema || name == "entities.json" else { continue }
       let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
@@ -37,6 +52,7 @@ enum PolicyFolder {
       }
     }
     guard problems.isEmpty else { throw ConfigurationError(problems) }
-    return PolicyFiles(policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
+    return PolicyFiles(
+      policies: policies, schema: schema, entities: entities, hash: "sha256:" + Hex.encode(Digest.sha256(hashed)).prefix(12))
   }
 }

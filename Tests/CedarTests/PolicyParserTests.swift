@@ -120,6 +120,12 @@ import Testing
     #expect(value == .long(20_000))
   }
 
+  @Test func `a text that is no policy gives a thousand mistakes and not a million`() {
+    #expect(errors(String(repeating: "#", count: 100_000)).count == ParseErrors.limit)
+    #expect(errors(String(repeating: "permit;", count: 10_000)).count == ParseErrors.limit)
+    #expect(errors(String(repeating: "permit(principal, action, resource) when { a };", count: 3000)).count == ParseErrors.limit)
+  }
+
   @Test func `agrees with the verified table of policy texts`() throws {
     guard let file = TestData.sharedFile("spec/cedar-language.md") else { return }
     let text = String(decoding: try Data(contentsOf: file), as: UTF8.self)

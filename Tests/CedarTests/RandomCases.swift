@@ -129,10 +129,22 @@ struct RandomCases: RandomNumberGenerator {
     default: action = "action in [" + (0..<Int.random(in: 0...3, using: &self)).map { _ in actionText() }.joined(separator: ", ") + "]"
     }
     text += "(\(scope("principal", &self)), \(action), \(scope("resource", &self)))"
+    if chance(30) { text += "\nwhen { " + leadingEquality() + (chance(50) ? " && " + expression(2) : "") + " }" }
     for _ in 0..<Int.random(in: 0...2, using: &self) {
       text += "\n" + pick(["when", "when", "unless"]) + " { " + expression(Int.random(in: 0...3, using: &self)) + " }"
     }
     return text + ";\n"
+  }
+
+  /// The conditions that policies are filed by; few attributes, so that several policies share one.
+  private mutating func leadingEquality() -> String {
+    switch Int.random(in: 0..<6, using: &self) {
+    case 0, 1: "context.s == " + quoted(pick(["a", "abc", "é*"]))
+    case 2: pick(["1", "\"a\""]) + " == principal.n"
+    case 3: "context has s && context.s == " + quoted(pick(["a", "b"]))
+    case 4: "resource.rec.n == " + pick(["0", "1", "2"])
+    default: "principal has ref && principal.ref == " + uidText()
+    }
   }
 
   // MARK: Values

@@ -7,6 +7,20 @@ from cognito import Moto, Pool
 from processes import CHECKOUT, Demo, Nginx, Stockade
 
 
+REPORTS = []
+
+
+@pytest.fixture(scope="session")
+def report():
+    """Notes a line for the closing summary: how many shared cases ran, how far memory grew."""
+    return REPORTS.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in REPORTS:
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
     return tmp_path_factory.mktemp("stockade")

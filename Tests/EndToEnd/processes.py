@@ -43,6 +43,11 @@ def listening(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def outside():
+    """The environment without the variables that the product reads: a test sets those it means to."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STOCKADE_")}
+
+
 class Running:
     """A process with its output in files, which a failing test shows."""
 
@@ -53,7 +58,8 @@ class Running:
         self.command = command
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(environment or {})}, **more
+                command, env={**outside(), **(environment or {})},
+                **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, **more},
             )
 
     @property
@@ -101,15 +107,15 @@ class Running:
 class Stockade(Running):
     """`stockade run` with flags alone, listening on ports of its own choice."""
 
-    def __init__(self, folder, name, *flags, environment=None, waits=True):
+    def __init__(self, folder, name, *flags, environment=None, waits=True, log=None, **more):
         self.log = pathlib.Path(folder) / f"{name}.decisions"
         ready = pathlib.Path(folder) / f"{name}.ready"
         super().__init__(
             [
                 binary(), "run", *map(str, flags), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
-                "--log", str(self.log), "--ready-file", str(ready),
+                "--log", log or str(self.log), "--ready-file", str(ready),
             ],
-            folder, name, environment,
+            folder, name, {"STATE_DIRECTORY": str(pathlib.Path(folder) / f"{name}.state"), **(environment or {})}, **more,
         )  # fmt: skip
         if not waits:
             return

@@ -96,7 +96,7 @@ class Nuisance(threading.Thread):
 
 
 @pytest.mark.soak
-def test_under_mixed_load_every_answer_is_right_and_nothing_grows(workplace, pool, alice, bob, dave):
+def test_under_mixed_load_every_answer_is_right_and_nothing_grows(workplace, pool, alice, bob, dave, report):
     nginx = Nginx(workplace, "soak-nginx")
     server = Stockade(workplace, "soak", *run_flags(pool, nginx.url))
     tokens = {
@@ -120,7 +120,7 @@ def test_under_mixed_load_every_answer_is_right_and_nothing_grows(workplace, poo
         wrong = [answer for client in clients for answer in client.wrong]
         count = sum(client.count for client in clients)
         server.until("connections are gone", lambda: server.descriptors() < 40)
-        print(f"\nsoak: {count} requests in {SECONDS:.0f} s, {len(wrong)} wrong, memory {early} to {late} KiB, {server.descriptors()} descriptors")
+        report(f"soak: {count} requests in {SECONDS:.0f} s, {len(wrong)} wrong, memory {early} to {late} KiB, {server.descriptors()} descriptors")
         assert wrong[:5] == []
         assert late <= early * 1.1 + 1024
         assert server.is_alive()

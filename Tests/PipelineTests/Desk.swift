@@ -40,6 +40,20 @@ final class Desk {
     if hasKeys { learnKeys() }
   }
 
+  /// A desk under a configuration as a file would say it, for the issuer's pool with the prefix `demo`.
+  init(policies: String = Desk.policies, configuration text: String) throws {
+    issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
+    let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
+    let file = """
+      { \(text) upstream: 'http://127.0.0.1:2', development: true,
+        issuers: { main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo' } } }
+      """
+    let configuration = try Configuration.read(file: SourceText(name: "stockade.json5", file), flags: [:], surroundings: Surroundings())
+    snapshot = try SnapshotBuilder.build(configuration, policies: Self.files(policies), generation: 1)
+    facts = Facts(issuers: 1, cacheKey: (1, 2))
+    learnKeys()
+  }
+
   static func pool(_ issuer: DevelopmentIssuer) -> IssuerConfiguration {
     var pool = IssuerConfiguration(name: "main", kind: .cognito(poolID: issuer.poolID, issuer: issuer.issuer))
     pool.clientIDs = issuer.directory.clients.map(\.id)

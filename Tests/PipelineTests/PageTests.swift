@@ -30,7 +30,8 @@ import Testing
     #expect(try desk.verdict("GET /orders/local/1", token: alice) == "forward")
     #expect(try desk.verdict("GET /orders/local/1", token: alice, from: [203, 0, 113, 9]) == "403 policy_forbid")
     #expect(
-      try desk.verdict("GET /orders/local/1", ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1"], token: alice, from: [203, 0, 113, 9])
+      try desk.verdict(
+        "GET /orders/local/1", ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1"], token: alice, from: [203, 0, 113, 9])
         == "403 policy_forbid")
     let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]
     #expect(try desk.verdict("GET /orders/local/1", token: alice, from: mapped) == "forward", "::ffff:127.0.0.1 is 127.0.0.1")
@@ -49,7 +50,8 @@ import Testing
   @Test(arguments: [
     (TokenFlaw.expired, "401 token_expired"), (.forged, "401 token_signature"), (.notYet, "401 token_not_yet_valid"),
     (.otherIssuer, "401 token_issuer"), (.algNone, "401 token_algorithm"), (.hmac, "401 token_algorithm"), (.unknownKey, "401 key_unknown"),
-    (.tampered, "401 token_signature"), (.otherClient, "401 token_audience"), (.longLived, "401 token_lifetime"), (.critical, "401 token_malformed"),
+    (.tampered, "401 token_signature"), (.otherClient, "401 token_audience"), (.longLived, "401 token_lifetime"),
+    (.critical, "401 token_malformed"),
   ])
   func flawedTokensAreRefusedByName(flaw: TokenFlaw, expected: String) throws {
     let desk = try Desk()
@@ -60,8 +62,10 @@ import Testing
 
   @Test(arguments: [
     ([], "401 no_token"), (["Authorization: Basic YTpi"], "401 no_token"), (["Authorization: Bearer"], "401 token_malformed"),
-    (["Authorization: Bearer a b"], "401 token_malformed"), (["Authorization: Bearer a.b.c", "Authorization: Bearer a.b.c"], "400 multiple_credentials"),
-    (["Authorization: Bearer a.b.c, Bearer d.e.f"], "400 multiple_credentials"), (["Authorization: Bearer not-a-token"], "401 token_malformed"),
+    (["Authorization: Bearer a b"], "401 token_malformed"),
+    (["Authorization: Bearer a.b.c", "Authorization: Bearer a.b.c"], "400 multiple_credentials"),
+    (["Authorization: Bearer a.b.c, Bearer d.e.f"], "400 multiple_credentials"),
+    (["Authorization: Bearer not-a-token"], "401 token_malformed"),
     (["Cookie: access_token=a.b.c"], "401 no_token"),
   ])
   func credentialsAreOneBearerToken(fields: [String], expected: String) throws {
@@ -167,14 +171,18 @@ import Testing
     let head = try #require(desk.forwarded(&exchange))
     let lines = head.components("\r\n")
     #expect(lines.first == "GET /orders/42?x=1 HTTP/1.1")
-    #expect(lines.filter { $0.lowercased().contains("stockade") }.sorted() == [
-      "X-Stockade-Decision-Id: \(exchange.id)", "X-Stockade-Groups: viewer", "X-Stockade-Principal: demo|alice", "X-Stockade-Subject: alice",
-    ])
-    #expect(lines.filter { $0.lowercased().hasPrefix("x-forwarded") || $0.lowercased().hasPrefix("forwarded") } == [
-      "X-Forwarded-Host: api.example.com", "X-Forwarded-Proto: http", "X-Forwarded-For: 127.0.0.1",
-    ])
+    #expect(
+      lines.filter { $0.lowercased().contains("stockade") }.sorted() == [
+        "X-Stockade-Decision-Id: \(exchange.id)", "X-Stockade-Groups: viewer", "X-Stockade-Principal: demo|alice",
+        "X-Stockade-Subject: alice",
+      ])
+    #expect(
+      lines.filter { $0.lowercased().hasPrefix("x-forwarded") || $0.lowercased().hasPrefix("forwarded") } == [
+        "X-Forwarded-Host: api.example.com", "X-Forwarded-Proto: http", "X-Forwarded-For: 127.0.0.1",
+      ])
     #expect(!head.contains("1.2.3.4") && !head.contains("carol"))
-    #expect(lines.contains("X-Kept: yes") && lines.contains { $0.hasPrefix("Authorization: Bearer ") }, "a client cannot nominate ours away")
+    #expect(
+      lines.contains("X-Kept: yes") && lines.contains { $0.hasPrefix("Authorization: Bearer ") }, "a client cannot nominate ours away")
   }
 
   @Test func valuesAreEscapedSoThatTheyCanBeTakenApart() {

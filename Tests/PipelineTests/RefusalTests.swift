@@ -9,7 +9,8 @@ import Testing
 
 @Suite struct RefusalTests {
   static let examples: [Rejection] = [
-    .syntax(.obsFold), .syntax(.pathDotSegment), .syntax(.headTooLarge), .syntax(.methodTrace), .headTimeout, .multipleCredentials(detail: "two"), .noToken,
+    .syntax(.obsFold), .syntax(.pathDotSegment), .syntax(.headTooLarge), .syntax(.methodTrace), .headTimeout,
+    .multipleCredentials(detail: "two"), .noToken,
     .token(.partCount(2)), .token(.expired(at: 1, now: 100)), .token(.signature(kid: "k", algorithm: .rs256)),
     .token(.unknownKey(kid: "k", algorithm: .rs256)), .token(.issuer(found: "x", expected: ["y"])),
     .token(.audience(claim: "client_id", found: ["x"])), .token(.tokenUse(found: "refresh", expected: [.access])),
@@ -35,7 +36,9 @@ import Testing
     for rejection in Self.examples {
       let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), realm: "stockade")
       let told = String(decoding: answer.body, as: UTF8.self) + answer.fields.map { $0.name + $0.value }.joined()
-      for secret in ["policy p", "refused\"", "client_id", "kid", "exp 1"] { #expect(!told.contains(secret), "\(rejection) tells \(secret)") }
+      for secret in ["policy p", "refused\"", "client_id", "kid", "exp 1"] {
+        #expect(!told.contains(secret), "\(rejection) tells \(secret)")
+      }
       let body = try JSONParser.parse(answer.body)
       #expect(body["status"]?.integer == Int64(rejection.status.code))
       #expect(body["message"]?.string == body["detail"]?.string, "AWS clients read message")
@@ -44,7 +47,9 @@ import Testing
   }
 
   @Test func faultsNeverAre401AndNeverAllow() {
-    for rejection in Self.examples where rejection.isFault { #expect(rejection.status == .serviceUnavailable && rejection.retryAfter != nil) }
+    for rejection in Self.examples where rejection.isFault {
+      #expect(rejection.status == .serviceUnavailable && rejection.retryAfter != nil)
+    }
   }
 
   @Test func everyTokenErrorHasAReasonInTheClosedTable() {

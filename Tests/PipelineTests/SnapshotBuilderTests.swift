@@ -20,7 +20,9 @@ import Testing
     return configuration
   }
 
-  private func issuer(_ name: String, _ kind: IssuerConfiguration.Kind, prefix: String? = nil, clients: [String] = ["app"]) -> IssuerConfiguration {
+  private func issuer(_ name: String, _ kind: IssuerConfiguration.Kind, prefix: String? = nil, clients: [String] = ["app"])
+    -> IssuerConfiguration
+  {
     var issuer = IssuerConfiguration(name: name, kind: kind)
     issuer.clientIDs = clients
     issuer.idPrefix = prefix
@@ -36,10 +38,14 @@ import Testing
       (
         "same prefix",
         configuration([
-          issuer("a", .cognito(poolID: "us-east-1_AbC123"), prefix: "x"), issuer("b", .oidc(issuer: "https://login.example.com"), prefix: "x"),
+          issuer("a", .cognito(poolID: "us-east-1_AbC123"), prefix: "x"),
+          issuer("b", .oidc(issuer: "https://login.example.com"), prefix: "x"),
         ])
       ),
-      ("same issuer", configuration([issuer("a", .cognito(poolID: "us-east-1_AbC123")), issuer("b", .cognito(poolID: "us-east-1_AbC123"), prefix: "b")])),
+      (
+        "same issuer",
+        configuration([issuer("a", .cognito(poolID: "us-east-1_AbC123")), issuer("b", .cognito(poolID: "us-east-1_AbC123"), prefix: "b")])
+      ),
     ]
     let text = cases.map { "# \($0.0)\n\(problems($0.1))\n" }.joined()
     #expect(Golden.difference(text, from: "issuer-problems.txt") == nil)

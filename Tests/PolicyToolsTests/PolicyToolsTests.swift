@@ -232,6 +232,19 @@ import Testing
     #expect(Explain.run(bundle, request, overlay: overlay).status == .denied)
   }
 
+  @Test func anAllowThatAFailedForbidMightHavePreventedSaysSo() throws {
+    let bundle = bundle(
+      "permit(principal, action, resource);\n@id(\"f\") forbid(principal, action, resource) when { context.missing };", schema: nil,
+      entities: nil)
+    let request = try question("U::\"u\"", "Action::\"a\"", "R::\"r\"", nil).request(for: bundle).get()
+    let outcome = Authorize.run(bundle, request)
+    #expect(outcome.output == "ALLOW  permitted by orders.cedar#0  (orders.cedar:1)\n" && outcome.status == .success)
+    #expect(outcome.messages.contains("policies/orders.cedar:2:53: warning: error while evaluating policy `f`"))
+    #expect(
+      outcome.messages.hasSuffix("note: f is a forbid that failed; the proxy refuses such a request unless told to skip failed policies\n"))
+    #expect(Explain.run(bundle, request).output.contains("note: f is a forbid that failed"))
+  }
+
   @Test func anUnsoundBundleDecidesNothing() throws {
     let bundle = bundle("permit(principal, action, resource) when { 1 = 1 };", schema: nil, entities: nil)
     let request = Request(

@@ -10,14 +10,18 @@ public final class Authorizer: @unchecked Sendable {
   let clauses: Pool<CompiledClause>
   let actionLists: Pool<Int32>
   let index: PolicyIndex
+  let equalities: EqualityIndex
   /// The statements that `CompiledPolicy.statement` counts.
   let statements: [Policy]
   /// The ids of policies and links in byte order; compiled policies stand in the same order.
   public let ids: [PolicyID]
 
   /// Compiles policies and takes in entities; templates count through their links.
-  public init(policies: PolicySet, entities: Entities = Entities()) {
-    symbols = Layer(on: nil)
+  ///
+  /// `words` are strings that requests will bring again and again; numbered here they are found at once.
+  public init(policies: PolicySet, entities: Entities = Entities(), words: [String] = []) {
+    symbols = Layer.make(on: nil)
+    for word in words { _ = symbols.string(word) }
     var builder = AuthorizerBuilder(symbols: symbols)
     builder.add(policies)
     symbols.add(entities)
@@ -28,10 +32,16 @@ public final class Authorizer: @unchecked Sendable {
     actionLists = builder.actionLists
     statements = builder.statements
     ids = builder.ids
-    index = PolicyIndex(compiled: compiled, actionLists: actionLists, uidCount: symbols.uidCount)
+    var filed: [(equality: LeadingEquality, policy: Int32)] = []
+    index = PolicyIndex(compiled: compiled, actionLists: actionLists, equalities: builder.equalities, byEquality: &filed)
+    equalities = EqualityIndex(filed)
   }
 
+  /// The number of a word, if a policy, an entity or `words` has it.
+  public func text(_ word: String) -> Draft.Text? { symbols.findString(word).map { Draft.Text(number: $0) } }
+
   deinit {
+    symbols.free()
     compiled.deallocate()
     clauses.deallocate()
     actionLists.deallocate()
@@ -47,7 +57,7 @@ public final class Authorizer: @unchecked Sendable {
     _ request: Request, with prepared: PreparedEntities? = nil, and entities: [Entity] = [], in evaluation: Evaluation = Evaluation()
   ) throws(OverlayError) -> Response {
     try evaluation.begin(request, on: self, prepared, entities)
-    return evaluation.decide()
+    return evaluation.decide(self)
   }
 }
 
@@ -60,6 +70,8 @@ struct AuthorizerBuilder {
   var actionLists = Pool<Int32>()
   var statements: [Policy] = []
   var ids: [PolicyID] = []
+  /// The equality that each statement's conditions begin with.
+  var equalities: [LeadingEquality?] = []
 
   init(symbols: Layer) {
     self.symbols = symbols
@@ -119,6 +131,7 @@ struct AuthorizerBuilder {
       for uid in uids { actionLists.append(symbols.uid(uid)) }
     }
     compiler.begin(policy.expressions)
+    equalities.append(policy.conditions.first.flatMap { compiler.leadingEquality(of: $0, in: policy.expressions) })
     for condition in policy.conditions {
       let clause = compiler.compile(condition, in: policy.expressions)
       clauses.append(

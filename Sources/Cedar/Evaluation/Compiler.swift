@@ -48,6 +48,9 @@ struct Compiler {
     for node in tree.nodes { constants.append(fold(node)) }
   }
 
+  /// The value of a constant part.
+  func constant(of id: ExprID) -> Cell? { constants[Int(id.index)] }
+
   private func fold(_ node: Expr) -> Cell? {
     switch node {
     case .bool(let flag): return Cell(flag)
@@ -188,7 +191,7 @@ struct Compiler {
       guard let argument else { return then([.visit(receiver), .emit(step(method.opcode), change: 0)]) }
       then([.visit(receiver), .visit(argument), .emit(step(method.opcode), change: -1)])
     case .call(let function, let arguments):
-      let number = Int32(truncatingIfNeeded: ExtensionFunction.allCases.firstIndex(of: function) ?? 0)
+      let number = Int32(truncatingIfNeeded: ExtensionFunction.numbered.firstIndex(of: function) ?? 0)
       let call = step(.call, number, Int32(truncatingIfNeeded: arguments.count))
       then(arguments.map { .visit($0) } + [.emit(call, change: 1 - arguments.count)])
     case .undefinedCall(let name, let arguments):
@@ -266,4 +269,9 @@ extension Expr.Method {
     case .hasTag: .hasTag
     }
   }
+}
+
+extension ExtensionFunction {
+  /// The functions by the numbers that instructions use.
+  static let numbered = allCases
 }

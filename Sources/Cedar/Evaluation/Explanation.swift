@@ -72,7 +72,7 @@ extension Authorizer {
     _ request: Request, with prepared: PreparedEntities? = nil, and entities: [Entity] = [], in evaluation: Evaluation = Evaluation()
   ) throws(OverlayError) -> Explanation {
     try evaluation.begin(request, on: self, prepared, entities)
-    let response = evaluation.decide()
+    let response = evaluation.decide(self)
     return Explanation(response: response, policies: ids.indices.map { evaluation.explain($0, on: self) })
   }
 }
@@ -82,12 +82,13 @@ extension Evaluation {
   fileprivate func explain(_ number: Int, on authorizer: Authorizer) -> PolicyExplanation {
     let policy = authorizer.compiled[number]
     let statement = authorizer.statements[Int(policy.statement)]
-    let scope = scope(of: policy, on: authorizer)
+    let machine = machine(authorizer)
+    let scope = RequestScope(authorizer: authorizer, machine: machine).elements(of: policy)
     var outcome = PolicyExplanation.Outcome.notSatisfied
     var clauses: [ClauseExplanation] = []
     if scope.principal, scope.action, scope.resource {
       outcome = .satisfied
-      var machine = machine(authorizer)
+      var machine = machine
       for (index, condition) in statement.conditions.enumerated() {
         let clause = authorizer.clauses[Int(policy.clauses) + index]
         var notebook = Notebook()
@@ -118,7 +119,7 @@ extension Evaluation {
       return (nil, machine.failure.map { placed($0.error, $0.node) })
     }
     if cell.tag == .bool { return (cell, nil) }
-    return (cell, placed(boolExpected(cell), authorizer.program.code[Int(clause.end) - 1].node))
+    return (cell, placed(machine.boolExpected(cell), authorizer.program.code[Int(clause.end) - 1].node))
   }
 
   private func explanation(of condition: Condition, _ statement: Policy, _ cell: Cell?, _ notebook: Notebook) -> ClauseExplanation {
@@ -128,9 +129,9 @@ extension Evaluation {
       let id = ExprID(Int(note.node))
       switch tree[id] {
       case .bool, .long, .string, .entity: continue
-      default: observations.append(Observation(expression: id, span: tree.span(of: id), value: value(note.cell)))
+      default: observations.append(Observation(expression: id, span: tree.span(of: id), value: layer.value(note.cell)))
       }
     }
-    return ClauseExplanation(kind: condition.kind, span: condition.span, value: cell.map(value), observations: observations)
+    return ClauseExplanation(kind: condition.kind, span: condition.span, value: cell.map(layer.value), observations: observations)
   }
 }

@@ -3,7 +3,8 @@ extension Evaluation {
   public static func value(
     of root: ExprID, in tree: ExprTree, for request: Request, entities: Entities
   ) throws(EvaluationError) -> Value {
-    let layer = Layer(on: nil)
+    let layer = Layer.make(on: nil)
+    defer { layer.free() }
     var compiler = Compiler(symbols: layer)
     compiler.begin(tree)
     let clause = compiler.compile(root, in: tree)
@@ -17,6 +18,8 @@ extension Evaluation {
       action: Cell(.entity, number: layer.uid(request.action)), resource: Cell(.entity, number: layer.uid(request.resource)),
       context: Cell(.record, number: layer.record(request.context)))
     var observer = NoObserver()
+    // The machine does not hold its program.
+    defer { withExtendedLifetime(program) {} }
     if let cell = machine.run(clause.start, clause.end, &observer) { return layer.value(cell) }
     guard let failure = machine.failure else { throw EvaluationError(.nonvalue, "the expression has no value") }
     throw EvaluationError(failure.error.kind, failure.error.message, at: tree.span(of: ExprID(Int(failure.node))))

@@ -3,41 +3,49 @@
 /// The bottom layer belongs to an `Authorizer` and is frozen with it. On top may lie what one token brings, and on top of
 /// that what one request brings; a layer numbers only what the layers below do not have, so equal things have one number,
 /// and what came with a request dies with its layer.
-final class Layer {
-  let seed: UInt64
-  private(set) var below: Layer?
+///
+/// A handle: its memory is allocated by `make` and freed by whoever made it, so that an evaluation passes layers around
+/// without counting references. A layer must not outlive those below it.
+struct Layer {
+  private let at: UnsafeMutablePointer<State>
 
-  // First number of each kind in this layer; smaller numbers belong below.
-  private(set) var firstString: Int32 = 0
-  private(set) var firstUID: Int32 = 0
-  private(set) var firstAddress: Int32 = 0
-  private(set) var firstSet: Int32 = 0
-  private(set) var firstRecord: Int32 = 0
+  /// What a layer holds. Behind a pointer, so that access costs neither counting nor exclusivity checks.
+  private struct State {
+    var seed: UInt64 = 0
+    var below: Layer?
 
-  private var bytes = Pool<UInt8>()
-  private var strings = Pool<Run>()
-  private var stringIndex = HashIndex()
-  private var uids = Pool<UIDEntry>()
-  private var uidIndex = HashIndex()
-  private var addresses = Pool<AddressEntry>()
-  private var addressIndex = HashIndex()
-  private var elements = Pool<Cell>()
-  private var sets = Pool<Run>()
-  private var setIndex = HashIndex()
-  private var fields = Pool<Field>()
-  private var records = Pool<Run>()
-  private var recordIndex = HashIndex()
+    // First number of each kind in this layer; smaller numbers belong below.
+    var firstString: Int32 = 0
+    var firstUID: Int32 = 0
+    var firstAddress: Int32 = 0
+    var firstSet: Int32 = 0
+    var firstRecord: Int32 = 0
 
-  // Entities of this layer by the number of their uid.
-  private var slots = Pool<Slot>()
-  private var slotIndex = HashIndex()
-  private var ancestors = Pool<Int32>()
-  // In the bottom layer, by the number of a uid: its slot or −1, and whether something has it as an ancestor.
-  private var dense = Pool<Int32>()
-  private var hasDescendants = Pool<Bool>()
-  /// Entities of this layer that have parents here and are ancestors of something below: the only ones that can give a
-  /// lower entity an ancestor it did not have.
-  private var bridges = Pool<Int32>()
+    var bytes = Pool<UInt8>()
+    var strings = Pool<Run>()
+    var stringIndex = HashIndex()
+    var uids = Pool<UIDEntry>()
+    var uidIndex = HashIndex()
+    var addresses = Pool<AddressEntry>()
+    var addressIndex = HashIndex()
+    var elements = Pool<Cell>()
+    var sets = Pool<Run>()
+    var setIndex = HashIndex()
+    var fields = Pool<Field>()
+    var records = Pool<Run>()
+    var recordIndex = HashIndex()
+
+    // Entities of this layer by the number of their uid.
+    var slots = Pool<Slot>()
+    var slotIndex = HashIndex()
+    var ancestors = Pool<Int32>()
+    // In the bottom layer, by the number of a uid: its slot or −1, and whether something has it as an ancestor.
+    var dense = Pool<Int32>()
+    var hasDescendants = Pool<Bool>()
+    // Entities of this layer that have parents here and are ancestors of something below: the only ones that can give a
+    // lower entity an ancestor it did not have.
+    var bridges = Pool<Int32>()
+  }
 
   struct Run: BitwiseCopyable {
     var start: Int32
@@ -73,67 +81,104 @@ final class Layer {
     var exists: Bool { attributes >= 0 }
   }
 
-  init(on below: Layer?) {
-    seed = below?.seed ?? Mix.seed
-    self.below = below
-    settle()
+  private init(at: UnsafeMutablePointer<State>) { self.at = at }
+
+  /// Allocates an empty layer on top of another.
+  static func make(on below: Layer?) -> Layer {
+    let at = UnsafeMutablePointer<State>.allocate(capacity: 1)
+    at.initialize(to: State())
+    let layer = Layer(at: at)
+    at.pointee.seed = below?.seed ?? Mix.seed
+    at.pointee.below = below
+    layer.settle()
+    return layer
   }
 
-  deinit {
-    bytes.deallocate()
-    strings.deallocate()
-    stringIndex.deallocate()
-    uids.deallocate()
-    uidIndex.deallocate()
-    addresses.deallocate()
-    addressIndex.deallocate()
-    elements.deallocate()
-    sets.deallocate()
-    setIndex.deallocate()
-    fields.deallocate()
-    records.deallocate()
-    recordIndex.deallocate()
-    slots.deallocate()
-    slotIndex.deallocate()
-    ancestors.deallocate()
-    bridges.deallocate()
-    dense.deallocate()
-    hasDescendants.deallocate()
+  /// Frees what `make` allocated.
+  func free() {
+    at.pointee.bytes.deallocate()
+    at.pointee.strings.deallocate()
+    at.pointee.stringIndex.deallocate()
+    at.pointee.uids.deallocate()
+    at.pointee.uidIndex.deallocate()
+    at.pointee.addresses.deallocate()
+    at.pointee.addressIndex.deallocate()
+    at.pointee.elements.deallocate()
+    at.pointee.sets.deallocate()
+    at.pointee.setIndex.deallocate()
+    at.pointee.fields.deallocate()
+    at.pointee.records.deallocate()
+    at.pointee.recordIndex.deallocate()
+    at.pointee.slots.deallocate()
+    at.pointee.slotIndex.deallocate()
+    at.pointee.ancestors.deallocate()
+    at.pointee.dense.deallocate()
+    at.pointee.hasDescendants.deallocate()
+    at.pointee.bridges.deallocate()
+    at.deinitialize(count: 1)
+    at.deallocate()
   }
+
+  @inline(__always) private var seed: UInt64 { at.pointee.seed }
+  @inline(__always) var below: Layer? { at.pointee.below }
+  @inline(__always) private var firstString: Int32 { at.pointee.firstString }
+  @inline(__always) var firstUID: Int32 { at.pointee.firstUID }
+  @inline(__always) private var firstAddress: Int32 { at.pointee.firstAddress }
+  @inline(__always) private var firstSet: Int32 { at.pointee.firstSet }
+  @inline(__always) private var firstRecord: Int32 { at.pointee.firstRecord }
+  @inline(__always) private var bytes: Pool<UInt8> { at.pointee.bytes }
+  @inline(__always) private var strings: Pool<Run> { at.pointee.strings }
+  @inline(__always) private var stringIndex: HashIndex { at.pointee.stringIndex }
+  @inline(__always) private var uids: Pool<UIDEntry> { at.pointee.uids }
+  @inline(__always) private var uidIndex: HashIndex { at.pointee.uidIndex }
+  @inline(__always) private var addresses: Pool<AddressEntry> { at.pointee.addresses }
+  @inline(__always) private var addressIndex: HashIndex { at.pointee.addressIndex }
+  @inline(__always) private var elements: Pool<Cell> { at.pointee.elements }
+  @inline(__always) private var sets: Pool<Run> { at.pointee.sets }
+  @inline(__always) private var setIndex: HashIndex { at.pointee.setIndex }
+  @inline(__always) private var fields: Pool<Field> { at.pointee.fields }
+  @inline(__always) private var records: Pool<Run> { at.pointee.records }
+  @inline(__always) private var recordIndex: HashIndex { at.pointee.recordIndex }
+  @inline(__always) private var slots: Pool<Slot> { at.pointee.slots }
+  @inline(__always) private var slotIndex: HashIndex { at.pointee.slotIndex }
+  @inline(__always) private var ancestors: Pool<Int32> { at.pointee.ancestors }
+  @inline(__always) private var dense: Pool<Int32> { at.pointee.dense }
+  @inline(__always) private var hasDescendants: Pool<Bool> { at.pointee.hasDescendants }
+  @inline(__always) private var bridges: Pool<Int32> { at.pointee.bridges }
 
   /// Empties the layer and lays it on another; its memory is kept unless it grew unusually.
   func reset(on below: Layer?) {
-    self.below = below
-    bytes.removeAll()
-    strings.removeAll()
-    stringIndex.removeAll()
-    uids.removeAll()
-    uidIndex.removeAll()
-    addresses.removeAll()
-    addressIndex.removeAll()
-    elements.removeAll()
-    sets.removeAll()
-    setIndex.removeAll()
-    fields.removeAll()
-    records.removeAll()
-    recordIndex.removeAll()
-    slots.removeAll()
-    slotIndex.removeAll()
-    ancestors.removeAll()
-    bridges.removeAll()
-    bytes.shrink(to: 1 << 16)
-    elements.shrink(to: 1 << 12)
-    fields.shrink(to: 1 << 12)
-    ancestors.shrink(to: 1 << 12)
+    at.pointee.below = below
+    at.pointee.bytes.removeAll()
+    at.pointee.strings.removeAll()
+    at.pointee.stringIndex.removeAll()
+    at.pointee.uids.removeAll()
+    at.pointee.uidIndex.removeAll()
+    at.pointee.addresses.removeAll()
+    at.pointee.addressIndex.removeAll()
+    at.pointee.elements.removeAll()
+    at.pointee.sets.removeAll()
+    at.pointee.setIndex.removeAll()
+    at.pointee.fields.removeAll()
+    at.pointee.records.removeAll()
+    at.pointee.recordIndex.removeAll()
+    at.pointee.slots.removeAll()
+    at.pointee.slotIndex.removeAll()
+    at.pointee.ancestors.removeAll()
+    at.pointee.bridges.removeAll()
+    at.pointee.bytes.shrink(to: 1 << 16)
+    at.pointee.elements.shrink(to: 1 << 12)
+    at.pointee.fields.shrink(to: 1 << 12)
+    at.pointee.ancestors.shrink(to: 1 << 12)
     settle()
   }
 
   private func settle() {
-    firstString = below.map { $0.endString } ?? 0
-    firstUID = below.map { $0.endUID } ?? 0
-    firstAddress = below.map { $0.endAddress } ?? 0
-    firstSet = below.map { $0.endSet } ?? 0
-    firstRecord = below.map { $0.endRecord } ?? 0
+    at.pointee.firstString = below.map { $0.endString } ?? 0
+    at.pointee.firstUID = below.map { $0.endUID } ?? 0
+    at.pointee.firstAddress = below.map { $0.endAddress } ?? 0
+    at.pointee.firstSet = below.map { $0.endSet } ?? 0
+    at.pointee.firstRecord = below.map { $0.endRecord } ?? 0
   }
 
   private var endString: Int32 { firstString + Int32(truncatingIfNeeded: strings.count) }
@@ -176,23 +221,21 @@ final class Layer {
     let hash = Mix.hash(text, seed)
     if let found = findString(text, hash) { return found }
     let entry = Int32(truncatingIfNeeded: strings.count)
-    strings.append(Run(start: Int32(truncatingIfNeeded: bytes.count), count: Int32(truncatingIfNeeded: text.count)))
-    bytes.append(text)
-    stringIndex.insert(hash, entry)
+    at.pointee.strings.append(Run(start: Int32(truncatingIfNeeded: bytes.count), count: Int32(truncatingIfNeeded: text.count)))
+    at.pointee.bytes.append(text)
+    at.pointee.stringIndex.insert(hash, entry)
     return entry &+ firstString
   }
 
   /// The number of a string, new if need be.
   func string(_ text: String) -> Int32 {
-    var text = text
-    return text.withUTF8 { (bytes: UnsafeBufferPointer<UInt8>) in string(bytes) }
+    // Native strings lend their bytes as they are; others are copied first.
+    if let number = text.utf8.withContiguousStorageIfAvailable({ string($0) }) { return number }
+    return Array(text.utf8).withUnsafeBufferPointer { string($0) }
   }
 
   /// The number of a string, or nil if no layer has it.
-  func findString(_ text: String) -> Int32? {
-    var text = text
-    return text.withUTF8 { (bytes: UnsafeBufferPointer<UInt8>) in findString(bytes) }
-  }
+  func findString(_ text: String) -> Int32? { Array(text.utf8).withUnsafeBufferPointer { findString($0) } }
 
   /// The bytes of a numbered string; valid while no string is added.
   func bytes(ofString number: Int32) -> UnsafeBufferPointer<UInt8> {
@@ -226,8 +269,8 @@ final class Layer {
     let hash = Self.hash(entry, seed)
     if let found = findUID(entry, hash) { return found }
     let number = Int32(truncatingIfNeeded: uids.count)
-    uids.append(entry)
-    uidIndex.insert(hash, number)
+    at.pointee.uids.append(entry)
+    at.pointee.uidIndex.insert(hash, number)
     return number &+ firstUID
   }
 
@@ -261,8 +304,8 @@ final class Layer {
       layer = here.below
     }
     let number = Int32(truncatingIfNeeded: addresses.count)
-    addresses.append(entry)
-    addressIndex.insert(hash, number)
+    at.pointee.addresses.append(entry)
+    at.pointee.addressIndex.insert(hash, number)
     return number &+ firstAddress
   }
 
@@ -285,7 +328,7 @@ final class Layer {
     let start = elements.count
     var hash = seed
     for (index, cell) in cells.enumerated() where index == 0 || cell != cells[index - 1] {
-      elements.append(cell)
+      at.pointee.elements.append(cell)
       hash = Mix.hash(UInt64(bitPattern: cell.bits) ^ UInt64(cell.tag.rawValue) << 56, hash)
     }
     let run = Run(start: Int32(truncatingIfNeeded: start), count: Int32(truncatingIfNeeded: elements.count - start))
@@ -298,14 +341,14 @@ final class Layer {
         return true
       }
       if let found {
-        elements.truncate(to: start)
+        at.pointee.elements.truncate(to: start)
         return found &+ here.firstSet
       }
       layer = here.below
     }
     let number = Int32(truncatingIfNeeded: sets.count)
-    sets.append(run)
-    setIndex.insert(hash, number)
+    at.pointee.sets.append(run)
+    at.pointee.setIndex.insert(hash, number)
     return number &+ firstSet
   }
 
@@ -372,9 +415,9 @@ final class Layer {
       layer = here.below
     }
     let number = Int32(truncatingIfNeeded: records.count)
-    records.append(Run(start: Int32(truncatingIfNeeded: fields.count), count: Int32(truncatingIfNeeded: given.count)))
-    fields.append(UnsafeBufferPointer(given))
-    recordIndex.insert(hash, number)
+    at.pointee.records.append(Run(start: Int32(truncatingIfNeeded: fields.count), count: Int32(truncatingIfNeeded: given.count)))
+    at.pointee.fields.append(UnsafeBufferPointer(given))
+    at.pointee.recordIndex.insert(hash, number)
     return number &+ firstRecord
   }
 
@@ -429,15 +472,15 @@ final class Layer {
   func add(uid: Int32, attributes: Int32, tags: Int32, ancestors sorted: [Int32]) {
     let number = Int32(truncatingIfNeeded: slots.count)
     let run = Run(start: Int32(truncatingIfNeeded: ancestors.count), count: Int32(truncatingIfNeeded: sorted.count))
-    sorted.withUnsafeBufferPointer { ancestors.append($0) }
-    slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
-    slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
+    sorted.withUnsafeBufferPointer { at.pointee.ancestors.append($0) }
+    at.pointee.slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
+    at.pointee.slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
   }
 
   /// Freezes a bottom layer: its entities are found by number alone from here on.
   func freezeEntities() {
-    dense.append(repeating: -1, count: uids.count)
-    hasDescendants.append(repeating: false, count: uids.count)
+    at.pointee.dense.append(repeating: -1, count: uids.count)
+    at.pointee.hasDescendants.append(repeating: false, count: uids.count)
     for index in 0..<slots.count { dense[slots[index].uid] = Int32(truncatingIfNeeded: index) }
     for index in 0..<ancestors.count { hasDescendants[ancestors[index]] = true }
   }
@@ -448,8 +491,15 @@ final class Layer {
     return ancestors.count > 0 || (below?.mayHaveDescendants(uid) ?? false)
   }
 
+  /// Whether something in this layer or below has the uid as an ancestor.
+  func hasDescendants(of uid: Int32) -> Bool {
+    if Int(uid) < hasDescendants.count { return hasDescendants[uid] }
+    for index in 0..<ancestors.count where ancestors[index] == uid { return true }
+    return below?.hasDescendants(of: uid) ?? false
+  }
+
   /// Notes an entity of this layer through which entities below reach ancestors.
-  func addBridge(_ uid: Int32) { bridges.append(uid) }
+  func addBridge(_ uid: Int32) { at.pointee.bridges.append(uid) }
 
   /// Calls `body` with every ancestor of an entity, some perhaps twice.
   func forEachAncestor(_ uid: Int32, _ body: (Int32) -> Void) {

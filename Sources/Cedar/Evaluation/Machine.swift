@@ -11,7 +11,8 @@ struct NoObserver: EvaluationObserver {
 
 /// Runs compiled conditions over cells.
 struct Machine {
-  let program: FrozenProgram
+  // Whoever makes a machine holds the program and the layers for as long as it runs.
+  unowned(unsafe) let program: FrozenProgram
   let layer: Layer
   let stack: UnsafeMutablePointer<Cell>
   let principal: Cell
@@ -33,7 +34,8 @@ struct Machine {
     self.context = context
   }
 
-  @inline(__always) private func variable(_ number: Int32) -> Cell {
+  /// The variable of that number.
+  @inline(__always) func variable(_ number: Int32) -> Cell {
     switch number {
     case 0: principal
     case 1: action
@@ -133,7 +135,7 @@ struct Machine {
         sp.pointee = cell
       case .like:
         guard sp.pointee.tag == .string else { return mismatch("string", sp.pointee, step) }
-        sp.pointee = Cell(program.patterns[Int(step.a)].matches(layer.bytes(ofString: sp.pointee.number)))
+        sp.pointee = Cell(program.pattern(step.a, matches: layer.bytes(ofString: sp.pointee.number)))
       case .is:
         guard sp.pointee.tag == .entity else { return mismatch("(entity)", sp.pointee, step) }
         sp.pointee = Cell(layer.type(ofUID: sp.pointee.number) == step.a)
@@ -271,7 +273,7 @@ struct Machine {
   }
 
   private mutating func call(_ arguments: UnsafeMutablePointer<Cell>, _ count: Int, _ step: Instruction) -> Cell? {
-    let function = ExtensionFunction.allCases[Int(step.a)]
+    let function = ExtensionFunction.numbered[Int(step.a)]
     // The methods that gateways' policies use on every request go without a detour through `Value`.
     if count == 2, function == .isInRange, arguments[0].tag == .ip, arguments[1].tag == .ip {
       return Cell(layer.address(number: arguments[0].number).isInRange(layer.address(number: arguments[1].number)))
@@ -287,6 +289,11 @@ struct Machine {
   }
 
   // MARK: Failures
+
+  /// The failure of a clause that is no Boolean.
+  func boolExpected(_ cell: Cell) -> EvaluationError {
+    EvaluationError(.type, "type error: expected bool, got \(layer.typeName(cell))")
+  }
 
   @inline(never) private mutating func fail(_ kind: EvaluationError.Kind, _ message: String, _ step: Instruction) -> Cell? {
     failure = (EvaluationError(kind, message), step.node)

@@ -2,20 +2,33 @@
 ///
 /// Every policy is filed under the rarest thing its scope asks for: one principal, resource, action, or type of them. A
 /// policy whose scope does not match can neither apply nor fail, because scopes never fail.
-final class PolicyIndex: @unchecked Sendable {
-  // Written by `init` and only read afterwards.
+final class PolicyIndex {
 
   enum Kind: Int, CaseIterable {
     case principal, resource, action, principalType, resourceType
   }
 
   // Lists of policies one after another, and by kind and by the number of a uid or type name where its list stands.
-  private var entries = Pool<Int32>()
-  private var runs: [Pool<Layer.Run>] = []
-  private var isUsed: [Bool] = []
-  private var openRun = Layer.Run(start: 0, count: 0)
+  private let entries: Pool<Int32>
+  private let principals: Pool<Layer.Run>
+  private let resources: Pool<Layer.Run>
+  private let actions: Pool<Layer.Run>
+  private let principalTypes: Pool<Layer.Run>
+  private let resourceTypes: Pool<Layer.Run>
+  private let openRun: Layer.Run
 
-  init(compiled: Pool<CompiledPolicy>, actionLists: Pool<Int32>, uidCount: Int) {
+  /// Files every policy; those that an equality files better are handed out in `byEquality`.
+  init(
+    compiled: Pool<CompiledPolicy>, actionLists: Pool<Int32>, equalities: [LeadingEquality?],
+    byEquality: inout [(equality: LeadingEquality, policy: Int32)]
+  ) {
+    var equalityFrequency: [LeadingEquality: Int32] = [:]
+    var pathFrequency: [LeadingEquality.Path: Int32] = [:]
+    for number in 0..<compiled.count {
+      guard let equality = equalities[Int(compiled[number].statement)] else { continue }
+      equalityFrequency[equality, default: 0] += 1
+      pathFrequency[equality.path, default: 0] += 1
+    }
     var frequency: [[Int32: Int32]] = Kind.allCases.map { _ in [:] }
     for number in 0..<compiled.count {
       Self.forEachKey(compiled[number], actionLists) { kind, key, _ in frequency[kind.rawValue][key, default: 0] += 1 }
@@ -37,6 +50,13 @@ final class PolicyIndex: @unchecked Sendable {
         let cost = costs[kind.rawValue]
         if cost < best?.cost ?? Int32.max { best = (kind, cost) }
       }
+      // Every attribute that is asked for costs a lookup in each request, so it must serve some policies.
+      if let equality = equalities[Int(policy.statement)], pathFrequency[equality.path] ?? 0 >= Self.worthwhile,
+        equalityFrequency[equality] ?? 0 < best?.cost ?? Int32.max
+      {
+        byEquality.append((equality, Int32(truncatingIfNeeded: number)))
+        continue
+      }
       guard let best else {
         open.append(Int32(truncatingIfNeeded: number))
         continue
@@ -45,9 +65,9 @@ final class PolicyIndex: @unchecked Sendable {
         if kind == best.kind, !isRepeated { filed[kind.rawValue][key, default: []].append(Int32(truncatingIfNeeded: number)) }
       }
     }
-    for kind in Kind.allCases {
+    var entries = Pool<Int32>(capacity: compiled.count)
+    func shelve(_ kind: Kind) -> Pool<Layer.Run> {
       let shelf = filed[kind.rawValue]
-      isUsed.append(!shelf.isEmpty)
       var starts = Pool<Layer.Run>(capacity: 4)
       if !shelf.isEmpty {
         let size = Int(shelf.keys.max() ?? 0) + 1
@@ -57,15 +77,23 @@ final class PolicyIndex: @unchecked Sendable {
           for entry in list { entries.append(entry) }
         }
       }
-      runs.append(starts)
+      return starts
     }
+    principals = shelve(.principal)
+    resources = shelve(.resource)
+    actions = shelve(.action)
+    principalTypes = shelve(.principalType)
+    resourceTypes = shelve(.resourceType)
     openRun = Layer.Run(start: Int32(truncatingIfNeeded: entries.count), count: Int32(truncatingIfNeeded: open.count))
     for entry in open { entries.append(entry) }
+    self.entries = entries
   }
+
+  private static let worthwhile: Int32 = 4
 
   deinit {
     entries.deallocate()
-    for pool in runs { pool.deallocate() }
+    for kind in Kind.allCases { shelf(kind).deallocate() }
   }
 
   /// Calls `body` with everything a policy could be filed under; the last argument says that an action list repeats a key.
@@ -93,9 +121,19 @@ final class PolicyIndex: @unchecked Sendable {
     }
   }
 
-  /// Calls `body` with every policy filed under a key, and with the key.
+  @inline(__always) private func shelf(_ kind: Kind) -> Pool<Layer.Run> {
+    switch kind {
+    case .principal: principals
+    case .resource: resources
+    case .action: actions
+    case .principalType: principalTypes
+    case .resourceType: resourceTypes
+    }
+  }
+
+  /// Calls `body` with every policy filed under a key.
   @inline(__always) func forEach(_ kind: Kind, _ key: Int32, _ body: (Int32) -> Void) {
-    let starts = runs[kind.rawValue]
+    let starts = shelf(kind)
     guard Int(key) < starts.count else { return }
     let run = starts[key]
     var at = run.start
@@ -112,5 +150,5 @@ final class PolicyIndex: @unchecked Sendable {
   }
 
   /// Whether any policy is filed under a kind of key.
-  @inline(__always) func uses(_ kind: Kind) -> Bool { isUsed[kind.rawValue] }
+  @inline(__always) func uses(_ kind: Kind) -> Bool { shelf(kind).count > 0 }
 }

@@ -79,7 +79,10 @@ final class FrozenProgram: @unchecked Sendable {
   let code: UnsafeMutablePointer<Instruction>
   let constants: UnsafeMutablePointer<Cell>
   let keys: UnsafeMutablePointer<Int32>
-  let patterns: [Pattern]
+  // Patterns as runs of bytes between wildcards, one after another: each pattern is a stretch of runs.
+  private let patternBytes: Pool<UInt8>
+  private let patternRuns: Pool<Layer.Run>
+  private let patterns: Pool<Layer.Run>
   let names: [String]
   let stackSize: Int
 
@@ -90,7 +93,19 @@ final class FrozenProgram: @unchecked Sendable {
     for (index, step) in program.code.enumerated() { (code + index).initialize(to: step) }
     for (index, cell) in program.constants.enumerated() { (constants + index).initialize(to: cell) }
     for (index, key) in program.keys.enumerated() { (keys + index).initialize(to: key) }
-    patterns = program.patterns
+    var patternBytes = Pool<UInt8>()
+    var patternRuns = Pool<Layer.Run>()
+    var patterns = Pool<Layer.Run>()
+    for pattern in program.patterns {
+      patterns.append(Layer.Run(start: Int32(truncatingIfNeeded: patternRuns.count), count: Int32(truncatingIfNeeded: pattern.runs.count)))
+      for run in pattern.runs {
+        patternRuns.append(Layer.Run(start: Int32(truncatingIfNeeded: patternBytes.count), count: Int32(truncatingIfNeeded: run.count)))
+        run.withUnsafeBufferPointer { patternBytes.append($0) }
+      }
+    }
+    self.patternBytes = patternBytes
+    self.patternRuns = patternRuns
+    self.patterns = patterns
     names = program.names
     stackSize = program.stackSize
   }
@@ -99,5 +114,17 @@ final class FrozenProgram: @unchecked Sendable {
     code.deallocate()
     constants.deallocate()
     keys.deallocate()
+    patternBytes.deallocate()
+    patternRuns.deallocate()
+    patterns.deallocate()
+  }
+
+  /// Whether a whole text matches a pattern.
+  func pattern(_ number: Int32, matches text: UnsafeBufferPointer<UInt8>) -> Bool {
+    let pattern = patterns[number]
+    return Pattern.matches(text, count: Int(pattern.count)) { index in
+      let run = patternRuns[Int(pattern.start) + index]
+      return UnsafeBufferPointer(start: UnsafePointer(patternBytes.base) + Int(run.start), count: Int(run.count))
+    }
   }
 }

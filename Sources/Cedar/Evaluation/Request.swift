@@ -90,12 +90,14 @@ public struct EvaluationError: Error, Sendable, Equatable, CustomStringConvertib
   /// Where in the policy's text.
   public let span: SourceSpan
 
-  /// A failure.
+  /// A failure. Messages quote values that came with a request; a long one is cut off, so that no log grows by it.
   public init(_ kind: Kind, _ message: String, at span: SourceSpan = .none) {
     self.kind = kind
-    self.message = message
+    self.message = message.utf8.count <= Self.longest ? message : String(message.unicodeScalars.prefix(Self.longest / 4)) + "…"
     self.span = span
   }
+
+  private static let longest = 1024
 
   /// The message.
   public var description: String { message }

@@ -305,7 +305,7 @@ struct ExprBuilder {
 
   private mutating func record(_ id: SyntaxID) -> ExprID? {
     var fields: [Expr.RecordField] = []
-    var seen: Set<PolicyID> = []
+    var seen: Set<ExactString> = []
     var complete = true
     for field in tree.children(of: id) {
       let (keyNode, valueNode) = pair(field)
@@ -315,8 +315,7 @@ struct ExprBuilder {
         complete = false
         continue
       }
-      // PolicyID is a string that compares by bytes.
-      if !seen.insert(PolicyID(key)).inserted {
+      if !seen.insert(ExactString(key)).inserted {
         report("duplicate key `\(key)` in record literal", at: tree.span(of: keyNode))
         complete = false
       }

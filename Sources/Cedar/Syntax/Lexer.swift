@@ -163,7 +163,7 @@ public struct Lexer: Sendable {
         case UInt8(ascii: "#"): "comments start with `//`"
         default: nil
         }
-      errors.append(ParseError("invalid token", at: SourceSpan(at, at + length), help: help))
+      if errors.count < ParseErrors.limit { errors.append(ParseError("invalid token", at: SourceSpan(at, at + length), help: help)) }
       let start = at
       // After an unclosed string nothing that follows can be trusted to be code.
       at = byte == ASCII.quote ? bytes.count : at + length

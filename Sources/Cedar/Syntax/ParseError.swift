@@ -31,9 +31,12 @@ public struct ParseErrors: Error, Sendable, Equatable, CustomStringConvertible {
   /// The mistakes.
   public var errors: [ParseError]
 
-  /// All mistakes of a text.
+  /// More mistakes than this say that the text is no policy at all; the rest is not reported.
+  public static let limit = 1000
+
+  /// All mistakes of a text, the first `limit` of them.
   public init(_ errors: [ParseError]) {
-    self.errors = errors.sorted { ($0.span.start, $0.span.end) < ($1.span.start, $1.span.end) }
+    self.errors = Array(errors.sorted { ($0.span.start, $0.span.end) < ($1.span.start, $1.span.end) }.prefix(Self.limit))
   }
 
   /// The mistakes, one a line, without places.

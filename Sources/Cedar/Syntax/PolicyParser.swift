@@ -11,6 +11,7 @@ public struct PolicyParser {
     policies.reserveCapacity(tree.policies.count)
     for (number, id) in tree.policies.enumerated() {
       if let policy = parser.policy(id, name: "policy\(number)") { policies.append(policy) }
+      if parser.errors.count >= ParseErrors.limit { break }
     }
     guard parser.errors.isEmpty else { throw ParseErrors(parser.errors) }
     return policies

@@ -9,7 +9,7 @@ public struct SyntaxParser {
     let lexed = Lexer.tokens(source)
     var parser = SyntaxParser(tree: SyntaxTree(source: source, tokens: lexed.tokens), limits: limits)
     parser.invalid = lexed.errors
-    while parser.kind != .end { parser.statement() }
+    while parser.kind != .end, parser.errors.count < ParseErrors.limit { parser.statement() }
     return (parser.tree, lexed.errors + parser.errors)
   }
 

@@ -36,42 +36,51 @@ public struct Pattern: Hashable, Sendable, CustomStringConvertible {
 
   /// Whether the whole UTF-8 text matches.
   public func matches(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
-    let first = runs[0]
-    guard runs.count > 1 else { return text.elementsEqual(first) }
-    let last = runs[runs.count - 1]
-    guard text.count >= first.count + last.count, text.starts(with: first), text.suffix(last.count).elementsEqual(last) else {
+    // The runs side by side, so that both ways of keeping patterns are matched by the same code.
+    let bytes = runs.flatMap { $0 }
+    return bytes.withUnsafeBufferPointer { all in
+      Self.matches(text, count: runs.count) { index in
+        let start = runs[..<index].reduce(0) { $0 + $1.count }
+        return UnsafeBufferPointer(rebasing: all[start..<(start + runs[index].count)])
+      }
+    }
+  }
+
+  /// Whether a whole text matches runs of bytes with wildcards between them.
+  @inline(__always)
+  static func matches(_ text: UnsafeBufferPointer<UInt8>, count: Int, _ run: (Int) -> UnsafeBufferPointer<UInt8>) -> Bool {
+    let first = run(0)
+    if count == 1 { return text.count == first.count && equal(first, text, at: 0) }
+    let last = run(count - 1)
+    guard text.count >= first.count + last.count, equal(first, text, at: 0), equal(last, text, at: text.count - last.count) else {
       return false
     }
     // Between the ends every run is taken at its first place: if any placing matches, this one does.
     var at = first.count
     let end = text.count - last.count
-    for run in runs[1..<(runs.count - 1)] where !run.isEmpty {
-      guard let found = Self.find(run, in: text, from: at, to: end) else { return false }
-      at = found + run.count
+    for index in 1..<(count - 1) {
+      let next = run(index)
+      if next.isEmpty { continue }
+      guard let found = find(next, in: text, from: at, to: end) else { return false }
+      at = found + next.count
     }
     return true
   }
 
-  private static func find(_ run: [UInt8], in text: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int) -> Int? {
-    let count = run.count
-    guard end - start >= count else { return nil }
-    let head = run[0]
+  /// Whether a run stands in a text at a place where it fits.
+  @inline(__always)
+  private static func equal(_ run: UnsafeBufferPointer<UInt8>, _ text: UnsafeBufferPointer<UInt8>, at start: Int) -> Bool {
+    for index in 0..<run.count where text[start &+ index] != run[index] { return false }
+    return true
+  }
+
+  private static func find(
+    _ run: UnsafeBufferPointer<UInt8>, in text: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int
+  ) -> Int? {
     var at = start
-    let last = end - count
-    outer: while at <= last {
-      if text[at] != head {
-        at += 1
-        continue
-      }
-      var offset = 1
-      while offset < count {
-        if text[at + offset] != run[offset] {
-          at += 1
-          continue outer
-        }
-        offset += 1
-      }
-      return at
+    while at + run.count <= end {
+      if text[at] == run[0], equal(run, text, at: at) { return at }
+      at += 1
     }
     return nil
   }

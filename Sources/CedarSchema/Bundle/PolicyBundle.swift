@@ -247,7 +247,17 @@ public struct PolicyBundle: Sendable {
   /// The offset of a statement's effect, behind its annotations.
   private static func head(of statement: Policy, in source: SourceText) -> Int {
     guard let last = statement.annotations.last?.span, last.end > 0, last.end < source.bytes.count else { return statement.span.start }
-    return source.bytes[last.end...].firstIndex { $0 > 0x20 } ?? statement.span.start
+    var at = last.end
+    while at < source.bytes.count {
+      if source.bytes[at] == UInt8(ascii: "/") {
+        at = source.bytes[at...].firstIndex { $0 == ASCII.lf || $0 == ASCII.cr } ?? source.bytes.count
+      } else if source.bytes[at] <= ASCII.space {
+        at += 1
+      } else {
+        return at
+      }
+    }
+    return statement.span.start
   }
 
   private static func basename(_ name: String) -> Substring { name.split(separator: "/").last ?? name[...] }

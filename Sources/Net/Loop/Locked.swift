@@ -3,8 +3,8 @@ internal import Glibc
 /// A value that threads share under a mutex: the one lock of the house.
 ///
 /// ThreadSanitizer understands a pthread mutex; it reports false races for `Synchronization.Mutex` on Linux.
-// This is the only unchecked conformance in the tree: `value` is touched only while `mutex` is held, and it is itself Sendable.
 public final class Locked<Value: Sendable>: @unchecked Sendable {
+  // Unchecked, and right: `value` is touched only while `mutex` is held, and it is itself Sendable.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var value: Value
 

@@ -1,3 +1,6 @@
+public import Bytes
+public import JOSE
+
 /// What an operator says: where to listen, what to protect, whom to trust, which policies.
 ///
 /// Plain values as given; `SnapshotBuilder` and the servers check them and say what is wrong.
@@ -8,6 +11,10 @@ public struct Configuration: Sendable {
   public var opsListen = Defaults.opsListen
   /// The service behind.
   public var upstream: String
+  /// The services behind single routes; a route's `upstream` counts from 1 here.
+  public var routeUpstreams: [String] = []
+  /// How long things may take with the service behind.
+  public var upstreamLimits = UpstreamLimits()
   /// Who may issue tokens.
   public var issuers: [IssuerConfiguration] = []
   /// Whether decisions are enforced.
@@ -24,9 +31,68 @@ public struct Configuration: Sendable {
   public var workers = 0
   /// Whether development issuers are accepted, whose keys live in memory and whose passwords everyone knows.
   public var isDevelopment = false
+  /// The routes; nil for none, where the method is the action and the path the resource.
+  public var routes: RouteTable?
+  /// What becomes of a request that no route matches.
+  public var unrouted = Unrouted.deny
+  /// The Cedar namespace of actions and of types without one; empty for none.
+  public var namespace = ""
+  /// Fields of the request that policies see.
+  public var contextHeaders: [String] = []
+  /// Parameters of the query that policies see.
+  public var contextQuery: [String] = []
+  /// How the service behind is told who asks.
+  public var identityHeaders = IdentityHeaders()
+  /// Origins whose scripts may read our own 401 and 403.
+  public var errorOrigins: [String] = []
+  /// The folder of policies; empty if none is given.
+  public var policies = ""
+  /// Where decisions go: `stdout`, `none`, or a file.
+  public var log = "stdout"
+  /// How they are written: `json`, `text` or `auto`.
+  public var logFormat = "auto"
+  /// Every setting with its origin, if the configuration was read and not made by a program.
+  public var settings: Setting?
+  /// The file it was read from.
+  public var source: SourceText?
+  /// What is odd and stops nothing.
+  public var warnings: [String] = []
 
   /// A configuration for one service.
   public init(upstream: String) { self.upstream = upstream }
+
+  /// What becomes of a request that no route matches.
+  public enum Unrouted: String, Sendable, CaseIterable {
+    /// It is refused: `no_route`.
+    case deny
+    /// It is mapped by its method and path, as without routes.
+    case path
+  }
+
+  /// The setting at a path, or else the nearest that it would stand in: where a message points.
+  func setting(_ path: String...) -> Setting? {
+    guard var here = settings else { return nil }
+    for name in path {
+      guard let next = here[name] else { break }
+      here = next
+    }
+    return here
+  }
+}
+
+/// Bounds of the service behind.
+public struct UpstreamLimits: Sendable, Equatable {
+  /// How long connecting may take, in milliseconds.
+  public var connectTimeoutMillis = Defaults.connectTimeoutMillis
+  /// How long it may take to begin its response, in milliseconds.
+  public var responseTimeoutMillis = Defaults.responseTimeoutMillis
+  /// How long an idle connection is kept, in milliseconds.
+  public var idleMillis = Defaults.upstreamIdleMillis
+  /// How many connections a worker opens at most.
+  public var connections = Defaults.upstreamConnections
+
+  /// The defaults.
+  public init() {}
 }
 
 /// One issuer, as an operator names it.
@@ -47,6 +113,26 @@ public struct IssuerConfiguration: Sendable {
   public var allowsInsecureKeys = false
   /// Whether it is a development issuer.
   public var isDevelopment = false
+  /// Which of its tokens are accepted.
+  public var tokenUses: Set<TokenUse> = [.id, .access]
+  /// The accepted algorithms; nil for the usual ones.
+  public var algorithms: Set<JWSAlgorithm>?
+  /// Allowance for clocks that differ, in seconds.
+  public var clockSkewSeconds = Defaults.clockSkewSeconds
+  /// The longest time from `iat` to `exp`, in seconds.
+  public var maximumLifetimeSeconds = Defaults.maximumLifetimeSeconds
+  /// Whether a token without a scheme is accepted; nil for the usual: yes for a Cognito pool, else no.
+  public var acceptsBareToken: Bool?
+  /// The types of its principals and groups, without namespace where the configuration's applies.
+  public var principalType = "User"
+  /// See `principalType`.
+  public var groupType = "UserGroup"
+  /// The claim that names the principal.
+  public var idClaim = "sub"
+  /// The claim that lists the groups; nil for the usual.
+  public var groupClaim: String?
+  /// More attributes of the principal: name, claim, and what the claim's text is read as (nil as it is).
+  public var attributes: [(name: String, claim: String, type: TypedText?)] = []
 
   /// Which issuer.
   public enum Kind: Sendable, Equatable {
@@ -55,6 +141,18 @@ public struct IssuerConfiguration: Sendable {
     case cognito(poolID: String, issuer: String? = nil)
     /// Any OpenID Connect issuer by its exact `iss`.
     case oidc(issuer: String)
+
+    /// Whether it can only be a development issuer: the demo's pool, or one that speaks plain HTTP, which OpenID Connect
+    /// forbids (Discovery 1.0 §3: the scheme is https).
+    public var isDevelopment: Bool {
+      switch self {
+      case .cognito(let id, let issuer): exactlyEquals(id, Self.demoPoolID) || issuer?.hasPrefix("http://") == true
+      case .oidc(let issuer): issuer.hasPrefix("http://")
+      }
+    }
+
+    /// The pool that `stockade demo` plays.
+    public static let demoPoolID = "us-east-1_Demo00000"
   }
 
   /// An issuer.
@@ -102,6 +200,8 @@ public enum Defaults {
   public static let discardMillis: UInt64 = 2_000
   /// Allowance for clocks that differ, in seconds.
   public static let clockSkewSeconds: Int64 = 60
+  /// The longest lifetime of a token, in seconds: no Cognito token lives longer than a day.
+  public static let maximumLifetimeSeconds: Int64 = 86_400
   /// How often keys are fetched anew, in seconds.
   public static let keysRefreshSeconds: Int64 = 3_600
   /// Not more often than this an unknown `kid` causes a fetch, in seconds.

@@ -3,20 +3,14 @@ internal import Telemetry
 
 /// Writes the head of an allowed request as the upstream gets it. The only way to forward a request, and it takes a permit.
 public struct ForwardedHead: Sendable {
-  private let rewrite: RequestRewrite
-  private let rewriteWithoutHost: RequestRewrite
+  private let upstreamAuthority: String
   private let proto: FieldBlock
 
   /// For one upstream.
   ///
   /// - Parameter upstreamAuthority: the `Host` for clients that sent none (HTTP/1.0); others keep theirs.
   public init(upstreamAuthority: String) {
-    var rewrite = RequestRewrite(owned: OwnedFields(IdentityHeaders.names))
-    // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.
-    rewrite.keepsExpect = true
-    self.rewrite = rewrite
-    rewrite.host = upstreamAuthority
-    rewriteWithoutHost = rewrite
+    self.upstreamAuthority = upstreamAuthority
     var proto = FieldBlock()
     proto.append("X-Forwarded-Proto", "http")
     self.proto = proto
@@ -27,8 +21,13 @@ public struct ForwardedHead: Sendable {
     var lines = FieldBlock()
     if let address = exchange.peer.address { lines.append("X-Forwarded-For", address) }
     lines.append(IdentityHeaders.decisionID, exchange.id.description)
-    let identity = permit.identity?.headers ?? IdentityHeaders.nobody
-    let rewrite = exchange.head.fields.has(.host) ? rewrite : rewriteWithoutHost
-    HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
+    let headers = exchange.snapshot.identityHeaders
+    let identity = permit.identity?.headers ?? headers.nobody
+    guard exchange.head.fields.has(.host) else {
+      var rewrite = headers.rewrite
+      rewrite.host = upstreamAuthority
+      return HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
+    }
+    HeadWriter.appendRequest(exchange.head, headers.rewrite, adding: proto, lines, identity, to: &out)
   }
 }

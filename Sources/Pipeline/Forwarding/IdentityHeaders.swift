@@ -1,8 +1,10 @@
+internal import Bytes
 internal import HTTP
+public import JSON
 
 /// The header fields that tell the upstream who is asking. They are ours: whatever a client sends under these names, or
 /// under a spelling that some server takes for them, is removed from every request.
-public enum IdentityHeaders {
+public struct IdentityHeaders: Sendable {
   /// The principal's id, `<prefix>|<sub>`.
   public static let principal = "X-Stockade-Principal"
   /// The token's `sub`.
@@ -12,20 +14,93 @@ public enum IdentityHeaders {
   /// The decision's id, also in answers to the client.
   public static let decisionID = "X-Stockade-Decision-Id"
 
+  /// The field for the principal's id; empty for none.
+  public let principal: String
+  /// The field for the subject; empty for none.
+  public let subject: String
+  /// The field for the groups; empty for none.
+  public let groups: String
+  /// Whether the service behind gets the token.
+  public let keepsAuthorization: Bool
+  /// More fields, each from a claim.
+  public var claims: [(name: String, claim: JSONPointer)] = [] {
+    didSet { prepare() }
+  }
+  /// How the head of a request is written for the service behind.
+  private(set) var rewrite: RequestRewrite
+  /// Nobody: every header is there and empty, so that the upstream never reads an older or foreign value.
+  private(set) var nobody = FieldBlock()
+
+  /// The names; by default ours.
+  public init(
+    principal: String = Self.principal, subject: String = Self.subject, groups: String = Self.groups, keepsAuthorization: Bool = true
+  ) {
+    self.principal = principal
+    self.subject = subject
+    self.groups = groups
+    self.keepsAuthorization = keepsAuthorization
+    rewrite = RequestRewrite(owned: OwnedFields())
+    prepare()
+  }
+
   /// Every name of ours, whether set or not.
-  public static let names = [principal, subject, groups, decisionID]
+  public var names: [String] {
+    [Self.principal, Self.subject, Self.groups, Self.decisionID]
+      + ([principal, subject, groups] + claims.map(\.name)).filter { !$0.isEmpty }
+  }
+
+  private mutating func prepare() {
+    rewrite = RequestRewrite(owned: OwnedFields(names))
+    rewrite.keepsAuthorization = keepsAuthorization
+    // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.
+    rewrite.keepsExpect = true
+    nobody = block(principal: "", subject: "", groups: [], claims: JSONValue(.null))
+  }
 
   /// The lines for one identity.
-  static func block(principal: String, subject: String, groups: [String]) -> FieldBlock {
+  func block(principal: String, subject: String, groups: [String], claims: JSONValue) -> FieldBlock {
     var block = FieldBlock()
-    block.append(Self.principal, escaped(principal))
-    block.append(Self.subject, escaped(subject))
-    block.append(Self.groups, groups.map(escaped).joined(separator: ","))
+    func add(_ name: String, _ value: String) { if !name.isEmpty { block.append(name, value) } }
+    add(self.principal, Self.escaped(principal))
+    add(self.subject, Self.escaped(subject))
+    add(self.groups, groups.map(Self.escaped).joined(separator: ","))
+    for (name, claim) in self.claims { add(name, claim.value(in: claims).map(Self.text) ?? "") }
     return block
   }
 
-  /// Nobody: every header is there and empty, so that the upstream never reads an older or foreign value.
-  static let nobody = block(principal: "", subject: "", groups: [])
+  // A claim as a header's value: texts escaped, a list as a list; what has no plain text is empty.
+  private static func text(_ claim: JSONValue) -> String {
+    switch claim.kind {
+    case .string(let text): escaped(text)
+    case .bool(let flag): flag ? "true" : "false"
+    case .integer(let number): "\(number)"
+    case .number(let text): escaped(text)
+    case .array(let elements): elements.filter { $0.array == nil }.map(text).joined(separator: ",")
+    case .null, .object: ""
+    }
+  }
+
+  /// Why a field cannot be one of ours; nil if it can.
+  static func problem(ofName name: String) -> String? {
+    var block = FieldBlock()
+    guard block.append(name, "x") else { return "\"\(name)\" is not the name of a field" }
+    let steering = [
+      "host", "authorization", "cookie", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
+      "content-type", "expect", "forwarded", "proxy-authorization", "x-stockade-decision-id",
+    ]
+    let lower = folded(name)
+    if steering.contains(lower) || lower.utf8.starts(with: "x-forwarded-".utf8) {
+      return "\(name) already has a meaning; choose a name of your own"
+    }
+    return nil
+  }
+
+  /// A name as careless servers read it: letters without case, `_` and `.` as `-`.
+  static func folded(_ name: String) -> String {
+    String(
+      decoding: name.utf8.map { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") ? UInt8(ascii: "-") : ASCII.lowercased($0) },
+      as: UTF8.self)
+  }
 
   /// A value as it can stand in a header and be taken apart again: visible ASCII as it is, everything else, and `%` and
   /// `,`, percent-encoded (RFC 3986 §2.1) over UTF-8.

@@ -30,6 +30,8 @@ public final class Identity: Sendable {
   public let clientID: String?
   /// `exp`.
   public let expiresAt: Int64
+  /// What the token was issued for.
+  public let scopes: [String]
 
   init(
     token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
@@ -47,5 +49,6 @@ public final class Identity: Sendable {
     kid = token.kid
     clientID = token.clientID
     expiresAt = token.expiresAt
+    scopes = token.scopes
   }
 }

@@ -1,5 +1,5 @@
-public import JOSE
 internal import Bytes
+public import JOSE
 
 /// One issuer of tokens, as configured.
 public struct Issuer: Sendable {

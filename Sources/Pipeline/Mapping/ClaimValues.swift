@@ -20,11 +20,15 @@ struct ClaimValues {
       }
       if let value = Self.value(member.value) { fields.append(Record.Field(member.name, value)) }
     }
+    // Scopes are found under one name, whatever the issuer calls them (`scp` of Entra and Okta).
+    if !scopes.isEmpty, !fields.contains(where: { exactlyEquals($0.key, "scope") }) {
+      fields.append(Record.Field("scope", .set(ValueSet(scopes.map { Value.string($0) }))))
+    }
     record = Record(lastWins: fields)
   }
 
   // Nesting is bounded: the token's reader refuses what is deeper than its limit.
-  private static func value(_ claim: JSONValue) -> Value? {
+  static func value(_ claim: JSONValue) -> Value? {
     switch claim.kind {
     case .null: return nil
     case .bool(let flag): return .bool(flag)

@@ -1,6 +1,6 @@
 internal import Bytes
-internal import HTTP
 public import Cedar
+internal import HTTP
 internal import JOSE
 public import JSON
 
@@ -18,6 +18,18 @@ public struct IdentityMapping: Sendable, Equatable {
   public var idClaim: JSONPointer
   /// The claim that lists the groups.
   public var groupClaim: JSONPointer
+  /// More attributes of the principal, of either kind of token.
+  public var attributes: [Attribute] = []
+
+  /// An attribute that a claim becomes.
+  public struct Attribute: Sendable, Equatable {
+    /// The attribute's name.
+    public var name: String
+    /// The claim.
+    public var claim: JSONPointer
+    /// What the claim's text is read as; nil as it is.
+    public var type: TypedText?
+  }
 
   /// The default names, with the prefix and group claim of an issuer.
   public init(idPrefix: String, groupClaim: JSONPointer) {
@@ -28,21 +40,68 @@ public struct IdentityMapping: Sendable, Equatable {
     self.groupClaim = groupClaim
   }
 
-  /// Makes an identity of a verified token; of nothing else can one be made.
-  func identity(of token: VerifiedToken, from issuer: Issuer, for authorization: Authorization) throws(Stop) -> Identity {
+  /// What a token's claims say in Cedar's words.
+  struct Claimed {
+    let principal: EntityUID
+    let groupNames: [String]
+    let groups: [EntityUID]
+    /// The principal and its groups.
+    let entities: [Entity]
+    /// The claims of an access token; nil for an ID token, whose claims are the principal's attributes.
+    let context: Record?
+  }
+
+  /// Reads the claims of a verified token; of nothing else are claims believed.
+  func claimed(by token: VerifiedToken) throws(Stop) -> Claimed {
     guard let id = idClaim.value(in: token.claims)?.string, !id.isEmpty else {
       throw .refuse(.token(.missing(idClaim.description)))
     }
     let principal = EntityUID(type: principalType, id: "\(idPrefix)|\(id)")
     let names = groupNames(in: token.claims)
     let groups = names.map { EntityUID(type: groupType, id: "\(idPrefix)|\($0)") }
-    let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: token.scopes)
+    let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: token.scopes).record
     let isAccess = token.tokenUse == .access
-    let entities = [Entity(uid: principal, attributes: isAccess ? .empty : claims.record, parents: Set(groups))] + groups.map { Entity(uid: $0) }
+    var own = isAccess ? Record.empty : claims
+    if !attributes.isEmpty { own = Record(lastWins: own.fields + attributeFields(of: token.claims)) }
+    return Claimed(
+      principal: principal, groupNames: names, groups: groups,
+      entities: [Entity(uid: principal, attributes: own, parents: Set(groups))] + groups.map { Entity(uid: $0) },
+      context: isAccess ? claims : nil)
+  }
+
+  /// Makes an identity of a verified token; of nothing else can one be made.
+  func identity(of token: VerifiedToken, from issuer: Issuer, for authorization: Authorization, headers: IdentityHeaders) throws(Stop)
+    -> Identity
+  {
+    let claimed = try self.claimed(by: token)
     return Identity(
-      token: token, issuer: issuer.name, principal: principal, groups: groups, entities: try authorization.prepare(entities),
-      tokenContext: isAccess ? claims.record : nil,
-      headers: IdentityHeaders.block(principal: principal.id, subject: token.subject, groups: names))
+      token: token, issuer: issuer.name, principal: claimed.principal, groups: claimed.groups,
+      entities: try authorization.prepare(claimed.entities, token: claimed.context), tokenContext: claimed.context,
+      headers: headers.block(principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
+  }
+
+  // As with all claims: what Cedar cannot hold exactly, or is not of the type, is absent rather than wrong.
+  private func attributeFields(of claims: JSONValue) -> [Record.Field] {
+    attributes.compactMap { attribute in
+      guard let claim = attribute.claim.value(in: claims) else { return nil }
+      guard let type = attribute.type else { return ClaimValues.value(claim).map { Record.Field(attribute.name, $0) } }
+      let value: Value?
+      switch (type, claim.kind) {
+      case (_, .string(let text)): value = type.value(text)
+      case (.set, .array(let elements)): value = .set(ValueSet(elements.compactMap { ClaimValues.value($0) }))
+      case (.long, .integer(let number)): value = .long(number)
+      case (.datetime, .integer(let seconds)):
+        // Times in tokens are seconds (RFC 7519 §2, NumericDate).
+        let (millis, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        value = overflow ? nil : .datetime(Datetime(milliseconds: millis))
+      case (.string, .integer(let number)): value = .string("\(number)")
+      case (.bool, .bool(let flag)): value = .bool(flag)
+      case (.decimal, .integer(let number)): value = type.value("\(number).0")
+      case (.decimal, .number(let text)): value = type.value(text)
+      default: value = nil
+      }
+      return value.map { Record.Field(attribute.name, $0) }
+    }
   }
 
   /// The groups: an array of strings, or one string whose words are groups. Each once, in the token's order.

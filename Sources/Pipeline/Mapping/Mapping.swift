@@ -1,6 +1,6 @@
+internal import Bytes
 public import Cedar
 internal import HTTP
-internal import Bytes
 
 /// What a request asks for, in the words of the routes, before anyone knows who asks.
 public struct Question: Sendable {
@@ -8,10 +8,33 @@ public struct Question: Sendable {
   public let action: EntityUID
   /// Cedar's resource.
   public let resource: EntityUID
-  /// The resource and its ancestors as entities.
-  public let entities: [Entity]
-  /// The matched route as written; nil for the built-in mapping.
-  public let route: String?
+  /// The resource and what the request says of it, by a route; the built-in mapping finds its entities when they are needed.
+  let entities: [Entity]
+  /// The decoded path, if the resource is mapped from it by the built-in mapping.
+  let path: String?
+  /// The matched route; nil for the built-in mapping.
+  public let route: Route?
+
+  /// Who may ask.
+  public var access: Route.Access { route?.access ?? .policy }
+
+  /// Whether the request passes whoever asks: on a public route, and as a preflight on a route for preflights.
+  func isOpen(to head: borrowing RequestHead) throws(Stop) -> Bool {
+    switch access {
+    case .public: return true
+    case .preflight:
+      guard head.isPreflight else { throw .refuse(.noRoute(detail: "the route is for CORS preflights, and this request is none")) }
+      return true
+    case .authenticated, .policy: return false
+    }
+  }
+
+  /// Refuses a token that lacks a scope of the route.
+  func requireScopes(of identity: Identity) throws(Stop) {
+    guard let route, !route.scopes.isEmpty else { return }
+    let lacks = route.scopes.contains { wanted in !identity.scopes.contains { exactlyEquals($0, wanted) } }
+    if lacks { throw .refuse(.insufficientScope(needed: route.scopes)) }
+  }
 }
 
 /// The question in Cedar's words, ready to be decided.
@@ -24,23 +47,35 @@ public struct MappedRequest: Sendable {
 
 /// How a request becomes a Cedar request. One value, the same for the demo, the local and the remote engine.
 ///
-/// Built in, without routes: the method is the action (`Action::"GET"`), the path is the resource
+/// By routes, where there are any. Without: the method is the action (`Action::"GET"`), the path is the resource
 /// (`Path::"/orders/42"`), and every shorter path is its ancestor (`Path::"/orders"`, `Path::"/"`), so that
 /// `resource in Path::"/orders"` means the tree below and nothing that merely begins alike.
 public struct Mapping: Sendable {
   let actionType: EntityType
   let pathType: EntityType
+  /// The routes; nil for none.
+  public let routes: RouteTable?
+  private let unrouted: Configuration.Unrouted
   private let root: EntityUID
+  private let headers: [String]
+  private let query: [String]
 
   /// The built-in mapping.
-  public init() {
-    actionType = EntityType(unchecked: "Action")
-    pathType = EntityType(unchecked: "Path")
+  public init() { self.init(Configuration(upstream: "")) }
+
+  /// The mapping of a configuration.
+  public init(_ configuration: Configuration) {
+    actionType = TypeNames.type("Action", in: configuration.namespace)
+    pathType = TypeNames.type("Path", in: configuration.namespace)
     root = EntityUID(type: pathType, id: "/")
+    routes = configuration.routes
+    unrouted = configuration.unrouted
+    headers = configuration.contextHeaders
+    query = configuration.contextQuery
   }
 
   /// The actions of the built-in mapping in their groups, for policies without a schema: `Action::"GET"` is in `Action::"read"`.
-  var actionEntities: [Entity] {
+  public var actionEntities: [Entity] {
     func action(_ name: String, in group: String) -> Entity {
       Entity(uid: EntityUID(type: actionType, id: name), parents: [EntityUID(type: actionType, id: group)])
     }
@@ -50,9 +85,34 @@ public struct Mapping: Sendable {
 
   /// What is asked.
   func match(_ head: RequestHead) throws(Stop) -> Question {
-    // HEAD asks for what GET asks for, less the body (RFC 9110 §9.3.2).
-    let method = head.method == .head ? "GET" : head.methodText
-    let action = EntityUID(type: actionType, id: method)
+    guard let routes else { return byPath(head, route: nil) }
+    guard let route = routes.match(head) else {
+      guard unrouted == .path else { throw .refuse(.noRoute(detail: nil)) }
+      return byPath(head, route: nil)
+    }
+    if let limit = route.bodyLimit, case .length(let count) = head.framing, count > limit { throw .refuse(.bodyTooLarge(limit: limit)) }
+    guard route.access == .policy else {
+      return Question(
+        action: action(of: head), resource: EntityUID(type: pathType, id: Self.path(of: head)), entities: [], path: nil, route: route)
+    }
+    guard let template = route.resource else { return byPath(head, route: route) }
+    let (resource, entities) = try template.entity(head, route.path)
+    return Question(action: route.action ?? action(of: head), resource: resource, entities: entities, path: nil, route: route)
+  }
+
+  // HEAD asks for what GET asks for, less the body (RFC 9110 §9.3.2).
+  private func action(of head: RequestHead) -> EntityUID {
+    EntityUID(type: actionType, id: head.method == .head ? "GET" : head.methodText)
+  }
+
+  private func byPath(_ head: RequestHead, route: Route?) -> Question {
+    let path = Self.path(of: head)
+    return Question(
+      action: route?.action ?? action(of: head), resource: EntityUID(type: pathType, id: path), entities: [], path: path, route: route)
+  }
+
+  // The path and every shorter one, as entities.
+  private func pathEntities(_ head: RequestHead) -> [Entity] {
     var entities: [Entity] = [Entity(uid: root, attributes: Self.attributes("/", segments: 0))]
     var parent = root
     var path = ""
@@ -66,17 +126,37 @@ public struct Mapping: Sendable {
     if head.path.hasTrailingSlash, head.path.count > 0 {
       let uid = EntityUID(type: pathType, id: path + "/")
       entities.append(Entity(uid: uid, attributes: Self.attributes(path + "/", segments: head.path.count), parents: [parent]))
-      parent = uid
     }
-    return Question(action: action, resource: parent, entities: entities, route: nil)
+    return entities
   }
 
-  /// The whole question: who, what, with what, and under which circumstances.
-  func request(_ question: Question, by identity: Identity, from peer: Peer, _ head: RequestHead, at time: Int64) throws(Stop) -> MappedRequest {
+  /// Whether every request is mapped to the same few attributes.
+  var isPlain: Bool { headers.isEmpty && query.isEmpty }
+
+  /// Maps the request and asks the policies.
+  func ask(
+    _ question: Question, by identity: Identity, from peer: Peer, _ head: borrowing RequestHead, at time: Int64,
+    of authorization: Authorization, _ evaluation: Evaluation
+  ) throws(Stop) -> Response {
+    if let response = askByPath(question, by: identity, from: peer, head, at: time, of: authorization, evaluation) { return response }
+    return try authorization.isAuthorized(try request(question, by: identity, from: peer, copy head, at: time), identity, evaluation)
+  }
+
+  /// The whole question in values: who, what, with what, and under which circumstances.
+  func request(_ question: Question, by identity: Identity, from peer: Peer, _ head: RequestHead, at time: Int64) throws(Stop)
+    -> MappedRequest
+  {
     var http = [
-      Record.Field("method", .string(head.methodText)), Record.Field("path", .string(Self.path(of: question))),
+      Record.Field("method", .string(head.methodText)), Record.Field("path", .string(Self.path(of: head))),
     ]
     if let host = head.host { http.append(Record.Field("host", .string(host))) }
+    if !headers.isEmpty {
+      http.append(
+        Record.Field("headers", .record(try Self.record(headers) { name throws(Stop) in try RequestValues.field(name, in: head) })))
+    }
+    if !query.isEmpty {
+      http.append(Record.Field("query", .record(try Self.record(query) { name throws(Stop) in try RequestValues.query(name, in: head) })))
+    }
     var fields = [
       Record.Field("http", .record(Record(lastWins: http))),
       Record.Field("time", .datetime(Datetime(milliseconds: time.multipliedReportingOverflow(by: 1000).partialValue))),
@@ -85,10 +165,27 @@ public struct Mapping: Sendable {
     if let token = identity.tokenContext { fields.append(Record.Field("token", .record(token))) }
     let request = Request(
       principal: identity.principal, action: question.action, resource: question.resource, context: Record(lastWins: fields))
-    return MappedRequest(request: request, resourceEntities: question.entities)
+    return MappedRequest(request: request, resourceEntities: question.path == nil ? question.entities : pathEntities(head))
   }
 
-  private static func path(of question: Question) -> String { question.resource.id }
+  // What the request lacks is left out: policies ask with `has`.
+  private static func record(_ names: [String], _ value: (String) throws(Stop) -> String?) throws(Stop) -> Record {
+    var fields: [Record.Field] = []
+    for name in names {
+      if let value = try value(name) { fields.append(Record.Field(name, .string(value))) }
+    }
+    return Record(lastWins: fields)
+  }
+
+  private static func path(of head: RequestHead) -> String {
+    var bytes: [UInt8] = []
+    for index in 0..<head.path.count {
+      bytes.append(UInt8(ascii: "/"))
+      head.path.withSegment(index) { bytes.append(contentsOf: $0) }
+    }
+    if head.path.hasTrailingSlash { bytes.append(UInt8(ascii: "/")) }
+    return String(decoding: bytes, as: UTF8.self)
+  }
 
   private static func attributes(_ path: String, segments: Int) -> Record {
     Record(lastWins: [Record.Field("path", .string(path)), Record.Field("segments", .long(Int64(segments)))])

@@ -14,8 +14,8 @@ public struct Answer: Sendable {
   /// The body, `application/problem+json`.
   public let body: [UInt8]
 
-  /// The answer to a refused request.
-  public init(_ rejection: Rejection, id: DecisionID, realm: String) {
+  /// The answer to a refused request; `cors` are fields that let a script of another origin read it.
+  public init(_ rejection: Rejection, id: DecisionID, realm: String, cors: [(name: String, value: String)] = []) {
     status = rejection.status
     var fields: [(name: String, value: String)] = []
     if status == .unauthorized || rejection.row.bearerError != nil {
@@ -23,7 +23,7 @@ public struct Answer: Sendable {
     }
     if status == .methodNotAllowed { fields.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")) }
     if let seconds = rejection.retryAfter { fields.append(("Retry-After", String(seconds))) }
-    self.fields = fields
+    self.fields = fields + cors
     body = Self.problem(status, text: rejection.publicText, id: id)
   }
 
@@ -38,7 +38,9 @@ public struct Answer: Sendable {
     guard let error = rejection.row.bearerError else { return WWWAuthenticate(realm: realm).value }
     let description: String
     if case .token(let token) = rejection { description = token.errorDescription } else { description = rejection.publicText }
-    return WWWAuthenticate(realm: realm, error: error, errorDescription: description).value
+    var challenge = WWWAuthenticate(realm: realm, error: error, errorDescription: description)
+    if case .insufficientScope(let needed) = rejection { challenge.scope = needed.joined(separator: " ") }
+    return challenge.value
   }
 
   private static func problem(_ status: Status, text: String, id: DecisionID) -> [UInt8] {

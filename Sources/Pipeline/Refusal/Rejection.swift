@@ -16,6 +16,10 @@ public enum Rejection: Error, Sendable, Equatable {
   case token(TokenError)
 
   // What it asks for.
+  case noRoute(detail: String?)
+  case unmappable(detail: String)
+  case bodyTooLarge(limit: UInt64)
+  case insufficientScope(needed: [String])
   case policyForbids
   case noPolicyPermits
   case policyFailed(detail: String)
@@ -42,7 +46,9 @@ public enum Rejection: Error, Sendable, Equatable {
   var row: Row {
     switch self {
     case .syntax(let refusal):
-      Row(status: refusal.status, reason: refusal.reason == .pathAmbiguous ? .pathAmbiguous : .requestInvalid, publicText: "The request is refused.")
+      Row(
+        status: refusal.status, reason: refusal.reason == .pathAmbiguous ? .pathAmbiguous : .requestInvalid,
+        publicText: "The request is refused.")
     case .headTimeout:
       Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request did not arrive in time.")
     case .multipleCredentials:
@@ -55,6 +61,18 @@ public enum Rejection: Error, Sendable, Equatable {
     case .token(let error):
       Row(
         status: .unauthorized, reason: error.decisionReason, publicText: "The token was not accepted.", bearerError: .invalidToken,
+        passesWhenObserved: true)
+    case .noRoute:
+      Row(status: .forbidden, reason: .noRoute, publicText: "You are not allowed to do this.", passesWhenObserved: true)
+    case .unmappable:
+      Row(
+        status: .badRequest, reason: .requestInvalid, publicText: "The request lacks something, or says it twice.", passesWhenObserved: true
+      )
+    case .bodyTooLarge:
+      Row(status: .contentTooLarge, reason: .requestTooLarge, publicText: "The request's body is larger than is allowed here.")
+    case .insufficientScope:
+      Row(
+        status: .forbidden, reason: .insufficientScope, publicText: "The token lacks a scope.", bearerError: .insufficientScope,
         passesWhenObserved: true)
     case .policyForbids:
       Row(status: .forbidden, reason: .policyForbid, publicText: "You are not allowed to do this.", passesWhenObserved: true)
@@ -89,7 +107,9 @@ public enum Rejection: Error, Sendable, Equatable {
   public var isFault: Bool {
     switch self {
     case .keysUnavailable, .engineFailed, .overloaded, .logFull: true
-    case .syntax, .headTimeout, .multipleCredentials, .noToken, .token, .policyForbids, .noPolicyPermits, .policyFailed: false
+    case .syntax, .headTimeout, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .insufficientScope,
+      .policyForbids, .noPolicyPermits, .policyFailed:
+      false
     }
   }
 
@@ -106,7 +126,12 @@ public enum Rejection: Error, Sendable, Equatable {
     switch self {
     case .syntax(let refusal): refusal.detail
     case .token(let error): error.description
-    case .multipleCredentials(let detail), .policyFailed(let detail), .engineFailed(let detail), .overloaded(let detail): detail
+    case .noRoute(let detail): detail
+    case .bodyTooLarge(let limit): "the route's body_limit is \(limit) bytes"
+    case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
+    case .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail), .engineFailed(let detail),
+      .overloaded(let detail):
+      detail
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
     case .headTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
     }

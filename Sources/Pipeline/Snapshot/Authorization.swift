@@ -7,6 +7,8 @@ public struct Authorization: Sendable {
   let onPolicyError: OnPolicyError
   let authorizer: Authorizer
   let forbids: Set<PolicyID>
+  /// What the built-in mapping says in every request; nil where it says more.
+  let words: RequestWords?
 
   /// What the failure of a policy means. Cedar skips such a policy; for an enforcing front that may turn a `forbid` off.
   public enum OnPolicyError: String, Sendable, CaseIterable {
@@ -20,14 +22,16 @@ public struct Authorization: Sendable {
   public var policyCount: Int { authorizer.policyCount }
 
   /// An identity's entities, made ready once for all requests that carry its token.
-  func prepare(_ entities: [Entity]) throws(Stop) -> PreparedEntities {
-    do throws(OverlayError) { return try authorizer.prepare(entities) } catch { throw .refuse(.engineFailed(detail: error.description)) }
+  func prepare(_ entities: [Entity], token: Record?) throws(Stop) -> PreparedEntities {
+    do throws(OverlayError) { return try authorizer.prepare(entities, and: token.map { .record($0) }) } catch {
+      throw .refuse(.engineFailed(detail: error.description))
+    }
   }
 
   /// Cedar's own answer.
-  func isAuthorized(_ mapped: MappedRequest, _ identity: Identity, _ facts: Facts) throws(Stop) -> Response {
+  func isAuthorized(_ mapped: MappedRequest, _ identity: Identity, _ evaluation: Evaluation) throws(Stop) -> Response {
     do throws(OverlayError) {
-      return try authorizer.isAuthorized(mapped.request, with: identity.entities, and: mapped.resourceEntities, in: facts.evaluation)
+      return try authorizer.isAuthorized(mapped.request, with: identity.entities, and: mapped.resourceEntities, in: evaluation)
     } catch {
       throw .refuse(.engineFailed(detail: error.description))
     }

@@ -30,17 +30,18 @@ public struct PolicyFiles: Sendable {
   }
 
   /// The policies made ready to decide, or every mistake in every file, drawn with its place.
-  func authorization(onPolicyError: Authorization.OnPolicyError, actions: [Entity]) throws(ConfigurationError) -> Authorization {
+  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping) throws(ConfigurationError) -> Authorization {
     guard !policies.isEmpty else { throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"]) }
-    let bundle = bundle(actions: actions)
+    let bundle = bundle(actions: mapping.actionEntities)
     guard bundle.isSound else {
       throw ConfigurationError(bundle.problems.filter { $0.diagnostic.severity == .error }.map(\.rendered))
     }
     let set = bundle.policies
     let forbids =
       set.policies.filter { $0.effect == .forbid }.map(\.id) + set.links.filter { set.statement($0.id)?.effect != .permit }.map(\.id)
+    let authorizer = Authorizer(policies: set, entities: bundle.entities, words: RequestWords.words(mapping))
     return Authorization(
-      policySet: hash, onPolicyError: onPolicyError, authorizer: Authorizer(policies: set, entities: bundle.entities), forbids: Set(forbids)
-    )
+      policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids),
+      words: RequestWords(mapping, in: authorizer))
   }
 }

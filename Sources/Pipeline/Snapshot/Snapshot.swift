@@ -1,4 +1,3 @@
-
 /// Everything that decides requests, as of one load: built whole, replaced whole, never changed.
 public final class Snapshot: Sendable {
   /// Counted up by every load; in every decision record.
@@ -13,6 +12,10 @@ public final class Snapshot: Sendable {
   public let authorization: Authorization
   /// The realm that challenges name, RFC 9110 §11.5.
   public let realm: String
+  /// How the service behind is told who asks.
+  public let identityHeaders: IdentityHeaders
+  /// Origins whose scripts may read our own 401 and 403.
+  let errorOrigins: [String]
 
   /// Whether decisions are enforced.
   public enum Mode: String, Sendable, CaseIterable {
@@ -22,12 +25,14 @@ public final class Snapshot: Sendable {
     case observe
   }
 
-  init(generation: UInt64, mode: Mode, issuers: IssuerTable, mapping: Mapping, authorization: Authorization, realm: String) {
+  init(_ configuration: Configuration, generation: UInt64, issuers: IssuerTable, mapping: Mapping, authorization: Authorization) {
     self.generation = generation
-    self.mode = mode
+    mode = configuration.mode
     self.issuers = issuers
     self.mapping = mapping
     self.authorization = authorization
-    self.realm = realm
+    realm = configuration.realm
+    identityHeaders = configuration.identityHeaders
+    errorOrigins = configuration.errorOrigins
   }
 }

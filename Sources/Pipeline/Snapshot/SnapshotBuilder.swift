@@ -8,86 +8,161 @@ internal import JSON
 /// Pure: files were read by the caller. A snapshot cannot exist half-built.
 public enum SnapshotBuilder {
   /// A snapshot, or all problems.
-  public static func build(_ configuration: Configuration, policies: PolicyFiles, generation: UInt64) throws(ConfigurationError) -> Snapshot {
-    var problems: [String] = []
-    let issuers = buildIssuers(configuration, &problems)
-    let mapping = Mapping()
+  public static func build(_ configuration: Configuration, policies: PolicyFiles, generation: UInt64) throws(ConfigurationError) -> Snapshot
+  {
+    var report = ConfigurationReport(source: configuration.source)
+    let issuers = buildIssuers(configuration, &report)
+    var problems = report.problems
+    let mapping = Mapping(configuration)
     var authorization: Authorization?
     do throws(ConfigurationError) {
-      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError, actions: mapping.actionEntities)
+      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError, mapping: mapping)
     } catch {
       problems += error.problems
     }
     guard problems.isEmpty, let authorization else { throw ConfigurationError(problems) }
-    return Snapshot(
-      generation: generation, mode: configuration.mode, issuers: IssuerTable(issuers), mapping: mapping, authorization: authorization,
-      realm: configuration.realm)
+    return Snapshot(configuration, generation: generation, issuers: IssuerTable(issuers), mapping: mapping, authorization: authorization)
   }
 
-  private static func buildIssuers(_ configuration: Configuration, _ problems: inout [String]) -> [Issuer] {
+  /// Checks what can be checked without policies.
+  static func check(_ configuration: Configuration, _ report: inout ConfigurationReport) { _ = buildIssuers(configuration, &report) }
+
+  private static func buildIssuers(_ configuration: Configuration, _ report: inout ConfigurationReport) -> [Issuer] {
     var issuers: [Issuer] = []
-    if configuration.issuers.isEmpty {
-      problems.append("no issuer of tokens is configured; name one with --cognito POOL_ID or --issuer URL")
+    if configuration.issuers.isEmpty, configuration.setting("issuers")?.members.isEmpty ?? true || configuration.settings?["issuers"] == nil
+    {
+      report.add(
+        configuration.settings?["issuers"], "no issuer of tokens is configured",
+        help:
+          "name one with --cognito POOL_ID or --issuer URL, or in the file: issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['…'] } }"
+      )
     }
     for item in configuration.issuers {
-      if let issuer = buildIssuer(item, index: issuers.count, isDevelopment: configuration.isDevelopment, &problems) { issuers.append(issuer) }
+      if let issuer = buildIssuer(item, index: issuers.count, configuration, &report) { issuers.append(issuer) }
     }
     // Two issuers that could mint one principal, or claim one `iss`, are one issuer too many.
-    var prefixes: [ExactString: String] = [:]
-    var identifiers: [ExactString: String] = [:]
-    for issuer in issuers {
-      if let other = prefixes.updateValue(issuer.name, forKey: ExactString(issuer.mapping.idPrefix)) {
-        problems.append(
-          "issuers \(other) and \(issuer.name) have the same id prefix \"\(issuer.mapping.idPrefix)\", so each could mint the other's users; give one another --id-prefix"
-        )
-      }
-      for identifier in issuer.rules.issuers {
-        if let other = identifiers.updateValue(issuer.name, forKey: ExactString(identifier)) {
-          problems.append("issuers \(other) and \(issuer.name) are the same issuer: both accept iss \"\(identifier)\"")
+    for (index, issuer) in issuers.enumerated() {
+      for other in issuers[..<index] {
+        let places = (here: configuration.setting("issuers", issuer.name), there: configuration.setting("issuers", other.name))
+        if let shared = issuer.rules.issuers.first(where: { iss in other.rules.issuers.contains { exactlyEquals($0, iss) } }) {
+          report.add(
+            places.here, "issuers \(other.name) and \(issuer.name) are the same issuer: both accept iss \"\(shared)\"",
+            related: places.there.map { ($0, "the other is here") })
+        }
+        if issuer.mapping.couldMintPrincipals(of: other.mapping) {
+          let here = configuration.setting("issuers", issuer.name, "id_prefix") ?? places.here
+          report.add(
+            here,
+            "issuers \(other.name) and \(issuer.name) could each mint the other's users: their id prefixes are \"\(other.mapping.idPrefix)\" and \"\(issuer.mapping.idPrefix)\"",
+            help: "give one another id_prefix (--id-prefix), which is no beginning of the other's",
+            related: places.there.map { ($0, "the other is here") })
         }
       }
     }
     return issuers
   }
 
-  private static func buildIssuer(_ item: IssuerConfiguration, index: Int, isDevelopment: Bool, _ problems: inout [String]) -> Issuer? {
-    if item.isDevelopment, !isDevelopment {
-      problems.append("issuer \(item.name) is a development issuer: anyone can sign in; use it only with --dev, never in production")
+  private static func buildIssuer(
+    _ item: IssuerConfiguration, index: Int, _ configuration: Configuration, _ report: inout ConfigurationReport
+  ) -> Issuer? {
+    func place(_ name: String) -> Setting? { configuration.setting("issuers", item.name, name) }
+    if item.isDevelopment, !configuration.isDevelopment {
+      report.add(
+        place("issuer"), "issuer \(item.name) is a development issuer: anyone can sign in",
+        help: "use it only with --dev (development: true), never in production")
       return nil
     }
     let clients = Set(item.clientIDs.map { ExactString($0) })
     let audiences = Set(item.audiences.map { ExactString($0) })
     if clients.isEmpty, audiences.isEmpty {
-      problems.append("issuer \(item.name) accepts no client: name the app clients whose tokens are meant for this service with --client-id")
+      report.add(
+        place("client_ids"), "issuer \(item.name) accepts no client",
+        help: "name the app clients whose tokens are meant for this service: client_ids: ['4h57example'], or --client-id")
+      return nil
+    }
+    guard !exactlyEquals(item.idPrefix ?? "x", "") else {
+      report.add(place("id_prefix"), "an id prefix cannot be empty", help: "leave it out for the usual one")
       return nil
     }
     var rules: ClaimRules
     let keys: KeySource
     let prefix: String
-    let groupClaim: JSONPointer
+    let groupClaim: String
     switch item.kind {
     case .cognito(let poolID, let issuer):
       guard let pool = CognitoUserPool(id: poolID) else {
-        problems.append("\"\(poolID)\" is not a user pool id (expected <region>_<id>, e.g. us-east-1_AbC123)")
+        report.add(place("cognito"), "\"\(poolID)\" is not a user pool id (expected <region>_<id>, e.g. us-east-1_AbC123)")
         return nil
       }
       rules = .cognito(pool, clientIDs: clients, audiences: audiences)
       if let issuer { rules.issuers = [issuer] }
       keys = .jwks(url: item.jwksURL ?? issuer.map { $0 + "/.well-known/jwks.json" } ?? pool.jwksURL)
       prefix = poolID
-      groupClaim = JSONPointer(member: "cognito:groups")
+      groupClaim = "cognito:groups"
     case .oidc(let issuer):
       guard issuer.hasPrefix("https://") || issuer.hasPrefix("http://") else {
-        problems.append("\"\(issuer)\" is not an issuer; write the exact iss of its tokens, such as https://login.example.com")
+        report.add(place("issuer"), "\"\(issuer)\" is not an issuer; write the exact iss of its tokens, such as https://login.example.com")
         return nil
       }
       rules = ClaimRules(issuers: [issuer], profile: .oidc, clientIDs: clients, audiences: audiences)
       keys = item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer)
-      prefix = issuer.hasPrefix("https://") ? String(issuer.dropFirst(8)) : issuer
-      groupClaim = JSONPointer(member: "groups")
+      prefix = issuer.hasPrefix("https://") ? String(decoding: issuer.utf8.dropFirst(8), as: UTF8.self) : issuer
+      groupClaim = "groups"
+    }
+    rules.tokenUses = item.tokenUses
+    rules.clockSkew = item.clockSkewSeconds
+    rules.maximumLifetime = item.maximumLifetimeSeconds
+    if let algorithms = item.algorithms { rules.algorithms = algorithms }
+    guard let mapping = buildMapping(item, prefix: item.idPrefix ?? prefix, groupClaim: groupClaim, configuration, &report) else {
+      return nil
     }
     return Issuer(
-      name: item.name, index: index, rules: rules, mapping: IdentityMapping(idPrefix: item.idPrefix ?? prefix, groupClaim: groupClaim),
-      acceptsBareToken: rules.profile == .cognito, keys: keys)
+      name: item.name, index: index, rules: rules, mapping: mapping, acceptsBareToken: item.acceptsBareToken ?? (rules.profile == .cognito),
+      keys: keys)
+  }
+
+  private static func buildMapping(
+    _ item: IssuerConfiguration, prefix: String, groupClaim: String, _ configuration: Configuration, _ report: inout ConfigurationReport
+  ) -> IdentityMapping? {
+    let place = configuration.setting("issuers", item.name, "mapping")
+    func claim(_ text: String, _ setting: Setting?) -> JSONPointer? {
+      if let pointer = ClaimPath.pointer(text) { return pointer }
+      report.add(setting, ClaimPath.mistake(text))
+      return nil
+    }
+    guard let groups = claim(item.groupClaim ?? groupClaim, place?["group_claim"]), let id = claim(item.idClaim, place?["id_claim"]) else {
+      return nil
+    }
+    for (text, name) in [(item.principalType, "principal_type"), (item.groupType, "group_type")] {
+      do throws(NameError) { _ = try Name(normalized: text) } catch {
+        report.add(place?[name], error.description)
+        return nil
+      }
+    }
+    var mapping = IdentityMapping(idPrefix: prefix, groupClaim: groups)
+    mapping.idClaim = id
+    mapping.principalType = TypeNames.type(item.principalType, in: configuration.namespace)
+    mapping.groupType = TypeNames.type(item.groupType, in: configuration.namespace)
+    guard mapping.principalType != mapping.groupType else {
+      report.add(place?["group_type"], "principals and groups need types of their own, or a group could be taken for a user")
+      return nil
+    }
+    for attribute in item.attributes {
+      guard let pointer = claim(attribute.claim, place?["attributes"]?[attribute.name]) else { return nil }
+      mapping.attributes.append(IdentityMapping.Attribute(name: attribute.name, claim: pointer, type: attribute.type))
+    }
+    return mapping
+  }
+}
+
+extension IdentityMapping {
+  /// Whether some subject of one could get the id of some subject of the other: they share a type, and one prefix with its `|`
+  /// is the beginning of the other's. (`a` and `a|b`: the subject `b|x` of the first is `x` of the second.)
+  func couldMintPrincipals(of other: IdentityMapping) -> Bool {
+    let types = [principalType, groupType]
+    guard types.contains(other.principalType) || types.contains(other.groupType) else { return false }
+    let mine = Array("\(idPrefix)|".utf8)
+    let theirs = Array("\(other.idPrefix)|".utf8)
+    return mine.starts(with: theirs) || theirs.starts(with: mine)
   }
 }

@@ -56,10 +56,14 @@ struct BodyRelay {
     case ended(consumed: Int)
     /// They are not a body; so many were used before that.
     case refused(HTTPRefusal)
+    /// They are more than may come.
+    case tooLarge
   }
 
   var reader: BodyReader
   let asChunks: Bool
+  /// How many octets may still come; nil for no bound.
+  var left: UInt64?
 
   /// Whether the body is over.
   var isEnded: Bool { reader.isEnded }
@@ -89,6 +93,10 @@ struct BodyRelay {
       case .data(let range):
         let data = UnsafeRawBufferPointer(rebasing: rest[range])
         rest = UnsafeRawBufferPointer(rebasing: rest[range.upperBound...])
+        if let left {
+          guard UInt64(data.count) <= left else { return .tooLarge }
+          self.left = left - UInt64(data.count)
+        }
         if asChunks {
           ChunkedEncoder.appendChunk(data, to: &out)
         } else if out.isEmpty {

@@ -5,6 +5,7 @@ internal import Pipeline
 
 /// One connection to the service behind: serves one exchange at a time, and waits in the pool in between.
 final class UpstreamConnection: StreamOwner {
+  private let pool: UpstreamPool
   private unowned let worker: Worker
   private let stream: ByteStream
   private var client: ClientConnection?
@@ -21,7 +22,8 @@ final class UpstreamConnection: StreamOwner {
   /// When it became idle, in the loop's milliseconds.
   var idleSince: UInt64 = 0
 
-  init(_ stream: ByteStream, worker: Worker) {
+  init(_ stream: ByteStream, pool: UpstreamPool, worker: Worker) {
+    self.pool = pool
     self.worker = worker
     self.stream = stream
     stream.owner = self
@@ -55,7 +57,7 @@ final class UpstreamConnection: StreamOwner {
     guard let client else {
       // Idle: whatever is read now is nothing we asked for. A connection that says anything is not used again.
       if !readiness.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) {
-        worker.pool.remove(self)
+        pool.remove(self)
         close()
       }
       return
@@ -146,7 +148,7 @@ final class UpstreamConnection: StreamOwner {
       // A body of known length may be complete without a byte to say so.
       if body.isEnded { ended(leaving: 0, client) }
     case .ended(let consumed): ended(leaving: bytes.count - consumed, client)
-    case .refused: broken(client, .malformed)
+    case .refused, .tooLarge: broken(client, .malformed)
     }
   }
 
@@ -154,7 +156,7 @@ final class UpstreamConnection: StreamOwner {
     // Bytes after a response belong to no request: whoever sent them is out of step.
     let isReusable = head.keepAlive && surplus == 0 && client.requestIsSent && outbound.isEmpty && stream.isOpen
     release()
-    if isReusable, !worker.isDraining { worker.pool.put(self) } else { close() }
+    if isReusable, !worker.isDraining, !pool.isRetired { pool.put(self) } else { close() }
     client.responseEnded()
   }
 
@@ -191,13 +193,13 @@ final class UpstreamConnection: StreamOwner {
   func close() {
     client = nil
     stream.close()
-    worker.pool.closed(self)
+    pool.closed(self)
   }
 
   /// Breaks off: the upstream must not take what it has for a whole request.
   func abort() {
     client = nil
     stream.abort()
-    worker.pool.closed(self)
+    pool.closed(self)
   }
 }

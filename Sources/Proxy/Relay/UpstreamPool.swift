@@ -6,16 +6,20 @@ final class UpstreamPool {
   private let loop: EventLoop
   private let url: HTTPURL
   private let tls: TLSContext?
+  private let limits: UpstreamLimits
   private let resolver: Resolver
   private var idle: [UpstreamConnection] = []
   private var open: Set<ObjectIdentifier> = []
   private var connecting = 0
   private var sweep: TimerID?
+  /// Whether another pool has taken over: what becomes idle is closed.
+  private(set) var isRetired = false
 
-  init(_ url: HTTPURL, tls: TLSContext?, loop: EventLoop) throws(NetError) {
+  init(_ url: HTTPURL, tls: TLSContext?, limits: UpstreamLimits, loop: EventLoop) throws(NetError) {
     self.loop = loop
     self.url = url
     self.tls = tls
+    self.limits = limits
     resolver = try Resolver(loop)
   }
 
@@ -38,6 +42,12 @@ final class UpstreamPool {
   /// How many connections there are, idle ones included.
   var count: Int { open.count }
 
+  /// Another pool takes over.
+  func retire() {
+    isRetired = true
+    closeIdle()
+  }
+
   /// Closes what is idle.
   func closeIdle() {
     let connections = idle
@@ -47,7 +57,7 @@ final class UpstreamPool {
 
   /// Makes a connection. The completion is never called from within.
   func connect(for worker: Worker, _ completion: @escaping (Result<UpstreamConnection, UpstreamFault>) -> Void) {
-    guard open.count + connecting < Defaults.upstreamConnections else {
+    guard open.count + connecting < limits.connections else {
       return loop.later { completion(.failure(.busy)) }
     }
     connecting += 1
@@ -63,7 +73,7 @@ final class UpstreamPool {
   private func connect(
     to addresses: [SocketAddress], for worker: Worker, _ completion: @escaping (Result<UpstreamConnection, UpstreamFault>) -> Void
   ) {
-    Connector.connect(loop, to: addresses, host: url.host, tls: tls, timeoutMillis: Defaults.connectTimeoutMillis) { [self] result in
+    Connector.connect(loop, to: addresses, host: url.host, tls: tls, timeoutMillis: limits.connectTimeoutMillis) { [self] result in
       if case .failure = result { resolver.doubt(url.host) }
       finish(result, for: worker, completion)
     }
@@ -75,7 +85,7 @@ final class UpstreamPool {
     connecting -= 1
     switch result {
     case .success(let stream):
-      let connection = UpstreamConnection(stream, worker: worker)
+      let connection = UpstreamConnection(stream, pool: self, worker: worker)
       open.insert(ObjectIdentifier(connection))
       completion(.success(connection))
     case .failure(let error):
@@ -89,7 +99,7 @@ final class UpstreamPool {
     sweep = loop.after(1000) { [unowned self] in
       sweep = nil
       let limit = loop.now
-      let kept = idle.firstIndex { limit < $0.idleSince + Defaults.upstreamIdleMillis } ?? idle.count
+      let kept = idle.firstIndex { limit < $0.idleSince + limits.idleMillis } ?? idle.count
       let old = idle[..<kept]
       idle.removeFirst(kept)
       for connection in old { connection.close() }

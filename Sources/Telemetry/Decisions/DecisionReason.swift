@@ -11,6 +11,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case `public` = "public"
   /// A CORS preflight on a route that lets preflights through.
   case preflight = "preflight"
+  /// The route lets every valid token pass.
+  case authenticated = "authenticated"
 
   // Refused by policy.
 
@@ -22,6 +24,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case policyError = "policy_error"
   /// Routes are configured and none matched.
   case noRoute = "no_route"
+  /// The token lacks a scope that the route wants.
+  case insufficientScope = "insufficient_scope"
 
   // Refused for the credential.
 
@@ -84,10 +88,12 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .policyPermit: "A policy permitted the request and none forbade it."
     case .public: "The route is public; no token was asked for and no policy was evaluated."
     case .preflight: "A CORS preflight on a route that lets preflights through."
+    case .authenticated: "The route lets every valid token pass; no policy was evaluated."
     case .policyForbid: "A forbid policy applied; the record names it."
     case .noPermit: "No policy permits the request, and what is not permitted is refused."
     case .policyError: "A policy that could have refused the request failed to evaluate, so the request is refused."
     case .noRoute: "Routes are configured and none of them matches the request."
+    case .insufficientScope: "The token lacks a scope that the route wants."
     case .noToken: "The request carries no credential."
     case .multipleCredentials: "The request carries more than one credential, so nobody can say whose it is."
     case .tokenMalformed: "The credential is not a JWT, or one of its claims has the wrong type."
@@ -103,7 +109,7 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .tokenBinding: "The token is bound to its sender by a key or certificate, and no proof of it was given."
     case .keyUnknown: "The issuer's published keys do not contain the token's key."
     case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
-    case .requestTooLarge: "The request's head is larger than the limit."
+    case .requestTooLarge: "The request's head or body is larger than its limit."
     case .requestTimeout: "The request's head did not arrive in time."
     case .pathAmbiguous: "The request's target could be read differently by the service behind (dot segments, encoded slashes, //)."
     case .jwksUnavailable: "The issuer's keys could not be fetched, so its tokens cannot be judged."

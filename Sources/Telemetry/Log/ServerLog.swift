@@ -3,8 +3,8 @@ internal import Glibc
 
 /// What the process says about itself, on standard error: an event, which is a constant noun, and fields.
 ///
-/// One message is one `write`, so lines of several threads do not mix. A failing descriptor is ignored: there is nobody
-/// left to tell.
+/// One message is one `write`, so lines of several threads do not mix. A descriptor that fails or is full is ignored:
+/// there is nobody left to tell.
 public struct ServerLog: Sendable {
   /// How much an operator must care.
   public enum Level: Int, Sendable, CaseIterable, Comparable {
@@ -87,6 +87,9 @@ public struct ServerLog: Sendable {
   private func write(_ level: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, Value>) {
     guard writes(level) else { return }
     let line = Self.line(level, event, fields, format: format, timeMillis: WallClock.millis())
+    // A reader that has stopped reading must not stop a worker: with no room the message is lost.
+    var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard poll(&room, 1, 0) != 0 else { return }
     // Best effort by design, but a signal must not cost a message and a short write must not cut one.
     var written = 0
     while written < line.count {

@@ -21,7 +21,7 @@ let demoCommand = Command(
   do throws(ConfigurationError) {
     return try Demo(arguments).run()
   } catch {
-    Terminal.error(error.problems.map { "error: \($0)\n" }.joined() + "Nothing was started.\n")
+    Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
     return .invalid
   }
 }
@@ -35,6 +35,7 @@ final class Demo {
   private let issuer: LocalIssuer
   private let service: LocalService
   private let process: GatewayProcess
+  private let loaded: Loaded
 
   init(_ arguments: Arguments) throws(ConfigurationError) {
     isJSON = arguments.has("json")
@@ -62,17 +63,21 @@ final class Demo {
     pool.isDevelopment = true
     configuration.issuers = [pool]
 
-    var extras = RunSettings.Extras()
-    extras.log = arguments["log"] ?? "stdout"
-    extras.logFormat = isJSON ? "json" : "text"
+    configuration.log = arguments["log"] ?? "stdout"
+    configuration.logFormat = isJSON ? "json" : "text"
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
-    let log = try GatewayProcess.openLog(extras, serverLog: serverLog)
-    process = try GatewayProcess(configuration, files: files, extras: extras, loop: loop, serverLog: serverLog, log: log)
+    let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
+    loaded = Loaded(configuration: configuration, files: files, file: nil)
+    process = try GatewayProcess(
+      loaded,
+      load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, file: nil) },
+      extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
   }
 
   func run() -> ExitStatus {
     process.whenReady { [self] address in
+      process.beginWatching(loaded)
       // Ready means that the first curl will be answered as printed: the keys must be there as well.
       whenKeysAreThere { [self] in show(proxy: address) }
     }
@@ -150,7 +155,9 @@ final class Demo {
         let ops: UInt16 = isFree(local(9902)) ? 9902 : 0
         return (base, local(base + 1), local(base + 2), ops)
       }
-      throw ConfigurationError(["no three free ports in a row from \(usualPort) on; choose with --port N, or let the system choose: --port 0"])
+      throw ConfigurationError([
+        "no three free ports in a row from \(usualPort) on; choose with --port N, or let the system choose: --port 0"
+      ])
     }
     guard let port = UInt16(text), port == 0 || port < 65533 else {
       throw ConfigurationError(["--port \(text): expected a number from 0 to 65532"])
@@ -173,7 +180,7 @@ final class Demo {
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: "policies") } catch { names = [] }
     guard names.contains(where: { $0.hasSuffix(".cedar") }) else { return (SamplePolicies.files, "built-in sample") }
-    return (try PolicyFolder.read("policies"), "./policies (as they are now; restart after an edit)")
+    return (try PolicyFolder.read("policies"), "./policies (edit them: a change is in force at once)")
   }
 }
 
@@ -192,7 +199,8 @@ struct DemoLine {
       DemoLine(comment: "no token", command: "curl -i \(proxy)/orders/42", status: 401),
       DemoLine(comment: "alice is a viewer", command: "curl -i \(bearer("alice")) \(proxy)/orders/42", status: 200),
       DemoLine(
-        comment: "and viewers do not delete; the body names the decision", command: "curl -i -X DELETE \(bearer("alice")) \(proxy)/orders/42",
+        comment: "and viewers do not delete; the body names the decision",
+        command: "curl -i -X DELETE \(bearer("alice")) \(proxy)/orders/42",
         status: 403),
       DemoLine(
         comment: "bob is an editor", command: "curl -i -X PUT \(bearer("bob")) -d '{\"item\":\"lamp\",\"quantity\":2}' \(proxy)/orders/42",
@@ -208,7 +216,8 @@ struct DemoLine {
         comment: "a path that two servers could read differently",
         command: "curl -i --path-as-is \(bearer("alice")) \(proxy)/orders/../admin/report", status: 400),
       DemoLine(
-        comment: "what the service behind is told", command: "curl -i \(bearer("carol")) -H 'X-Stockade-Principal: me' \(proxy)/echo", status: 200),
+        comment: "what the service behind is told", command: "curl -i \(bearer("carol")) -H 'X-Stockade-Principal: me' \(proxy)/echo",
+        status: 200),
     ]
   }
 }

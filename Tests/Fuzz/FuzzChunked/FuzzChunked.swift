@@ -62,6 +62,7 @@ private func lenient(_ bytes: UnsafeRawBufferPointer) -> (consumed: Int, data: [
   return nil
 }
 
+/// One input, as libFuzzer hands it over.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   guard let data, size > 1 else { return 0 }

@@ -2,6 +2,7 @@ import HTTP
 
 // A header is whole at one length and incomplete at every shorter one.
 
+/// One input, as libFuzzer hands it over.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   guard let data else { return 0 }

@@ -10,6 +10,7 @@ private let limits: HeadLimits = {
   return limits
 }()
 
+/// One input, as libFuzzer hands it over.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   guard let data, size > 1 else { return 0 }

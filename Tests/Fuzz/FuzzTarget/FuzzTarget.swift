@@ -24,6 +24,7 @@ private func segments(_ path: [UInt8]) -> [[UInt8]] {
   path == [0x2f] ? [] : path.dropFirst().split(separator: 0x2f, omittingEmptySubsequences: false).map(Array.init)
 }
 
+/// One input, as libFuzzer hands it over.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
   guard let data else { return 0 }

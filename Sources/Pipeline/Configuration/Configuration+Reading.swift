@@ -1,0 +1,188 @@
+public import Bytes
+internal import Cedar
+internal import JOSE
+
+extension Configuration {
+  /// Reads a configuration: the file if there is one, then variables, then flags; or says everything that is wrong with it.
+  ///
+  /// - Parameters:
+  ///   - file: the text of a `stockade.json5`, named as the person named it; its folder is what relative paths in it begin at.
+  ///   - flags: flags by name without dashes, as `Fields.flagged` lists them; a switch has the value `true`.
+  public static func read(file: SourceText?, flags: [String: [String]], surroundings: Surroundings) throws(ConfigurationError)
+    -> Configuration
+  {
+    let reader = ConfigurationReader(file: file, flags: flags, surroundings: surroundings)
+    var report = reader.report
+    guard reader.isReadable else { throw ConfigurationError(report.problems) }
+    let configuration = Configuration(reader.root, source: file, &report)
+    // What does not depend on policies is checked here, so that all that is wrong with the file is told at once.
+    SnapshotBuilder.check(configuration, &report)
+    guard report.isEmpty else { throw ConfigurationError(report.problems) }
+    return configuration
+  }
+
+  private init(_ root: Setting, source: SourceText?, _ report: inout ConfigurationReport) {
+    self.init(upstream: root["upstream"]?.text("url") ?? "")
+    settings = root
+    self.source = source
+    warnings = report.warnings
+    if upstream.isEmpty {
+      report.add(
+        root["upstream"], "no service to protect is given", help: "name it with --to URL, or upstream: 'URL', such as http://127.0.0.1:3000"
+      )
+    }
+    readProcess(root)
+    readHeaders(root, &report)
+    readContext(root, &report)
+    for (name, setting) in root["issuers"]?.members ?? [] {
+      if let issuer = IssuerConfiguration(name, setting, &report) { issuers.append(issuer) }
+    }
+    if let name = root.text("namespace") {
+      do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
+    }
+    Self.checkEngine(root["engine"], &report)
+    if let list = root["routes"], !list.members.isEmpty {
+      var builder = RouteBuilder(namespace: namespace)
+      routes = builder.table(list, &report)
+      routeUpstreams = builder.upstreams
+    }
+    unrouted = root.text("unrouted").flatMap(Unrouted.init) ?? .deny
+    if let unrouted = root["unrouted"], unrouted.origin != .byDefault, routes == nil, root["routes"]?.members.isEmpty ?? true {
+      report.add(
+        unrouted, "there are no routes, so every request is mapped by its method and path", help: "write routes, or leave this out")
+    }
+  }
+
+  private mutating func readProcess(_ root: Setting) {
+    if let text = root.text("mode"), let mode = Snapshot.Mode(rawValue: text) { self.mode = mode }
+    if let text = root.text("on_policy_error"), let rule = Authorization.OnPolicyError(rawValue: text) { onPolicyError = rule }
+    if let text = root.text("listen") { listen = text }
+    if let text = root["ops"]?.text("listen") { opsListen = text }
+    if let text = root.text("realm") { realm = text }
+    if let count = root["workers"]?.integer { workers = Int(clamping: count) }
+    isDevelopment = root["development"]?.bool ?? false
+    drainDelayMillis = Self.millis(root["drain"]?["delay"]) ?? drainDelayMillis
+    drainTimeoutMillis = Self.millis(root["drain"]?["timeout"]) ?? drainTimeoutMillis
+    if let service = root["upstream"] {
+      upstreamLimits.connectTimeoutMillis = Self.millis(service["connect_timeout"]) ?? upstreamLimits.connectTimeoutMillis
+      upstreamLimits.responseTimeoutMillis = Self.millis(service["response_timeout"]) ?? upstreamLimits.responseTimeoutMillis
+      upstreamLimits.idleMillis = Self.millis(service["idle_timeout"]) ?? upstreamLimits.idleMillis
+      if let count = service["max_connections"]?.integer { upstreamLimits.connections = Int(clamping: count) }
+    }
+    let decisions = root["log"]?["decisions"]
+    log = decisions?.text("to") ?? log
+    logFormat = decisions?.text("format") ?? logFormat
+    if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+  }
+
+  private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }
+
+  /// A path of the file begins at the file's folder; one of a flag or variable where the process was started.
+  private func besideFile(_ path: String, _ origin: Setting.Origin) -> String {
+    guard case .file = origin, let name = source?.name, path.utf8.first != UInt8(ascii: "/") else { return path }
+    guard let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+    return String(decoding: name.utf8[...slash], as: UTF8.self) + path
+  }
+
+  private mutating func readHeaders(_ root: Setting, _ report: inout ConfigurationReport) {
+    if let setting = root["identity_headers"] {
+      identityHeaders = IdentityHeaders(
+        principal: setting.text("principal") ?? "", subject: setting.text("subject") ?? "", groups: setting.text("groups") ?? "",
+        keepsAuthorization: setting.text("authorization") != "remove")
+      var names: [(Setting, String)] = ["principal", "subject", "groups"].compactMap { name in
+        setting[name].flatMap { one in one.text.map { (one, $0) } }
+      }
+      for (name, claim) in setting["claims"]?.members ?? [] {
+        names.append((claim, name))
+        guard let text = claim.text, let pointer = ClaimPath.pointer(text) else {
+          report.add(claim, ClaimPath.mistake(claim.text ?? ""))
+          continue
+        }
+        identityHeaders.claims.append((name, pointer))
+      }
+      var seen: [String: Setting] = [:]
+      for (setting, name) in names where !name.isEmpty {
+        if let problem = IdentityHeaders.problem(ofName: name) { report.add(setting, problem) }
+        if let other = seen.updateValue(setting, forKey: IdentityHeaders.folded(name)) {
+          report.add(setting, "\(name) is already the field for \(other.path)", related: (other, "here"))
+        }
+      }
+    }
+    if let setting = root["cors"]?["errors_allow_origins"] {
+      errorOrigins = setting.texts
+      for origin in errorOrigins where !CORS.isOrigin(origin) {
+        report.add(
+          setting, "\"\(origin)\" is not an origin",
+          help: "write scheme, host and port as browsers send them, such as https://app.example.com; * is not possible")
+      }
+    }
+  }
+
+  private mutating func readContext(_ root: Setting, _ report: inout ConfigurationReport) {
+    if let setting = root["context"]?["headers"] {
+      contextHeaders = setting.texts.map { String(decoding: $0.utf8.map { ASCII.lowercased($0) }, as: UTF8.self) }
+      for name in contextHeaders { if let problem = RequestValues.problem(ofFieldName: name) { report.add(setting, problem) } }
+    }
+    contextQuery = root["context"]?["query"]?.texts ?? []
+  }
+
+  /// Who decides: one of the engines that exist.
+  static func checkEngine(_ engine: Setting?, _ report: inout ConfigurationReport) {
+    guard let engine, engine.origin != .byDefault else { return }
+    if let remote = engine["verified_permissions"] {
+      report.add(
+        remote, "this build has no engine for Amazon Verified Permissions", help: "use engine: { local: {} } with the policies in files")
+    } else if engine.members.count != 1 {
+      report.add(engine, "an engine is one of its kinds", help: "write engine: { local: {} }")
+    }
+  }
+}
+
+extension IssuerConfiguration {
+  init?(_ name: String, _ setting: Setting, _ report: inout ConfigurationReport) {
+    switch (setting.text("cognito"), setting.text("issuer")) {
+    case (let pool?, let issuer): self.init(name: name, kind: .cognito(poolID: pool, issuer: issuer))
+    case (nil, let issuer?): self.init(name: name, kind: .oidc(issuer: issuer))
+    case (nil, nil):
+      report.add(
+        setting, "says neither cognito nor issuer", help: "write cognito: 'us-east-1_AbC123' or issuer: 'https://login.example.com'")
+      return nil
+    }
+    isDevelopment = kind.isDevelopment
+    clientIDs = setting["client_ids"]?.texts ?? []
+    audiences = setting["audiences"]?.texts ?? []
+    idPrefix = setting.text("id_prefix")
+    jwksURL = setting.text("jwks_url")
+    allowsInsecureKeys = setting["allow_insecure_jwks"]?.bool ?? false
+    acceptsBareToken = setting["accept_bare_token"]?.bool
+    if let use = setting.text("token_use").flatMap(TokenUse.init(name:)) { tokenUses = [use] }
+    if let millis = setting["clock_skew"]?.integer { clockSkewSeconds = millis / 1000 }
+    if let millis = setting["max_lifetime"]?.integer { maximumLifetimeSeconds = millis / 1000 }
+    if let list = setting["algorithms"] {
+      var accepted: Set<JWSAlgorithm> = []
+      for name in list.texts {
+        guard let algorithm = JWSAlgorithm.allCases.first(where: { exactlyEquals($0.rawValue, name) }) else {
+          report.add(
+            list, "\"\(name)\" is not an algorithm that is accepted here",
+            help: "one of \(JWSAlgorithm.allCases.map(\.rawValue).joined(separator: ", "))")
+          continue
+        }
+        accepted.insert(algorithm)
+      }
+      if list.texts.isEmpty { report.add(list, "without an algorithm no token is accepted", help: "leave it out for the usual ones") }
+      algorithms = accepted
+    }
+    guard let mapping = setting["mapping"] else { return }
+    principalType = mapping.text("principal_type") ?? principalType
+    groupType = mapping.text("group_type") ?? groupType
+    idClaim = mapping.text("id_claim") ?? idClaim
+    groupClaim = mapping.text("group_claim")
+    for (name, attribute) in mapping["attributes"]?.members ?? [] {
+      guard let claim = attribute.text("claim") else {
+        report.add(attribute, "names no claim", help: "write { claim: 'department' }")
+        continue
+      }
+      attributes.append((name, claim, attribute.text("type").flatMap(TypedText.init)))
+    }
+  }
+}

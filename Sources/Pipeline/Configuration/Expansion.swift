@@ -1,0 +1,103 @@
+internal import Bytes
+
+/// What a configuration may take from elsewhere: variables and small files, both given by the caller.
+public struct Surroundings: Sendable {
+  /// The environment's variables.
+  public var variables: [String: String]
+  /// Reads a file named by `${file:PATH}`: its contents, or nil and why.
+  public var readFile: @Sendable (_ path: String) -> (contents: String?, problem: String)
+
+  /// Surroundings.
+  public init(
+    variables: [String: String] = [:],
+    readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") }
+  ) {
+    self.variables = variables
+    self.readFile = readFile
+  }
+}
+
+/// `${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `${file:PATH}` and `$$` inside a parsed string: what comes in is never read as
+/// syntax, neither of the file nor of another expansion.
+struct Expansion {
+  /// The text with everything put in.
+  var text = ""
+  /// Whether something came from a file, which is where secrets are.
+  var isSecret = false
+  /// Whether anything was put in.
+  var isChanged = false
+  /// What could not be put in: the reference as written, what is wrong, and what to do.
+  var problems: [(reference: String, message: String, help: String?)] = []
+
+  init(_ source: String, _ surroundings: Surroundings) {
+    guard source.utf8.contains(UInt8(ascii: "$")) else {
+      text = source
+      return
+    }
+    var rest = source.utf8[...]
+    var out: [UInt8] = []
+    while let byte = rest.first {
+      guard byte == UInt8(ascii: "$") else {
+        out.append(byte)
+        rest = rest.dropFirst()
+        continue
+      }
+      let next = rest.dropFirst().first
+      if next == UInt8(ascii: "$") {
+        out.append(byte)
+        rest = rest.dropFirst(2)
+        isChanged = true
+      } else if next == UInt8(ascii: "{") {
+        guard let end = rest.firstIndex(of: UInt8(ascii: "}")) else {
+          problems.append(("${", "`${` has no `}` in this string", "write $$ for a dollar sign that means itself"))
+          return
+        }
+        let inner = String(decoding: rest[rest.index(rest.startIndex, offsetBy: 2)..<end], as: UTF8.self)
+        out += Array(value(of: inner, surroundings).utf8)
+        rest = rest[rest.index(after: end)...]
+        isChanged = true
+      } else {
+        problems.append(("$", "a `$` that begins nothing", "write $$ for a dollar sign that means itself, or ${NAME} for a variable"))
+        return
+      }
+    }
+    text = String(decoding: out, as: UTF8.self)
+  }
+
+  private mutating func value(of inner: String, _ surroundings: Surroundings) -> String {
+    let reference = "${\(inner)}"
+    if inner.utf8.starts(with: "file:".utf8) {
+      isSecret = true
+      let path = String(decoding: inner.utf8.dropFirst(5), as: UTF8.self)
+      let (contents, problem) = surroundings.readFile(path)
+      guard let contents else {
+        problems.append((reference, "\(reference): \(problem)", nil))
+        return ""
+      }
+      // Editors end a file with a newline; no secret does.
+      var bytes = Array(contents.utf8)
+      if bytes.last == ASCII.lf { bytes.removeLast() }
+      if bytes.last == ASCII.cr { bytes.removeLast() }
+      return String(decoding: bytes, as: UTF8.self)
+    }
+    let name = inner.utf8.prefix { ASCII.isAlpha($0) || ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
+    let rest = String(decoding: inner.utf8.dropFirst(name.count), as: UTF8.self)
+    let variable = String(decoding: name, as: UTF8.self)
+    guard let first = name.first, !ASCII.isDigit(first),
+      rest.isEmpty || rest.utf8.starts(with: ":-".utf8) || rest.utf8.starts(with: ":?".utf8)
+    else {
+      problems.append((reference, "\(reference) is not a reference", "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:PATH}"))
+      return ""
+    }
+    // As a shell's `:-` and `:?`: an empty variable is as good as none.
+    if let value = surroundings.variables[variable], !value.isEmpty || rest.isEmpty { return value }
+    if rest.utf8.starts(with: ":-".utf8) { return String(decoding: rest.utf8.dropFirst(2), as: UTF8.self) }
+    if rest.utf8.starts(with: ":?".utf8) {
+      problems.append((reference, "\(variable) is not set: \(String(decoding: rest.utf8.dropFirst(2), as: UTF8.self))", nil))
+    } else {
+      problems.append(
+        (reference, "\(reference) is not set in the environment", "set it, or write ${\(variable):-default} to give a default"))
+    }
+    return ""
+  }
+}

@@ -1,0 +1,156 @@
+/// Every setting there is. The table drives the reader, the defaults, the flags and variables, the JSON Schema, and what
+/// `stockade config show` prints.
+public enum Fields {
+  /// Settings with a default or without, outer ones before what stands in them.
+  public static let all: [Field] = process + issuers + routes + policies
+
+  /// Those that a flag of `run` sets.
+  public static var flagged: [Field] { all.filter { $0.flag != nil } }
+
+  private static let years: ClosedRange<Int64> = 0...366 * 86_400_000
+  private static let timeout: ClosedRange<Int64> = 1...86_400_000
+
+  private static let process: [Field] = [
+    Field("$schema", .anything, "Where editors find this file's JSON Schema; not read"),
+    Field("version", .integer(1...1), "The version of the format", default: "1"),
+    Field(
+      "mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "observe: decide and log, and let pass what would be refused",
+      default: "enforce", flag: "mode"),
+    Field("upstream", .object, "The service behind", shorthand: "url"),
+    Field("upstream.url", .text("URL"), "the service behind: http://127.0.0.1:3000, https://…, unix:/path", flag: "to"),
+    Field("upstream.connect_timeout", .duration(timeout), "How long connecting may take", default: millis(Defaults.connectTimeoutMillis)),
+    Field(
+      "upstream.response_timeout", .duration(timeout), "How long it may take to begin its response",
+      default: millis(Defaults.responseTimeoutMillis)),
+    Field(
+      "upstream.idle_timeout", .duration(timeout), "How long an idle connection to it is kept", default: millis(Defaults.upstreamIdleMillis)
+    ),
+    Field(
+      "upstream.max_connections", .integer(1...65_535), "How many connections to it a worker opens at most",
+      default: "\(Defaults.upstreamConnections)"),
+    Field(
+      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH", default: Defaults.listen, flag: "listen"),
+    Field("ops", .object, "The listener for operations", shorthand: "listen"),
+    Field("ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are", default: Defaults.opsListen, flag: "ops-listen"),
+    Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
+    Field("drain", .object, "Leaving in good order"),
+    Field(
+      "drain.delay", .duration(years), "how long /readyz fails before accepting ends at SIGTERM",
+      default: millis(Defaults.drainDelayMillis),
+      flag: "drain-delay"),
+    Field(
+      "drain.timeout", .duration(years), "how long requests in flight may then take", default: millis(Defaults.drainTimeoutMillis),
+      flag: "drain-timeout"),
+    Field("log", .object, "What is written down"),
+    Field("log.decisions", .object, "The decision log", shorthand: "to"),
+    Field("log.decisions.to", .text("TO"), "where decisions go: stdout, none, or a file", default: "stdout", flag: "log"),
+    Field(
+      "log.decisions.format", .choice(["json", "text", "auto"]), "auto: text on a terminal, JSON elsewhere", default: "auto",
+      flag: "log-format"),
+    Field("realm", .text("NAME"), "What challenges call the protected space", default: Defaults.realm),
+    Field("development", .flag, "accept a development issuer (stockade demo's); never in production", default: "false", flag: "dev"),
+    Field("identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed"),
+    Field(
+      "identity_headers.principal", .text("NAME"), "The field for the principal's id; '' sends none", default: IdentityHeaders.principal),
+    Field("identity_headers.subject", .text("NAME"), "The field for the token's sub; '' sends none", default: IdentityHeaders.subject),
+    Field(
+      "identity_headers.groups", .text("NAME"), "The field for the groups, separated by commas; '' sends none",
+      default: IdentityHeaders.groups),
+    Field("identity_headers.claims", .names, "More fields, each from a claim"),
+    Field("identity_headers.claims.*", .text("CLAIM"), "The claim: a name, a.b, or a JSON Pointer"),
+    Field("identity_headers.authorization", .choice(["keep", "remove"]), "Whether the service gets the token", default: "keep"),
+    Field("cors", .object, "Browsers of other origins"),
+    Field("cors.errors_allow_origins", .texts("ORIGIN"), "Origins whose scripts may read our own 401 and 403"),
+  ]
+
+  private static let issuers: [Field] = [
+    Field("issuers", .names, "Who may issue tokens, each under a name of yours"),
+    Field("issuers.*", .object, "One issuer"),
+    Field(
+      "issuers.*.cognito", .text("POOL_ID"), "accept tokens of this Amazon Cognito user pool, such as us-east-1_AbC123", flag: "cognito"),
+    Field(
+      "issuers.*.issuer", .text("URL"),
+      "accept tokens of this OpenID Connect issuer; the exact iss of its tokens (with a pool id: of a pool that is not AWS's)",
+      flag: "issuer"),
+    Field("issuers.*.client_ids", .texts("ID"), "an app client whose tokens are meant for this service", flag: "client-id"),
+    Field("issuers.*.audiences", .texts("NAME"), "an audience that access tokens may name", flag: "audience"),
+    Field("issuers.*.token_use", .choice(["any", "id", "access"]), "Which tokens are accepted", default: "any"),
+    Field(
+      "issuers.*.id_prefix", .text("TEXT"), "what stands before | in Cedar ids; default: the pool's id, or the issuer without https://",
+      flag: "id-prefix"),
+    Field("issuers.*.jwks_url", .text("URL"), "where the issuer's keys are, if not where the issuer says", flag: "jwks-url"),
+    Field(
+      "issuers.*.allow_insecure_jwks", .flag, "fetch keys over plain HTTP from elsewhere than this machine", default: "false",
+      flag: "allow-insecure-jwks"),
+    Field(
+      "issuers.*.algorithms", .texts("ALG"),
+      "The signature algorithms that are accepted; a Cognito pool's are RS256, others' default to all that are safe"),
+    Field("issuers.*.clock_skew", .duration(0...600_000), "Allowance for clocks that differ", default: "60s"),
+    Field("issuers.*.max_lifetime", .duration(1000...(366 * 86_400_000)), "The longest time from iat to exp", default: "24h"),
+    Field("issuers.*.accept_bare_token", .flag, "Accept an Authorization that is the token alone; default: true for a Cognito pool"),
+    Field("issuers.*.mapping", .object, "How its claims become a Cedar principal"),
+    Field(
+      "issuers.*.mapping.principal_type", .text("TYPE"), "The principal's type; namespace applies to a name without ::", default: "User"),
+    Field(
+      "issuers.*.mapping.group_type", .text("TYPE"), "The type of groups; namespace applies to a name without ::", default: "UserGroup"),
+    Field(
+      "issuers.*.mapping.id_claim", .text("CLAIM"), "The claim that names the principal: a name, a.b, or a JSON Pointer", default: "sub"),
+    Field("issuers.*.mapping.group_claim", .text("CLAIM"), "The claim that lists the groups; default: cognito:groups, or groups"),
+    Field("issuers.*.mapping.attributes", .names, "More attributes of the principal, each from a claim"),
+    Field("issuers.*.mapping.attributes.*", .object, "One attribute", shorthand: "claim"),
+    Field("issuers.*.mapping.attributes.*.claim", .text("CLAIM"), "The claim: a name, a.b, or a JSON Pointer"),
+    Field(
+      "issuers.*.mapping.attributes.*.type", .choice(TypedText.allCases.map(\.rawValue) + ["as_is"]), "What the claim's text is read as",
+      default: "as_is"),
+  ]
+
+  private static let routes: [Field] = [
+    Field("routes", .list, "What requests ask for; without routes the method is the action and the path the resource"),
+    Field("routes.*", .object, "One route", shorthand: "match"),
+    Field("routes.*.match", .text("METHOD PATH"), "Methods and a path: 'GET /orders/{id}', 'PUT,PATCH /files/{rest...}', '* /x'"),
+    Field("routes.*.host", .text("NAME"), "Only requests to this host; *.example.com for all below it"),
+    Field(
+      "routes.*.access", .choice(Route.Access.allCases.map(\.rawValue)),
+      "public: everyone; preflight: CORS preflights; authenticated: whoever has a token; policy: whom policies permit", default: "policy"),
+    Field("routes.*.action", .text("NAME"), "Cedar's action; default: the method"),
+    Field("routes.*.resource", .object, "Cedar's resource; default: the path"),
+    Field("routes.*.resource.type", .text("TYPE"), "Its type; namespace applies to a name without ::"),
+    Field("routes.*.resource.id", .text("TEMPLATE"), "Its id: text with {parameter}, {query.NAME}, {header.NAME}"),
+    Field("routes.*.resource.attributes", .names, "Its attributes"),
+    Field("routes.*.resource.attributes.*", .object, "One attribute", shorthand: "value"),
+    Field("routes.*.resource.attributes.*.value", .text("TEMPLATE"), "Its value: text with {parameter}, {query.NAME}, {header.NAME}"),
+    Field(
+      "routes.*.resource.attributes.*.type", .choice(TypedText.allCases.map(\.rawValue)), "What the text is read as", default: "string"),
+    Field("routes.*.resource.attributes.*.optional", .flag, "Whether the attribute is left out if the request lacks it", default: "false"),
+    Field("routes.*.resource.parents", .list, "What it is in"),
+    Field("routes.*.resource.parents.*", .object, "One parent"),
+    Field("routes.*.resource.parents.*.type", .text("TYPE"), "Its type"),
+    Field("routes.*.resource.parents.*.id", .text("TEMPLATE"), "Its id"),
+    Field("routes.*.scopes", .texts("SCOPE"), "Scopes that the token must have, all of them"),
+    Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
+    Field("routes.*.upstream", .text("URL"), "The service behind this route"),
+    Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
+    Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
+    Field("routes.*.engine", .object, "Who decides, for this route"),
+    Field("routes.*.engine.local", .object, "The Cedar engine in this process"),
+    Field("routes.*.engine.verified_permissions", .anything, "Amazon Verified Permissions; not built yet"),
+    Field("unrouted", .choice(["deny", "path"]), "What no route matches: refused, or mapped by method and path", default: "deny"),
+  ]
+
+  private static let policies: [Field] = [
+    Field("policies", .object, "What is permitted", shorthand: "dir"),
+    Field("policies.dir", .text("DIR"), "folder with *.cedar, schema.cedarschema and entities.json", flag: "policies"),
+    Field(
+      "on_policy_error", .choice(Authorization.OnPolicyError.allCases.map(\.rawValue)),
+      "a forbid that fails to evaluate refuses (deny) or does not apply (skip, as Cedar)", default: "deny", flag: "on-policy-error"),
+    Field("namespace", .text("NAME"), "The Cedar namespace of actions and of types without ::"),
+    Field("engine", .object, "Who decides"),
+    Field("engine.local", .object, "The Cedar engine in this process"),
+    Field("engine.verified_permissions", .anything, "Amazon Verified Permissions; not built yet"),
+    Field("context", .object, "What policies see of a request beside method, path, host, client and time"),
+    Field("context.headers", .texts("NAME"), "Fields of the request for context.http.headers"),
+    Field("context.query", .texts("NAME"), "Parameters of the query for context.http.query"),
+  ]
+
+  private static func millis(_ value: UInt64) -> String { Units.duration(Int64(clamping: value)) }
+}

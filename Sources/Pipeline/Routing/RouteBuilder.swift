@@ -1,0 +1,158 @@
+internal import Bytes
+internal import Cedar
+
+/// Makes the route table of its settings, and says what is wrong with them.
+struct RouteBuilder {
+  private let namespace: String
+  /// The services of single routes, each once.
+  private(set) var upstreams: [String] = []
+
+  init(namespace: String) { self.namespace = namespace }
+
+  /// The table of all routes that are in order; ties are problems.
+  mutating func table(_ list: Setting, _ report: inout ConfigurationReport) -> RouteTable {
+    var routes: [Route] = []
+    var settings: [Setting] = []
+    for (_, setting) in list.members {
+      guard let route = route(setting, &report) else { continue }
+      routes.append(route)
+      settings.append(setting)
+    }
+    let table = RouteTable(routes)
+    for tie in table.ties() {
+      report.add(
+        settings[tie.second]["match"], "`\(routes[tie.second].text)` and `\(routes[tie.first].text)` are for the same requests",
+        help: "keep one, or make one more specific: by method, host, or a name in the place of a parameter",
+        related: settings[tie.first]["match"].map { ($0, "the other is here") })
+    }
+    return table
+  }
+
+  private mutating func route(_ setting: Setting, _ report: inout ConfigurationReport) -> Route? {
+    guard let match = setting["match"], let text = match.text else {
+      report.add(setting, "says no match", help: "write match: 'GET /orders/{id}'")
+      return nil
+    }
+    let words = text.utf8.split(separator: ASCII.space).map { String(decoding: $0, as: UTF8.self) }
+    guard words.count == 2 else {
+      report.add(
+        match, "\"\(text)\" is not a method and a path", help: "write 'GET /orders/{id}'; for every method '* \(words.first ?? "/path")'")
+      return nil
+    }
+    guard let methods = RouteMethods(words[0]) else {
+      report.add(
+        match, "\"\(words[0])\" is not a method", help: "methods are in capitals, separated by commas without spaces: GET,HEAD; * for all")
+      return nil
+    }
+    let path: RoutePath
+    do throws(RoutePath.Mistake) { path = try RoutePath(words[1]) } catch {
+      report.add(match, error.message, help: error.help)
+      return nil
+    }
+    var host: RouteHost?
+    if let named = setting["host"], let text = named.text {
+      host = RouteHost(text)
+      if host == nil {
+        report.add(named, "\"\(text)\" is not a host", help: "a name without scheme and port, such as api.example.com, or *.example.com")
+      }
+    }
+    let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
+    checkAccess(access, methods, setting, &report)
+    Configuration.checkEngine(setting["engine"], &report)
+    return Route(
+      methods: methods, path: path, host: host, access: access, action: action(setting, &report),
+      resource: resource(setting["resource"], path, &report),
+      scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
+      upstream: upstream(setting.text("upstream")),
+      responseTimeoutMillis: setting["response_timeout"]?.count,
+      bodyLimit: setting["body_limit"]?.count)
+  }
+
+  // What has no effect is a mistake: somebody believes that it protects.
+  private func checkAccess(_ access: Route.Access, _ methods: RouteMethods, _ setting: Setting, _ report: inout ConfigurationReport) {
+    if access == .preflight, methods.tokens.count != 1 || methods.tokens.first != "OPTIONS" {
+      report.add(setting["match"], "preflights are OPTIONS requests", help: "write 'OPTIONS /path'")
+    }
+    guard access != .policy else { return }
+    for name in ["action", "resource"] {
+      if let useless = setting[name], useless.origin != .byDefault {
+        report.add(
+          useless, "with access '\(access.rawValue)' no policy is asked, so this has no effect",
+          help: "leave it out, or use access: 'policy'")
+      }
+    }
+    if access != .authenticated, let scopes = setting["scopes"] {
+      report.add(
+        scopes, "with access '\(access.rawValue)' no token is asked for, so this has no effect",
+        help: "leave it out, or use access: 'authenticated'")
+    }
+  }
+
+  private func action(_ setting: Setting, _ report: inout ConfigurationReport) -> EntityUID? {
+    guard let action = setting["action"], let name = action.text else { return nil }
+    guard !name.isEmpty else {
+      report.add(action, "an action has a name")
+      return nil
+    }
+    if name.utf8.contains(UInt8(ascii: "\"")), name.utf8.last == UInt8(ascii: "\"") {
+      report.add(action, "an action is named by its id alone", help: "write viewOrder for Action::\"viewOrder\"; `namespace` is added")
+    }
+    return EntityUID(type: TypeNames.type("Action", in: namespace), id: name)
+  }
+
+  private func resource(_ setting: Setting?, _ path: RoutePath, _ report: inout ConfigurationReport) -> ResourceTemplate? {
+    guard let setting, setting.origin != .byDefault else { return nil }
+    guard let type = type(setting, &report), let id = template(setting, "id", path, &report) else { return nil }
+    var resource = ResourceTemplate(type: type, id: id)
+    for (name, attribute) in setting["attributes"]?.members ?? [] {
+      guard let template = template(attribute, "value", path, &report) else { continue }
+      resource.attributes.append(
+        ResourceTemplate.Attribute(
+          name: name, template: template, type: attribute.text("type").flatMap(TypedText.init) ?? .string,
+          isOptional: attribute["optional"]?.bool ?? false))
+    }
+    for (_, parent) in setting["parents"]?.members ?? [] {
+      guard let type = self.type(parent, &report), let id = template(parent, "id", path, &report) else { continue }
+      resource.parents.append((type, id))
+    }
+    return resource
+  }
+
+  private func type(_ setting: Setting, _ report: inout ConfigurationReport) -> EntityType? {
+    guard let named = setting["type"], let text = named.text else {
+      report.add(setting, "has no type", help: "write { type: 'Order', id: '{id}' }")
+      return nil
+    }
+    do throws(NameError) { _ = try Name(normalized: text) } catch {
+      report.add(named, error.description)
+      return nil
+    }
+    return TypeNames.type(text, in: namespace)
+  }
+
+  private func template(_ setting: Setting, _ name: String, _ path: RoutePath, _ report: inout ConfigurationReport) -> TextTemplate? {
+    guard let written = setting[name], let text = written.text, !text.isEmpty else {
+      report.add(setting[name] ?? setting, "has no \(name)", help: "write \(name): '{id}', or another text with parameters of the path")
+      return nil
+    }
+    do throws(RoutePath.Mistake) { return try TextTemplate(text, for: path) } catch {
+      report.add(written, error.message, help: error.help)
+      return nil
+    }
+  }
+
+  private mutating func upstream(_ text: String?) -> Int {
+    guard let text else { return 0 }
+    if let found = upstreams.firstIndex(where: { exactlyEquals($0, text) }) { return found + 1 }
+    upstreams.append(text)
+    return upstreams.count
+  }
+}
+
+/// Names of types as the configuration writes them: the namespace is added to those that have none.
+enum TypeNames {
+  static func type(_ name: String, in namespace: String) -> EntityType {
+    let isQualified = name.utf8.contains(UInt8(ascii: ":"))
+    return EntityType(unchecked: namespace.isEmpty || isQualified ? name : "\(namespace)::\(name)")
+  }
+}

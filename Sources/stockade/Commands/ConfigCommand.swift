@@ -1,0 +1,41 @@
+internal import JSON
+internal import Pipeline
+
+/// `stockade config show|schema`: what is in force and where it comes from, and what can be set.
+let configCommand = Command(
+  name: "config",
+  summary: "show the configuration in force, or the JSON Schema of the file",
+  operand: "show|schema",
+  flags: ConfigurationFile.flags + [
+    Flag("sources", nil, "show: say where each value comes from"),
+    Flag("json", nil, "show: print JSON instead of JSON5"),
+  ],
+  examples: [
+    "stockade config show --sources", "stockade config schema > stockade.schema.json",
+    "STOCKADE_MODE=observe stockade config show --sources",
+  ]
+) { arguments in
+  switch arguments.operands.first {
+  case "schema":
+    Terminal.out(ConfigurationSchema.json.text + "\n")
+    return .success
+  case "show": return ConfigListing.show(arguments)
+  case let word:
+    Terminal.error("stockade: config \(word.map { "does not know `\($0)`" } ?? "needs a word"): config show, or config schema\n")
+    return .usage
+  }
+}
+
+enum ConfigListing {
+  static func show(_ arguments: Arguments) -> ExitStatus {
+    do throws(ConfigurationError) {
+      let (configuration, _) = try ConfigurationFile.read(arguments)
+      for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
+      Terminal.out(arguments.has("json") ? configuration.json.text + "\n" : configuration.listing(sources: arguments.has("sources")))
+      return .success
+    } catch {
+      Terminal.error(ConfigurationFile.shown(error, ending: "Nothing can be shown."))
+      return .invalid
+    }
+  }
+}

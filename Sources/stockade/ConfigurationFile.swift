@@ -1,0 +1,72 @@
+internal import Bytes
+internal import FoundationEssentials
+internal import Pipeline
+
+/// Finds and reads the configuration: the file, the environment, the flags.
+enum ConfigurationFile {
+  /// The flags of every command that needs a configuration: from the table of settings.
+  static let flags: [Flag] =
+    [Flag("config", "FILE", "the configuration; default: STOCKADE_CONFIG, then ./stockade.json5, then /etc/stockade/stockade.json5")]
+    + Fields.flagged.map { field in
+      let fallback = field.fallback.flatMap { field.valueName == nil || $0 == "0" ? nil : "; default \($0)" } ?? ""
+      return Flag(field.flag ?? "", field.valueName, field.help + fallback, repeats: field.repeats)
+    }
+
+  /// Where a configuration is looked for if none is named; the first that exists.
+  static let usualPlaces = ["stockade.json5", "/etc/stockade/stockade.json5"]
+
+  /// What is said where policies are needed and not named.
+  static let noPolicies = "no policies are given; name their folder with --policies DIR, or policies: 'DIR' in the configuration"
+
+  /// Whether there is a configuration at all: a file, or a flag or variable beside the folder of policies.
+  static func isGiven(_ arguments: Arguments) throws(ConfigurationError) -> Bool {
+    let variables = ProcessInfo.processInfo.environment
+    if try file(arguments["config"], variables) != nil { return true }
+    return Fields.flagged.contains { field in
+      guard let flag = field.flag, flag != "policies" else { return false }
+      return arguments.has(flag) || field.variable.map { variables[$0] != nil } ?? false
+    }
+  }
+
+  /// The configuration, and the file it came from.
+  static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
+    let variables = ProcessInfo.processInfo.environment
+    let source = try file(arguments["config"], variables)
+    let folder = source.map { Self.folder(of: $0.name) } ?? ""
+    let surroundings = Surroundings(variables: variables) { path in contents(of: path.hasPrefix("/") ? path : folder + path) }
+    return (try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings), source?.name)
+  }
+
+  private static func file(_ named: String?, _ variables: [String: String]) throws(ConfigurationError) -> SourceText? {
+    if let path = named ?? variables["STOCKADE_CONFIG"], !path.isEmpty {
+      guard let data = FileManager.default.contents(atPath: path) else {
+        throw ConfigurationError(["\(path) cannot be read; \(named == nil ? "STOCKADE_CONFIG" : "--config") names the configuration file"])
+      }
+      return SourceText(name: path, bytes: data)
+    }
+    for path in usualPlaces where FileManager.default.fileExists(atPath: path) {
+      guard let data = FileManager.default.contents(atPath: path) else { throw ConfigurationError(["\(path) is there and cannot be read"]) }
+      return SourceText(name: path, bytes: data)
+    }
+    return nil
+  }
+
+  // With its final slash; empty for a name without one.
+  private static func folder(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
+    return String(decoding: path.utf8[...slash], as: UTF8.self)
+  }
+
+  private static func contents(of path: String) -> (contents: String?, problem: String) {
+    guard let data = FileManager.default.contents(atPath: path) else { return (nil, "\(path) cannot be read") }
+    guard data.count <= 64 * 1024 else { return (nil, "\(path) is larger than 64 KiB, too large for a value") }
+    guard let text = String(validating: data, as: UTF8.self) else { return (nil, "\(path) is not UTF-8 text") }
+    return (text, "")
+  }
+
+  /// Problems as a person is shown them, with their number.
+  static func shown(_ error: ConfigurationError, ending: String) -> String {
+    let count = error.problems.count
+    return error.report + "\(count) error\(count == 1 ? "" : "s"). \(ending)\n"
+  }
+}
