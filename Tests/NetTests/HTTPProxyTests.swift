@@ -155,10 +155,10 @@ import Testing
         proxies: try proxies(["https_proxy": proxy.text.replacing("http://", with: "http://u:p@")]))
       // A name that only the proxy knows.
       for _ in 0..<3 {
-        #expect(try String(decoding: call(loop, client, "https://api.internal/x").get().body, as: UTF8.self) == "behind")
+        #expect(try String(decoding: call(loop, client, "https://api.example/x").get().body, as: UTF8.self) == "behind")
       }
       #expect(
-        proxy.heads == ["CONNECT api.internal:443 HTTP/1.1\r\nHost: api.internal:443\r\nProxy-Authorization: Basic dTpw\r\n\r\n"],
+        proxy.heads == ["CONNECT api.example:443 HTTP/1.1\r\nHost: api.example:443\r\nProxy-Authorization: Basic dTpw\r\n\r\n"],
         "one tunnel served all three")
       guard case .failure(.tls(let failure)) = try call(loop, client, "https://other.example/") else {
         Issue.record("accepted")
@@ -195,7 +195,7 @@ import Testing
       let proxy = try Proxy(loop, to: server.address, answer: answer)
       let client = HTTPClient(
         loop, resolver: try Resolver(loop), tls: try certificates.client, proxies: try proxies(["https_proxy": proxy.text]))
-      let result = try call(loop, client, "https://api.internal/")
+      let result = try call(loop, client, "https://api.example/")
       #expect(throws: NetError.self) { try result.get() }
       if answer.contains("407") {
         #expect(throws: NetError.proxyRefused(proxy: "\(proxy.listener?.address ?? loopback)", status: 407)) { try result.get() }

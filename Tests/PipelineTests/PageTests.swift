@@ -185,6 +185,33 @@ import Testing
       lines.contains("X-Kept: yes") && lines.contains { $0.hasPrefix("Authorization: Bearer ") }, "a client cannot nominate ours away")
   }
 
+  @Test func aSpellingThatNobodyDecidedOnDoesNotReachTheUpstream() throws {
+    let issuer = try Desk().issuer
+    var configuration = Configuration(upstream: "http://127.0.0.1:2")
+    configuration.isDevelopment = true
+    configuration.issuers = [Desk.pool(issuer)]
+    configuration.contextHeaders = ["x-tenant"]
+    let policies = "@id(\"t\") permit (principal, action, resource) when { context.http.headers has \"x-tenant\" };"
+    let snapshot = try SnapshotBuilder.build(configuration, policies: Desk.files(policies), generation: 1)
+    let facts = Facts(issuers: 1, cacheKey: (1, 2))
+    facts.learn(.known(.init(set: issuer.keySet, generation: 1, mayRefetchAt: .max, isStale: false)), of: 0)
+    var exchange = Exchange(peer: Peer(address: "10.0.0.1", octets: [10, 0, 0, 1]), under: snapshot)
+    let token = try #require(try issuer.token(of: "alice", at: Desk.time))
+    let text = "GET / HTTP/1.1\r\nHost: a\r\nX-Tenant: mine\r\nX_Tenant: other\r\nx.tenant: third\r\nAuthorization: Bearer \(token)\r\n\r\n"
+    let outcome = Array(text.utf8).withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
+    #expect(outcome == .complete(consumed: text.utf8.count))
+    exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: Desk.time, under: snapshot)
+    guard case .forward(let permit) = exchange.decide(facts) else {
+      Issue.record("refused: \(String(describing: exchange.trail.rejection))")
+      return
+    }
+    var out: [UInt8] = []
+    ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, to: &out)
+    let head = String(decoding: out, as: UTF8.self)
+    #expect(head.contains("\r\nX-Tenant: mine\r\n"))
+    #expect(!head.contains("other") && !head.contains("third"))
+  }
+
   @Test func valuesAreEscapedSoThatTheyCanBeTakenApart() {
     #expect(IdentityHeaders.escaped("a,b %\u{e9}\r\n") == "a%2Cb%20%25%C3%A9%0D%0A")
   }

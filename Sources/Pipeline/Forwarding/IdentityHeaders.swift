@@ -26,6 +26,11 @@ public struct IdentityHeaders: Sendable {
   public var claims: [(name: String, claim: JSONPointer)] = [] {
     didSet { prepare() }
   }
+  /// Fields of the request that the decision looks at: spellings of them that a careless server takes for the same field, and
+  /// that nobody decided on, are removed.
+  var evaluated: [String] = [] {
+    didSet { prepare() }
+  }
   /// How the head of a request is written for the service behind.
   private(set) var rewrite: RequestRewrite
   /// Nobody: every header is there and empty, so that the upstream never reads an older or foreign value.
@@ -50,7 +55,7 @@ public struct IdentityHeaders: Sendable {
   }
 
   private mutating func prepare() {
-    rewrite = RequestRewrite(owned: OwnedFields(names))
+    rewrite = RequestRewrite(owned: OwnedFields(names, evaluated: evaluated))
     rewrite.keepsAuthorization = keepsAuthorization
     // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.
     rewrite.keepsExpect = true

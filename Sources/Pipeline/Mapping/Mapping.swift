@@ -130,6 +130,9 @@ public struct Mapping: Sendable {
     return entities
   }
 
+  /// The fields of a request that end up in questions.
+  var evaluatedFields: [String] { headers + (routes?.routes ?? []).flatMap { $0.resource?.fields ?? [] } }
+
   /// Whether every request is mapped to the same few attributes.
   var isPlain: Bool { headers.isEmpty && query.isEmpty }
 

@@ -18,6 +18,9 @@ struct ResourceTemplate: Sendable {
   var attributes: [Attribute] = []
   var parents: [(type: EntityType, id: TextTemplate)] = []
 
+  /// The fields of a request that the entity is made of.
+  var fields: [String] { ([id] + attributes.map(\.template) + parents.map(\.id)).flatMap(\.fields) }
+
   /// The entity's name and, if a request says anything of it, the entity.
   func entity(_ head: RequestHead, _ path: RoutePath) throws(Stop) -> (uid: EntityUID, entities: [Entity]) {
     let uid = EntityUID(type: type, id: try text(id, "the resource's id", head, path))

@@ -62,6 +62,9 @@ struct TextTemplate: Sendable {
     return out
   }
 
+  /// The fields of a request that the text is made of.
+  var fields: [String] { pieces.compactMap { if case .header(let name) = $0 { name } else { nil } } }
+
   /// The template as it would be written, for messages.
   var sources: String {
     pieces.compactMap { piece in

@@ -32,7 +32,9 @@ public final class Snapshot: Sendable {
     self.mapping = mapping
     self.authorization = authorization
     realm = configuration.realm
-    identityHeaders = configuration.identityHeaders
+    var headers = configuration.identityHeaders
+    headers.evaluated = mapping.evaluatedFields
+    identityHeaders = headers
     errorOrigins = configuration.errorOrigins
   }
 }

@@ -154,7 +154,8 @@ final class UpstreamConnection: StreamOwner {
 
   private func ended(leaving surplus: Int, _ client: ClientConnection) {
     // Bytes after a response belong to no request: whoever sent them is out of step.
-    let isReusable = head.keepAlive && surplus == 0 && client.requestIsSent && outbound.isEmpty && stream.isOpen
+    // What may still be read would be the connection's end, of which no further event tells: it must not wait in the pool.
+    let isReusable = head.keepAlive && surplus == 0 && !isReadable && client.requestIsSent && outbound.isEmpty && stream.isOpen
     release()
     if isReusable, !worker.isDraining, !pool.isRetired { pool.put(self) } else { close() }
     client.responseEnded()
