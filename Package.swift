@@ -41,30 +41,32 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
   return [.executableTarget(name: name, dependencies: rooms, path: "Tests/Benchmarks/\(name)", swiftSettings: house)]
 }
 
-let benchTargets: [Target] = ([
-  bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
-  bench("HTTPBenchmark", of: ["HTTP"]),
-  bench("CedarBenchmark", of: ["Cedar"]),
-] as [[Target]]).flatMap { $0 }
+let benchTargets: [Target] =
+  ([
+    bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    bench("HTTPBenchmark", of: ["HTTP"]),
+    bench("CedarBenchmark", of: ["Cedar", "JSON"]),
+  ] as [[Target]]).flatMap { $0 }
 
-let fuzzTargets: [Target] = ([
-  fuzz("FuzzRequestHead", of: ["HTTP"]),
-  fuzz("FuzzResponseHead", of: ["HTTP"]),
-  fuzz("FuzzChunked", of: ["HTTP"]),
-  fuzz("FuzzTarget", of: ["HTTP"]),
-  fuzz("FuzzProxyProtocol", of: ["HTTP"]),
-  fuzz("FuzzPolicyText", of: ["Cedar"]),
-  fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
-  fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
-  fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
-  fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
-  fuzz("FuzzJWKSet", of: ["JOSE"]),
-  fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
-  fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
-  fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
-  fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
-  fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
-] as [[Target]]).flatMap { $0 }
+let fuzzTargets: [Target] =
+  ([
+    fuzz("FuzzRequestHead", of: ["HTTP"]),
+    fuzz("FuzzResponseHead", of: ["HTTP"]),
+    fuzz("FuzzChunked", of: ["HTTP"]),
+    fuzz("FuzzTarget", of: ["HTTP"]),
+    fuzz("FuzzProxyProtocol", of: ["HTTP"]),
+    fuzz("FuzzPolicyText", of: ["Cedar"]),
+    fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
+    fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
+    fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
+    fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    fuzz("FuzzJWKSet", of: ["JOSE"]),
+    fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
+    fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
+    fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
+    fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
+  ] as [[Target]]).flatMap { $0 }
 
 let package = Package(
   name: "stockade",
@@ -105,7 +107,8 @@ let package = Package(
     .executableTarget(
       name: "stockade",
       dependencies: [
-        "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools", "Proxy", "Admin",
+        "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools",
+        "Proxy", "Admin",
         "CSystem",
       ], swiftSettings: house),
     .executableTarget(name: "cedar-conformance", dependencies: ["Bytes", "JSON", "Cedar", "CedarSchema"], swiftSettings: house),
@@ -122,9 +125,13 @@ let package = Package(
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
-    test("PipelineTests", of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
+    test(
+      "PipelineTests",
+      of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
     test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline", "PolicyTools", "TestSupport"]),
-    test("ProxyTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
+    test(
+      "ProxyTests",
+      of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
     test("AdminTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline", "Admin", "TestSupport"]),
     test("HouseTests", of: ["JOSE", "Pipeline", "TestSupport"]),
   ]

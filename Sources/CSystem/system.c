@@ -345,6 +345,24 @@ int32_t csystem_socket_pair(int32_t *first, int32_t *second) {
   return 0;
 }
 
+int32_t csystem_send_datagram(const char *path, size_t path_count, const void *bytes, size_t count) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (path_count == 0 || path_count > sizeof address.sun_path - 1) return -EINVAL;
+  memcpy(address.sun_path, path, path_count);
+  if (address.sun_path[0] == '@') address.sun_path[0] = 0;
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_count);
+  ssize_t sent;
+  do sent = sendto(fd, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+  while (sent < 0 && errno == EINTR);
+  int32_t result = sent < 0 ? -errno : 0;
+  close(fd);
+  return result;
+}
+
+int32_t csystem_process_id(void) { return getpid(); }
+
 // --- names ------------------------------------------------------------------------------------------------------
 
 int32_t csystem_resolve(const char *host, csystem_address *addresses, int32_t capacity) {

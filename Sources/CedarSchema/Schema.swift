@@ -18,6 +18,19 @@ public struct Schema: Sendable {
     public let tags: CedarType?
     /// The types its direct parents may have, as declared.
     public let parents: [EntityType]
+    private let valid: Set<ExactString>
+
+    init(name: EntityType, enumeratedIDs: [String]?, attributes: RecordType, tags: CedarType?, parents: [EntityType]) {
+      self.name = name
+      self.enumeratedIDs = enumeratedIDs
+      self.attributes = attributes
+      self.tags = tags
+      self.parents = parents
+      valid = Set((enumeratedIDs ?? []).map { ExactString($0) })
+    }
+
+    /// Whether an entity of the type may have the id.
+    public func allows(id: String) -> Bool { enumeratedIDs == nil || valid.contains(ExactString(id)) }
   }
 
   /// One action.
@@ -59,12 +72,29 @@ public struct Schema: Sendable {
     self.actionIndex = actionIndex
     self.typeHierarchy = typeHierarchy
     self.actionHierarchy = actionHierarchy
-    var above: [EntityType: Set<EntityType>] = [:]
-    for index in actions.indices where !actions[index].parents.isEmpty {
-      for ancestor in actionHierarchy.ancestors(of: index) {
-        above[actions[index].uid.type, default: []].insert(actions[ancestor].uid.type)
+    // Actions are many and their types few: pairs are collected by number before anything is hashed.
+    var numbers: [EntityType: Int] = [:]
+    var names: [EntityType] = []
+    var types: [Int] = []
+    for action in actions {
+      if let number = numbers[action.uid.type] {
+        types.append(number)
+      } else {
+        numbers[action.uid.type] = names.count
+        types.append(names.count)
+        names.append(action.uid.type)
       }
     }
+    var seen: [Set<Int>] = Array(repeating: [], count: numbers.count)
+    for index in actions.indices where !actions[index].parents.isEmpty {
+      var last = -1
+      for ancestor in actionHierarchy.ancestors(of: index) where types[ancestor] != last {
+        last = types[ancestor]
+        seen[types[index]].insert(last)
+      }
+    }
+    var above: [EntityType: Set<EntityType>] = [:]
+    for (number, type) in names.enumerated() { above[type] = Set(seen[number].map { names[$0] }) }
     actionTypesAbove = above
   }
 }

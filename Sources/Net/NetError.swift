@@ -33,6 +33,8 @@ public indirect enum NetError: Error, Hashable, Sendable, CustomStringConvertibl
   case malformedResponse(String)
   /// A response is larger than it may be.
   case responseTooLarge(limitBytes: Int)
+  /// A proxy does not lead where it is asked to.
+  case proxyRefused(proxy: String, status: Int)
   /// The stream or call was closed by our side.
   case closed
 
@@ -54,6 +56,7 @@ public indirect enum NetError: Error, Hashable, Sendable, CustomStringConvertibl
     case .tls(let failure): return failure.description
     case .malformedResponse(let reason): return "the response is not acceptable: \(reason)"
     case .responseTooLarge(let limit): return "the response is larger than \(limit) bytes"
+    case .proxyRefused(let proxy, let status): return "the proxy \(proxy) refuses to connect, with status \(status)"
     case .closed: return "closed"
     }
   }

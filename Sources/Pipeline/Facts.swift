@@ -26,6 +26,9 @@ public final class Facts {
     tokens = TokenCache(key: cacheKey)
   }
 
+  /// Takes over the issuers of another load. Tokens that were verified under the one before are verified again.
+  public func adopt(_ keys: [IssuerKeys]) { self.keys = keys }
+
   /// Learns an issuer's keys. Tokens that another set of keys verified are verified again.
   public func learn(_ keys: IssuerKeys, of issuer: Int) {
     guard self.keys.indices.contains(issuer) else { return }

@@ -39,7 +39,9 @@ public final class Gateway {
   }
 
   private let loop: EventLoop
-  private let configuration: Configuration
+  private var configuration: Configuration
+  private var snapshot: Snapshot
+  private let client: HTTPClient
   private let environment: Environment
   private let mailbox: Mailbox<ControlMessage>
   private let workers: [Mailbox<WorkerMessage>]
@@ -51,21 +53,22 @@ public final class Gateway {
   private var started: ((Result<SocketAddress, ConfigurationError>) -> Void)?
   private var left: ((Bool) -> Void)?
   private var cutOff: TimerID?
+  private var adopting: (waiting: Set<Int>, completion: (Result<Void, ConfigurationError>) -> Void)?
   private var isDraining = false
 
   /// Checks what can be checked without starting anything.
   public init(_ configuration: Configuration, snapshot: Snapshot, environment: Environment, loop: EventLoop) throws(ConfigurationError) {
     self.loop = loop
     self.configuration = configuration
+    self.snapshot = snapshot
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let upstream = Self.url(configuration.upstream, what: "the upstream", &problems)
     let listen = Self.address(configuration.listen, what: "listen", &problems)
-    Self.checkKeyURLs(configuration, snapshot, &problems)
-    let routeUpstreams = configuration.routeUpstreams.compactMap { Self.url($0, what: "a route's upstream", &problems) }
-    guard let upstream, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
+    let plan = Self.plan(configuration, snapshot, &problems)
+    guard let plan, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
+      client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
       let count = Self.workerCount(configuration)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
@@ -75,7 +78,7 @@ public final class Gateway {
       throw ConfigurationError([error.description])
     }
     controlShard = environment.metrics.shard()
-    try start(upstreams: [upstream] + routeUpstreams, listen: listen, snapshot: snapshot)
+    try start(plan, listen: listen)
   }
 
   /// Calls back once, when all workers listen (with the bound address) or one could not.
@@ -85,32 +88,26 @@ public final class Gateway {
   public var checks: [Check] {
     var checks = [Check(name: "listener", problem: isDraining ? "shutting down" : addresses.count == workers.count ? nil : "starting")]
     if let keyRing {
-      for (index, name) in keyRing.issuerNames.enumerated() { checks.append(Check(name: "keys:\(name)", problem: keyRing.problem(of: index))) }
+      for (index, name) in keyRing.issuerNames.enumerated() {
+        checks.append(Check(name: "keys:\(name)", problem: keyRing.problem(of: index)))
+      }
     }
     return checks
   }
 
   // MARK: - Starting
 
-  private func start(upstreams: [HTTPURL], listen: SocketAddress, snapshot: Snapshot) throws(ConfigurationError) {
+  private func start(_ plan: ServicePlan, listen: SocketAddress) throws(ConfigurationError) {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
-      let upstreamTLS = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
-      let client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
-      let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
-      let ring = KeyRing(
-        loop, client: client, issuers: issuers, trustsDevelopmentKeys: configuration.isDevelopment, serverLog: environment.serverLog,
-        metrics: controlShard
-      ) {
-        [unowned self] keys, issuer in
-        for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
-      }
+      // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
+      if workers.count > 1 { try Listener(loop, at: listen) { _, _ in }.close() }
+      let ring = makeKeyRing(after: nil)
       keyRing = ring
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPort: workers.count > 1, upstreams: upstreams, upstreamTLS: upstreamTLS,
-          upstreamLimits: configuration.upstreamLimits, snapshot: snapshot,
-          log: environment.log, metrics: environment.metrics, control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
+          index: index, listen: listen, sharesPort: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
+          control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }
@@ -118,6 +115,68 @@ public final class Gateway {
     } catch {
       throw ConfigurationError([error.description])
     }
+  }
+
+  private func makeKeyRing(after before: KeyRing?) -> KeyRing {
+    let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
+    return KeyRing(
+      loop, client: client, issuers: issuers, after: before, trustsDevelopmentKeys: configuration.isDevelopment,
+      serverLog: environment.serverLog, metrics: controlShard
+    ) { [unowned self] keys, issuer in
+      for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
+    }
+  }
+
+  // What a configuration asks of the workers, or what is wrong with its addresses.
+  private static func plan(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) -> ServicePlan? {
+    let upstream = url(configuration.upstream, what: "the upstream", &problems)
+    let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
+    checkKeyURLs(configuration, snapshot, &problems)
+    guard let upstream, problems.isEmpty else { return nil }
+    let upstreams = [upstream] + others
+    do throws(NetError) {
+      let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
+      return ServicePlan(snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits)
+    } catch {
+      problems.append(error.description)
+      return nil
+    }
+  }
+
+  // MARK: - Reloading
+
+  /// Puts another configuration and snapshot in force, whole, for every worker; or changes nothing and says why.
+  ///
+  /// Calls back when every worker serves by it. One reload at a time.
+  public func adopt(
+    _ configuration: Configuration, _ snapshot: Snapshot, _ completion: @escaping (Result<Void, ConfigurationError>) -> Void
+  ) {
+    guard adopting == nil, !isDraining else { return completion(.failure(ConfigurationError(["another reload is under way"]))) }
+    var problems: [String] = []
+    for (name, now, then) in [
+      ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
+      ("workers", "\(self.configuration.workers)", "\(configuration.workers)"), ("log", self.configuration.log, configuration.log),
+    ] where now != then {
+      problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
+    }
+    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, &problems) else {
+      return completion(.failure(ConfigurationError(problems)))
+    }
+    self.configuration = configuration
+    self.snapshot = snapshot
+    let ring = makeKeyRing(after: keyRing)
+    keyRing = ring
+    adopting = (Set(workers.indices), completion)
+    for worker in workers { worker.post(.adopt(plan, ring.known)) }
+    ring.start()
+  }
+
+  private func adopted(_ worker: Int, problem: String?) {
+    guard var adopting else { return }
+    if let problem { environment.serverLog.error("adopt_failed", ["worker": .integer(worker), "why": .text(problem)]) }
+    adopting.waiting.remove(worker)
+    self.adopting = adopting.waiting.isEmpty ? nil : adopting
+    if adopting.waiting.isEmpty { adopting.completion(.success(())) }
   }
 
   private static func workerCount(_ configuration: Configuration) -> Int {
@@ -188,6 +247,8 @@ public final class Gateway {
       let started = started
       self.started = nil
       started?(.failure(ConfigurationError([why])))
+    case .adopted(let worker, _): adopted(worker, problem: nil)
+    case .adoptionFailed(let worker, let why): adopted(worker, problem: why)
     case .drained(let worker):
       drained.insert(worker)
       if drained.count == workers.count { leave(inTime: true) }

@@ -6,6 +6,8 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// Serve by another load, with these keys of its issuers.
+  case adopt(ServicePlan, [IssuerKeys])
   /// Accept no more, and let what is in flight finish.
   case drain
   /// The time for finishing is over.
@@ -22,6 +24,10 @@ enum ControlMessage: Sendable {
   case listening(worker: Int, SocketAddress)
   /// A worker could not start.
   case startFailed(worker: Int, String)
+  /// A worker serves by a load.
+  case adopted(worker: Int, generation: UInt64)
+  /// A worker could not, and goes on as before.
+  case adoptionFailed(worker: Int, String)
   /// A worker has no connection left.
   case drained(worker: Int)
   /// Something that an operator wants to know.
@@ -40,10 +46,7 @@ struct WorkerSetup: Sendable {
   var listen: SocketAddress
   var sharesPort: Bool
   /// The services behind: the usual one, then those of single routes.
-  var upstreams: [HTTPURL]
-  var upstreamTLS: TLSContext?
-  var upstreamLimits: UpstreamLimits
-  var snapshot: Snapshot
+  var plan: ServicePlan
   var log: DecisionLog
   var metrics: Metrics
   var control: Mailbox<ControlMessage>

@@ -12,12 +12,9 @@ final class Worker {
   let index: Int
   let loop: EventLoop
   let log: DecisionLogPort
-  private let forwardedHeads: [ForwardedHead]
   let headLimits = HeadLimits()
-  private(set) var snapshot: Snapshot
-  private(set) var facts: Facts
-  private let pools: [UpstreamPool]
-  let upstreamLimits: UpstreamLimits
+  private(set) var service: Service
+  let facts: Facts
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
@@ -42,16 +39,9 @@ final class Worker {
     log = setup.log.port()
     control = setup.control
     metrics = WorkerMetrics(setup.metrics.shard())
-    snapshot = setup.snapshot
     instance = setup.instance
-    facts = Facts(issuers: setup.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
-    forwardedHeads = setup.upstreams.map { ForwardedHead(upstreamAuthority: $0.authority) }
-    upstreamLimits = setup.upstreamLimits
-    var pools: [UpstreamPool] = []
-    for upstream in setup.upstreams {
-      pools.append(try UpstreamPool(upstream, tls: upstream.isSecure ? setup.upstreamTLS : nil, limits: setup.upstreamLimits, loop: loop))
-    }
-    self.pools = pools
+    facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
+    service = try Service(setup.plan, after: nil, loop: loop)
     var options = Listener.Options()
     options.reusePort = setup.sharesPort
     listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
@@ -106,6 +96,7 @@ final class Worker {
       facts.learn(keys, of: issuer)
       let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
       for client in waiting where client.phase == .parked { client.decide() }
+    case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
       for client in Array(clients.values) { client.cutOff() }
@@ -116,13 +107,25 @@ final class Worker {
     }
   }
 
-  // MARK: - The services behind
+  // MARK: - Reloading
 
-  /// The connections to the service that an exchange is for.
-  func pool(for exchange: borrowing Exchange) -> UpstreamPool { pools[exchange.upstream] }
-
-  /// The writer of heads for it.
-  func forwardedHead(for exchange: borrowing Exchange) -> ForwardedHead { forwardedHeads[exchange.upstream] }
+  /// Serves by another load from the next request on. Exchanges that are forwarded finish by the one they began with; those
+  /// that wait for a fact have not been decided, and begin anew.
+  private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys]) {
+    do throws(NetError) {
+      let successor = try Service(plan, after: service, loop: loop)
+      service.retire(for: successor)
+      service = successor
+    } catch {
+      control.post(.adoptionFailed(worker: index, error.description))
+      return
+    }
+    facts.adopt(keys)
+    let waiting = parked.values.flatMap { $0 }
+    parked = [:]
+    for client in waiting where client.phase == .parked { client.beginAnew() }
+    control.post(.adopted(worker: index, generation: plan.snapshot.generation))
+  }
 
   // MARK: - What connections share
 
@@ -182,7 +185,7 @@ final class Worker {
     isDraining = true
     listener?.closeGracefully()
     listener = nil
-    for pool in pools { pool.closeIdle() }
+    for pool in service.pools { pool.closeIdle() }
     for client in Array(clients.values) { client.drain() }
     if clients.isEmpty { control.post(.drained(worker: index)) }
   }

@@ -25,11 +25,15 @@ func authorize(_ question: Case) throws(Failure) -> Answer {
   let entities = try question.entities(schema)
   let authorizer = Authorizer(policies: policies, entities: entities)
   let evaluation = Evaluation()
+  // Not of the protocol: the same questions with the trace that explanations are made of.
+  let isTraced = question["traced"]?.bool ?? false
   var results: [JSONValue] = []
   for json in question["requests"]?.array ?? [] {
     do throws(Failure) {
       let request = try Case(json).request(schema)
-      let response = try staged("request") { () throws(OverlayError) in try authorizer.isAuthorized(request, in: evaluation) }
+      let response = try staged("request") { () throws(OverlayError) in
+        isTraced ? told(try authorizer.explain(request, in: evaluation)) : try authorizer.isAuthorized(request, in: evaluation)
+      }
       results.append(
         .object([
           "decision": .string(response.decision.rawValue), "reason": .array(response.determining.map { .string($0.text) }),
@@ -42,12 +46,46 @@ func authorize(_ question: Case) throws(Failure) -> Answer {
   return [("results", .array(results))]
 }
 
+/// The answer that follows from what is told of each policy.
+private func told(_ explanation: Explanation) -> Response {
+  var satisfied: [Effect: [PolicyID]] = [:]
+  var errors: [PolicyError] = []
+  for policy in explanation.policies {
+    switch policy.outcome {
+    case .satisfied: satisfied[policy.effect, default: []].append(policy.policy)
+    case .failed(let error): errors.append(PolicyError(policy: policy.policy, error: error))
+    case .notSatisfied: break
+    }
+  }
+  let forbids = satisfied[.forbid] ?? []
+  let permits = satisfied[.permit] ?? []
+  return Response(
+    decision: forbids.isEmpty && !permits.isEmpty ? .allow : .deny, determining: forbids.isEmpty ? permits : forbids, errors: errors)
+}
+
 func parseEntities(_ question: Case) throws(Failure) -> Answer {
   [("count", .integer(Int64(try question.entities(question.schema()).count)))]
 }
 
 func entitiesToJSON(_ question: Case) throws(Failure) -> Answer {
-  [("json", EntitiesJSON.json(try question.entities(question.schema())))]
+  let entities = try question.entities(question.schema())
+  // The reference writes every ancestor as a parent.
+  let closed = entities.byUID.values.map {
+    Entity(uid: $0.uid, attributes: $0.attributes, parents: entities.ancestors(of: $0.uid), tags: $0.tags)
+  }
+  let all = try staged("serialize") { () throws(EntitiesError) in try Entities(closed) }
+  return [("json", EntitiesJSON.json(all))]
+}
+
+func parseContext(_ question: Case) throws(Failure) -> Answer {
+  let action = try question["action"].map { (json) throws(Failure) in
+    try staged("context") { () throws(ParseErrors) in try EntitiesJSON.uid(json) }
+  }
+  let schema = action == nil ? nil : try question.schema()
+  _ = try staged("context") { () throws(ParseErrors) in
+    try EntitiesJSON.context(question["context"] ?? .object([:]), action: action ?? defaultRequest.action, schema: schema)
+  }
+  return []
 }
 
 /// A value as the protocol writes it.

@@ -27,6 +27,7 @@ nonisolated(unsafe) let operations: [String: (Case) throws(Failure) -> Answer] =
   "eval": evaluate,
   "authorize": authorize,
   "parse_entities": parseEntities,
+  "parse_context": parseContext,
   "entities_to_json": entitiesToJSON,
   "tpe": partiallyAuthorize,
   "to_json": toJSON,

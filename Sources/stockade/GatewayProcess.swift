@@ -14,6 +14,14 @@ final class GatewayProcess {
   private let log: DecisionLog
   private let gateway: Gateway
   private let ops: OpsServer
+  private let load: Load
+  private let numbers: Locked<LoadNumbers>
+  private var watch: PolicyWatch?
+  private var control: ControlServer?
+  private var generation: UInt64 = 1
+  private var isReloading = false
+  // Whoever asked while a reload was under way: what they changed may have come too late for it, so another follows.
+  private var reloadNext: [(ConfigurationError?) -> Void] = []
   private var status = ExitStatus.success
   private var isLeaving = false
 
@@ -24,17 +32,19 @@ final class GatewayProcess {
 
   /// Starts everything; nothing is left running if it throws.
   init(
-    _ configuration: Configuration, files: PolicyFiles, extras: RunSettings.Extras, loop: EventLoop, serverLog: ServerLog,
-    log: DecisionLog
+    _ loaded: Loaded, load: @escaping Load, extras: RunSettings.Extras, loop: EventLoop, serverLog: ServerLog, log: DecisionLog
   ) throws(ConfigurationError) {
     self.loop = loop
     self.serverLog = serverLog
     self.log = log
-    let snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
+    self.load = load
+    let configuration = loaded.configuration
+    let snapshot = try SnapshotBuilder.build(configuration, policies: loaded.files, generation: 1)
     let metrics = Metrics()
     metrics.collect(from: log)
-    let fixed = Self.fixedNumbers(configuration, snapshot)
-    metrics.collect { fixed }
+    let numbers = Locked(LoadNumbers(configuration, snapshot))
+    self.numbers = numbers
+    metrics.collect { numbers.withLock { $0.samples } }
     let opsAddress: SocketAddress
     do throws(NetError) { opsAddress = try SocketAddress.parse(configuration.opsListen) } catch {
       throw ConfigurationError(["ops-listen: \(error)"])
@@ -72,7 +82,12 @@ final class GatewayProcess {
 
   /// Turns the loop until a signal has been obeyed; then writes what waits for the log.
   func run(_ foreground: Foreground) -> ExitStatus {
-    foreground.signalled = { [self] signal in leave(signal) }
+    foreground.signalled = { [self] signal in
+      guard signal == .hangUp else { return leave(signal) }
+      // Log rotation sends the same signal, and both are harmless to do once too often.
+      log.reopen()
+      reload(because: "SIGHUP")
+    }
     do throws(NetError) {
       try loop.run()
     } catch {
@@ -91,6 +106,7 @@ final class GatewayProcess {
     gateway.drain { [self] inTime in
       if !inTime { serverLog.warn("drain_cut_off", ["why": "requests were still in flight when the time was over"]) }
       ops.close()
+      control?.close()
       loop.stop()
     }
   }
@@ -100,16 +116,6 @@ final class GatewayProcess {
     if configuration.isDevelopment {
       serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"])
     }
-  }
-
-  private static func fixedNumbers(_ configuration: Configuration, _ snapshot: Snapshot) -> [Metrics.Sample] {
-    [
-      Metrics.Sample(.build, [MetricLabel("version", Version.number), MetricLabel("swift", Version.swift)], value: 1),
-      Metrics.Sample(.generation, value: Double(snapshot.generation)),
-      Metrics.Sample(.policies, value: Double(snapshot.authorization.policyCount)),
-      Metrics.Sample(.developmentMode, value: configuration.isDevelopment ? 1 : 0),
-      Metrics.Sample(.observeMode, value: snapshot.mode == .observe ? 1 : 0),
-    ]
   }
 
   private static func hostName() -> String {
@@ -130,7 +136,7 @@ final class Foreground {
       Signals.ignoreBrokenPipes()
       Signals.raiseDescriptorLimit()
       loop = try EventLoop()
-      try Signals(loop, [.terminate, .interrupt]) { [unowned self] in signalled?($0) }
+      try Signals(loop, [.terminate, .interrupt, .hangUp]) { [unowned self] in signalled?($0) }
     } catch {
       throw ConfigurationError([error.description])
     }
@@ -139,19 +145,25 @@ final class Foreground {
 
 extension GatewayProcess {
   /// `stockade run`: from a configuration to an exit status.
-  static func run(_ configuration: Configuration, files: PolicyFiles, extras: RunSettings.Extras) throws(ConfigurationError) -> ExitStatus {
+  static func run(_ load: @escaping Load, extras: RunSettings.Extras) throws(ConfigurationError) -> ExitStatus {
+    let loaded = try load()
+    let configuration = loaded.configuration
+    for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
+    if let file = loaded.file { Terminal.error("stockade: configuration from \(file)\n") }
     let foreground = try Foreground()
     let serverLog = ServerLog()
     let log = try openLog(configuration, serverLog: serverLog)
-    let process = try GatewayProcess(configuration, files: files, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log)
+    let process = try GatewayProcess(loaded, load: load, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log)
     process.whenReady { address in
       let ops = process.opsAddress
       serverLog.info(
         "listening",
         [
           "proxy": .text("http://\(address)"), "ops": .text("http://\(ops)"), "upstream": .text(configuration.upstream),
-          "policies": .text(files.hash), "mode": .text(configuration.mode.rawValue),
+          "policies": .text(loaded.files.hash), "mode": .text(configuration.mode.rawValue),
         ])
+      process.beginWatching(loaded)
+      process.openControlSocket()
       if let path = extras.readyFile { process.writeReadyFile(path, proxy: address, ops: ops) }
     }
     return process.run(foreground)
@@ -190,4 +202,158 @@ extension GatewayProcess {
 extension GatewayProcess {
   /// Whether `/readyz` says so.
   var isReady: Bool { gateway.checks.allSatisfy { $0.problem == nil } }
+}
+
+// MARK: - Reloading
+
+/// What is read anew at a reload: the configuration and the contents of its policy folder, and the folders they are in.
+struct Loaded {
+  var configuration: Configuration
+  var files: PolicyFiles
+  /// The configuration file, if there is one.
+  var file: String?
+}
+
+/// Reads everything again, or says everything that is wrong.
+typealias Load = () throws(ConfigurationError) -> Loaded
+
+/// What is known of the load in force and of the last attempt, for the metrics.
+struct LoadNumbers: Sendable {
+  var generation: UInt64
+  var policies: Int
+  var isDevelopment: Bool
+  var isObserving: Bool
+  var reloads = 0
+  var failures = 0
+  var lastWasGood = true
+  var lastGoodAt: Int64 = 0
+
+  init(_ configuration: Configuration, _ snapshot: Snapshot) {
+    generation = snapshot.generation
+    policies = snapshot.authorization.policyCount
+    isDevelopment = configuration.isDevelopment
+    isObserving = snapshot.mode == .observe
+  }
+
+  var samples: [Metrics.Sample] {
+    [
+      Metrics.Sample(.build, [MetricLabel("version", Version.number), MetricLabel("swift", Version.swift)], value: 1),
+      Metrics.Sample(.generation, value: Double(generation)), Metrics.Sample(.policies, value: Double(policies)),
+      Metrics.Sample(.developmentMode, value: isDevelopment ? 1 : 0), Metrics.Sample(.observeMode, value: isObserving ? 1 : 0),
+      Metrics.Sample(.reloads, [MetricLabel("result", "success")], value: Double(reloads)),
+      Metrics.Sample(.reloads, [MetricLabel("result", "failure")], value: Double(failures)),
+      Metrics.Sample(.lastReloadGood, value: lastWasGood ? 1 : 0), Metrics.Sample(.lastReloadAt, value: Double(lastGoodAt)),
+    ]
+  }
+}
+
+extension GatewayProcess {
+  /// Reads configuration and policies again and puts them in force as a whole; what is wrong changes nothing and is told.
+  func reload(because cause: String, _ completion: @escaping (ConfigurationError?) -> Void = { _ in }) {
+    guard !isLeaving else { return completion(ConfigurationError(["the process is leaving"])) }
+    guard !isReloading else { return reloadNext.append(completion) }
+    isReloading = true
+    let began = LoopClock.monotonicNanos()
+    do throws(ConfigurationError) {
+      let loaded = try load()
+      let snapshot = try SnapshotBuilder.build(loaded.configuration, policies: loaded.files, generation: generation + 1)
+      gateway.adopt(loaded.configuration, snapshot) { [self] result in
+        isReloading = false
+        defer { reloadAgain() }
+        switch result {
+        case .failure(let error): reloadFailed(cause, error, completion)
+        case .success:
+          generation = snapshot.generation
+          numbers.withLock { numbers in
+            var next = LoadNumbers(loaded.configuration, snapshot)
+            next.reloads = numbers.reloads + 1
+            next.failures = numbers.failures
+            next.lastGoodAt = loop.wallSeconds
+            numbers = next
+          }
+          serverLog.info(
+            "reload",
+            [
+              "cause": .text(cause), "generation": .integer(Int(generation)), "policies": .integer(snapshot.authorization.policyCount),
+              "policy_set": .text(loaded.files.hash), "millis": .integer(Int((LoopClock.monotonicNanos() - began) / 1_000_000)),
+            ])
+          tellModes(loaded.configuration, snapshot)
+          beginWatching(loaded)
+          completion(nil)
+        }
+      }
+    } catch {
+      isReloading = false
+      reloadFailed(cause, error, completion)
+      reloadAgain()
+    }
+  }
+
+  private func reloadAgain() {
+    guard !reloadNext.isEmpty else { return }
+    let waiting = reloadNext
+    reloadNext = []
+    reload(because: "asked meanwhile") { error in
+      for completion in waiting { completion(error) }
+    }
+  }
+
+  private func reloadFailed(_ cause: String, _ error: ConfigurationError, _ completion: (ConfigurationError?) -> Void) {
+    numbers.withLock { numbers in
+      numbers.failures += 1
+      numbers.lastWasGood = false
+    }
+    serverLog.error(
+      "reload_failed",
+      ["cause": .text(cause), "generation": .integer(Int(generation)), "kept": true, "problems": .integer(error.problems.count)])
+    Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was changed."))
+    completion(error)
+  }
+
+  /// Opens the control socket; without one there are still signals and the watch.
+  func openControlSocket() {
+    guard StateDirectory.prepare() else {
+      serverLog.warn("no_state_directory", ["path": .text(StateDirectory.path), "meaning": "no control socket; use SIGHUP to reload"])
+      return
+    }
+    do throws(NetError) {
+      control = try ControlServer(loop, at: StateDirectory.controlSocket) { [self] done in
+        reload(because: "command") { error in
+          done(error.map { .failure(ControlServer.ReloadProblem($0.report)) } ?? .success(self.generation))
+        }
+      }
+    } catch {
+      serverLog.warn("no_control_socket", ["path": .text(StateDirectory.controlSocket), "why": .text(error.description)])
+    }
+  }
+
+  /// Watches what was loaded, so that an edit is in force without a signal.
+  func beginWatching(_ loaded: Loaded) {
+    var folders = [loaded.configuration.policies]
+    if let file = loaded.file {
+      folders.append(file.split(separator: "/").count > 1 ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : ".")
+    }
+    if watch == nil {
+      watch = PolicyWatch(loop) { [self] in
+        // Only what is different is loaded: a folder is touched for many reasons.
+        do throws(ConfigurationError) {
+          let fresh = try load()
+          guard fresh.fingerprint != watch?.fingerprint else { return }
+          watch?.fingerprint = fresh.fingerprint
+        } catch {
+          guard error.report != watch?.lastProblem else { return }
+          watch?.lastProblem = error.report
+        }
+        reload(because: "files changed")
+      }
+    }
+    watch?.fingerprint = loaded.fingerprint
+    watch?.lastProblem = nil
+    watch?.watch(folders.filter { !$0.isEmpty })
+  }
+}
+
+extension Loaded {
+  /// Equal for two loads that say the same.
+  var fingerprint: String { files.hash + configuration.listing(sources: false) }
 }

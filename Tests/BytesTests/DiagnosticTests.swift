@@ -63,6 +63,26 @@ import Testing
     #expect(Diagnostic(.error, "m", at: 0..<1).rendered(in: SourceText(name: "p", bytes: [0xff, 0xc3])).contains("\u{fffd}"))
   }
 
+  /// Found by reading: a byte that continues no character, first on a line after white space.
+  @Test func noTextAndNoSpanIsATrap() {
+    let source = SourceText(name: "p", bytes: Array("a\n  ".utf8) + [0x80])
+    #expect(Diagnostic(.error, "m", at: 0..<3).rendered(in: source).contains("2 |   \u{fffd}"))
+    var state: UInt64 = 7
+    func random(_ limit: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % limit
+    }
+    let alphabet: [UInt8] = [0x80, 0xe2, 0x82, 0xac, 0x0a, 0x0d, 0x20, 0x09, 0x61, 0xff, 0xf0, 0x9f]
+    for _ in 0..<3000 {
+      let bytes = (0..<random(30)).map { _ in alphabet[random(alphabet.count)] }
+      let start = random(34) - 2
+      let text = Diagnostic(.error, "m", at: start..<start + random(20)).rendered(in: SourceText(name: "p", bytes: bytes))
+      #expect(text.contains("^"))
+    }
+    let long = [UInt8](repeating: 0x80, count: 5000)
+    #expect(Diagnostic(.error, "m", at: 2000..<4000).rendered(in: SourceText(name: "p", bytes: [0x0a] + long)).contains("^"))
+  }
+
   @Test func aMinifiedLineIsShownAroundThePlaceOnly() {
     let text = String(repeating: "a", count: 100_000) + "X" + String(repeating: "b", count: 100_000)
     let lines = drawn(text, 100_000..<100_001).split(separator: "\n")

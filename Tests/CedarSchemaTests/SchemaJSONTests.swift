@@ -123,4 +123,12 @@ import Testing
       #expect(String(decoding: Array(text.utf8)[span.start..<span.end], as: UTF8.self) == "\"Lnog\"")
     }
   }
+
+  @Test("An array in an object's place is refused: the reference takes its elements for members, by a position nobody wrote down")
+  func arraysAreNoObjects() {
+    // Found by the differential run; the one place where a schema that the reference reads is none for us.
+    #expect(messages(action("[]")) == ["invalid type: an array, expected an action as an object"])
+    #expect(messages(entity("[]")) == ["invalid type: an array, expected an entity type as an object"])
+    #expect(messages(#"{"": [{}, {}, {}]}"#) == ["invalid type: an array, expected a namespace as an object"])
+  }
 }

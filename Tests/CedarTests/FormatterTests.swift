@@ -12,7 +12,7 @@ import Testing
   @Test func theSharedCasesComeOutByteForByte() throws {
     guard let file = TestData.sharedFile("corpus/cedar/diff-share.jsonl.gz") else { return }
     var ran = 0
-    for line in try TestData.lines(of: file) {
+    for line in try TestData.lines(of: file) where line.hasPrefix(#"{"op":"format""#) {
       let value = try JSONParser.parse(line)
       guard value["op"]?.string == "format", let text = value["policies"]?.string, let expected = value["expect"]?["text"]?.string else {
         continue

@@ -40,6 +40,11 @@ def questions(case):
         {"op": "authorize", "id": case["id"], **common, "entities": case["entities"], "requests": case["requests"]},
         {"ok": True, "results": case["expect"]["authorize"]},
     )
+    # Asked for its trace the evaluator gives the same answer, and what it tells of each policy adds up to it.
+    yield (
+        {"op": "authorize", "traced": True, "id": case["id"], **common, "entities": case["entities"], "requests": case["requests"]},
+        {"ok": True, "results": case["expect"]["authorize"]},
+    )
     expected = case["expect"]["validate"]
     if not isinstance(expected, dict) or "valid" not in expected:
         return
@@ -83,7 +88,7 @@ def main():
     asked = []
     for case in lines(folder / "corpus-share.jsonl.gz"):
         for question, expected in questions(case):
-            asked.append((question, expected, "corpus " + question["op"]))
+            asked.append((question, expected, "corpus " + question["op"] + (" traced" if "traced" in question else "")))
     for case in lines(folder / "diff-share.jsonl.gz"):
         expected, family = case.pop("expect"), case.get("family", case["op"])
         asked.append((case, expected, family))

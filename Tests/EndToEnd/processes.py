@@ -58,7 +58,8 @@ class Running:
         self.command = command
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=err, env={**outside(), **(environment or {})}, **{"stdin": subprocess.DEVNULL, **more}
+                command, env={**outside(), **(environment or {})},
+                **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, **more},
             )
 
     @property
@@ -106,15 +107,15 @@ class Running:
 class Stockade(Running):
     """`stockade run` with flags alone, listening on ports of its own choice."""
 
-    def __init__(self, folder, name, *flags, environment=None, waits=True):
+    def __init__(self, folder, name, *flags, environment=None, waits=True, log=None, **more):
         self.log = pathlib.Path(folder) / f"{name}.decisions"
         ready = pathlib.Path(folder) / f"{name}.ready"
         super().__init__(
             [
                 binary(), "run", *map(str, flags), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0",
-                "--log", str(self.log), "--ready-file", str(ready),
+                "--log", log or str(self.log), "--ready-file", str(ready),
             ],
-            folder, name, environment,
+            folder, name, {"STATE_DIRECTORY": str(pathlib.Path(folder) / f"{name}.state"), **(environment or {})}, **more,
         )  # fmt: skip
         if not waits:
             return

@@ -5,6 +5,7 @@ import http.server
 import os
 import signal
 import socket
+import subprocess
 import threading
 import urllib.parse
 
@@ -232,3 +233,14 @@ def test_the_version_is_told(workplace):
     process = Running([binary(), "version"], workplace, "version")
     assert process.process.wait(10) == 0
     assert process.out.read_text().startswith("stockade ")
+
+
+def test_two_processes_never_share_a_port(tmp_path, pool, nginx):
+    first = Stockade(tmp_path, "first", *run_flags(pool, nginx.url))
+    port = first.proxy.rpartition(":")[2]
+    flags = [*map(str, run_flags(pool, nginx.url)), "--ops-listen", "127.0.0.1:0", "--log", "none", "--workers", "2"]
+    done = subprocess.run(
+        [binary(), "run", *flags, "--listen", f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 3 and "in use" in done.stderr, done.stderr
+    assert first.end() == 0

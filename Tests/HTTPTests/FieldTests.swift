@@ -75,6 +75,28 @@ import Testing
     #expect(head.fields.withValue(of: .userAgent) { $0.count } == 1 && head.fields.withValue(of: .cookie) { $0.count } == nil)
   }
 
+  @Test(
+    arguments: [
+      (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+      (951_868_799, "Tue, 29 Feb 2000 23:59:59 GMT"), (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+      (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+      (1_735_689_599, "Tue, 31 Dec 2024 23:59:59 GMT"), (-1, "Thu, 01 Jan 1970 00:00:00 GMT"), (Int64.max, "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] as [(Int64, String)])
+  func dates(seconds: Int64, text: String) { #expect(HTTPDate.text(seconds) == text) }
+
+  @Test func everyDayOfFourHundredYearsIsTheCalendars() {
+    var calendar = Calendar(identifier: .gregorian)
+    calendar.timeZone = TimeZone(secondsFromGMT: 0) ?? calendar.timeZone
+    for day in stride(from: 0, through: 146_097, by: 17) {
+      let parts = calendar.dateComponents([.year, .day, .month], from: Date(timeIntervalSince1970: Double(day) * 86_400))
+      let words = HTTPDate.text(Int64(day) * 86_400).split(separator: " ")
+      #expect(Int(words[1]) == parts.day && Int(words[3]) == parts.year)
+      #expect(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"].firstIndex(of: words[2]).map { $0 + 1 }
+          == parts.month)
+    }
+  }
+
   @Test func challenges() {
     #expect(WWWAuthenticate().value == "Bearer")
     #expect(WWWAuthenticate(realm: "api").value == "Bearer realm=\"api\"")
@@ -125,6 +147,35 @@ import Testing
     TestData.report("fields/forwarded", ran: cases.count)
   }
 
+  @Test func forwardedIsReadAsTheRFCWritesIt() throws {
+    let read = try #require(
+      Forwarded(lines: [
+        Array("for=192.0.2.1;proto=https;BY=\"[::1]:80\" ; host=\"a\\\"b,c;d\" , ,".utf8), Array(";for=unknown;;ext=\"\";x=y".utf8),
+        Array("".utf8),
+      ]))
+    #expect(read.elements.count == 2)
+    let (first, second) = (read.elements[0], read.elements[1])
+    #expect(
+      first.for == "192.0.2.1" && first.proto == "https" && first.by == "[::1]:80" && first.host == "a\"b,c;d" && first.extensions.isEmpty)
+    #expect(
+      second.for == "unknown" && second.forAddress == nil && second.extensions.map(\.name) == ["ext", "x"]
+        && second.extensions.map(\.value) == ["", "y"])
+  }
+
+  @Test(arguments: [
+    "for", "for=", "=x", "for =x", "for= x", "for=x y", "for=a:b", "for=[::1]", "for=\"x", "for=\"x\\", "for=\"x\"y", "for=x;for=y",
+    "by=x;BY=y", "host=a;host=a", "proto=a;proto=b", "e=1;E=2",
+    "for=\"a\u{7f}\"", "for=\"\u{1}\"", "for=\"\u{e9}\"", "for=x;\"y\"", "for=x=y",
+  ])
+  func aChainThatIsMalformedAnywhereIsNone(line: String) {
+    #expect(Forwarded(lines: [Array(line.utf8)]) == nil)
+    #expect(Forwarded(lines: [Array("for=192.0.2.1".utf8), Array(line.utf8)]) == nil)
+  }
+
+  @Test func anOpenQuoteDoesNotReachTheNextLine() {
+    #expect(Forwarded(lines: [Array("for=\"x".utf8), Array("for=y\"".utf8)]) == nil)
+  }
+
   @Test func forwardedNodes() {
     func address(_ text: String) -> String? { Forwarded(lines: [Array("for=\"\(text)\"".utf8)])?.elements.first?.forAddress?.description }
     #expect(address("192.0.2.1") == "192.0.2.1" && address("192.0.2.1:80") == "192.0.2.1" && address("192.0.2.1:_x") == "192.0.2.1")
@@ -162,6 +213,14 @@ import Testing
       #expect(mine.count == theirs.count && zip(mine, theirs).allSatisfy { [$0.name, $0.value] == $1 }, "\(item["name"]?.string ?? "")")
     }
     TestData.report("fields/cookie", ran: cases.count)
+  }
+
+  @Test(arguments: [
+    ("a=1; b=2", "a=1 b=2"), ("a=1;b=2", "a=1 b=2"), (" a = 1 ;b", "a=1"), ("=1;a=", "a="), ("a=b=c", "a=b=c"), ("a=\"1\"", "a=\"1\""),
+    (";;", ""), ("", ""), ("a=1, b=2", "a=1, b=2"),
+  ])
+  func cookiePairs(value: String, expected: String) {
+    #expect(Array(value.utf8).withUnsafeBytes { Cookie.pairs($0) }.map { "\($0.name)=\($0.value)" }.joined(separator: " ") == expected)
   }
 
   @Test func cookiesAreFoundByExactNameOnAllLines() {

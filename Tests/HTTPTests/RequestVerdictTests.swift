@@ -147,7 +147,10 @@ import Testing
     ("two requests", "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("good, then bad", "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\nHost: a\r\n\r\n"),
     ("smuggled behind a length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /X HTTP/1.1\r\nHost: a\r\n\r\n"),
-    ("empty", ""), ("cut in a field", "GET / HTTP/1.1\r\nHos"),
+    ("NUL as the last byte so far", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0"),
+    ("LF as the last byte so far", "GET / HTTP/1.1\r\nHost: a\r\nX: a\n"),
+    ("CR as the last byte so far", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r"), ("control in the target, cut", "GET /\u{1}"), ("empty", ""),
+    ("cut in a field", "GET / HTTP/1.1\r\nHos"),
   ]
 
   @Test func verdictsOnOurOwnCasesAreWhatTheGoldenFileSays() {

@@ -89,16 +89,60 @@ struct TokenVerifierTests {
   @Test("header and payload are strict JSON objects without repeated names, of bounded depth")
   func strictJSON() throws {
     let good = #"{"alg":"RS256","kid":"k1"}"#
-    let cases: [(String, String)] = [
-      (#"{"alg":"none","alg":"RS256","kid":"k1"}"#, "{}"), (good, #"{"iss":"a","iss":"b"}"#), (good, "[1]"), (good, #""x""#), (good, ""),
-      (good, "{} {}"), (good, #"{"iss":"a",}"#), ("[]", "{}"), ("{}", "{}"), (#"{"alg":1}"#, "{}"), (#"{"alg":"RS256","kid":7}"#, "{}"),
-      (#"{"alg":"RS256","typ":[]}"#, "{}"), (good, #"{"iss":["a"]}"#), (good, #"{"iss":null}"#), (good, "{}"), ("\u{feff}" + good, "{}"),
-      (good, #"{"iss":"a","x":"# + String(repeating: "[", count: 40) + String(repeating: "]", count: 40) + "}"),
+    let iss = #""iss":"\#(TokenForge.issuer)""#
+    let headers = [
+      #"{"alg":"none","alg":"RS256","kid":"k1"}"#, "[]", "{}", #"{"alg":1}"#, #"{"alg":"RS256","kid":7}"#, #"{"alg":"RS256","typ":[]}"#,
+      "\u{feff}" + good, good + "x", #"{"alg":"RS256","x":[\#(String(repeating: "0,", count: 130))0]}"#,
+      #"{"alg":"RS256","x":"\#(String(repeating: "x", count: 4096))"}"#,
     ]
-    for (header, payload) in cases {
+    let payloads = [
+      "[1]", #""x""#, "", "{}", "null", #"{"iss":["a"]}"#, #"{"iss":null}"#, "{\(iss),\(iss)}", "{\(iss),\"a\":1,\"a\":1}", "{\(iss),}",
+      "{\(iss)} {}",
+      "{\(iss)}x", "{\(iss),'a':1}", "{\(iss),\"a\":01}", "\u{feff}{\(iss)}", "{\(iss),\"x\":\"\\ud800\"}", "{\(iss)", "[{\(iss)}]",
+      "{\"a\":{\(iss)}}",
+      "{\(iss),\"x\":" + String(repeating: "[", count: 40) + String(repeating: "]", count: 40) + "}",
+      "{\"x\":[" + String(repeating: "0,", count: 9000),
+    ]
+    for (header, payload) in headers.map({ ($0, "{\(iss)}") }) + payloads.map({ (good, $0) }) {
       let error = try TokenForge.error(TokenForge.token(header: header, payload: payload))
-      #expect(error?.reason == .malformed, "\(header) \(payload): \(String(describing: error))")
+      #expect(error?.reason == .malformed, "\(header.prefix(60)) \(payload.prefix(60)): \(String(describing: error))")
     }
+  }
+
+  @Test("iss is found by whatever spelling JSON allows, at the top level only, and the full reading must agree")
+  func issuerScan() throws {
+    let cases: [(String, String?)] = [
+      (#"{"iss":"a"}"#, "a"), (" \t\r\n{ \"x\" : 1 , \"iss\" : \"a\" }", "a"), (#"{"\u0069s\u0073":"a"}"#, "a"),
+      (#"{"iss":"\u0061\n"}"#, "a\n"),
+      (#"{"x":{"iss":"no"},"iss":"a"}"#, "a"), (#"{"x":["iss","no"],"iss":"a"}"#, "a"), (#"{"x":"iss","iss":"a"}"#, "a"),
+      (#"{"x":"\"iss\":\"no\"","iss":"a"}"#, "a"), (#"{"x":"\\","iss":"a"}"#, "a"),
+      (#"{"iss ":"no","Iss":"no","is":"no","isss":"no"}"#, nil),
+      (#"{"iss":1}"#, nil), (#"{"iss":["a"]}"#, nil), (#"["iss","a"]"#, nil), (#"{"iss""#, nil), (#"{"iss":"#, nil), (#"{"iss":"a"#, nil),
+      ("{", nil), ("", nil),
+      (#"{"x":"\"#, nil), (#"{"iss":"\q"}"#, nil), (#"{"\u0069s\u007"#, nil), ("}", nil), (#"{}{"iss":"a"}"#, nil),
+    ]
+    for (text, issuer) in cases { #expect(IssuerScan.issuer(in: Array(text.utf8)) == issuer, "\(text)") }
+    let long = #"{"iss":"\#(String(repeating: "a", count: IssuerScan.textLimit))"}"#
+    #expect(IssuerScan.issuer(in: Array(long.utf8)) == nil)
+  }
+
+  @Test("wherever JSON is accepted and has an iss, the scan has found the same")
+  func issuerScanAgrees() throws {
+    // Every arrangement of some awkward members around the real one.
+    let others = [#""a":"\"iss\"""#, #""b":{"iss":"x","y":["iss"]}"#, #""iss2":"iss""#, #""c":[[],{}," ]},{ "]"#, #""d":"\\""#, #""":"""#]
+    var ran = 0
+    for mask in 0..<(1 << others.count) {
+      let chosen = others.indices.filter { mask >> $0 & 1 == 1 }.map { others[$0] }
+      for place in 0...chosen.count {
+        var members = chosen
+        members.insert(#""iss" : "https://i""#, at: place)
+        let text = "{" + members.joined(separator: " , ") + "}"
+        #expect(try JSONParser.parse(text)["iss"]?.string == "https://i")
+        #expect(IssuerScan.issuer(in: Array(text.utf8)) == "https://i", "\(text)")
+        ran += 1
+      }
+    }
+    #expect(ran == 256)
   }
 
   @Test("three parts of base64url, and nothing around or inside them")

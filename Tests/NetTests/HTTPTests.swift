@@ -303,7 +303,7 @@ import Testing
 
   @Test func forbiddenAddressesAreRefusedAfterResolution() throws {
     try withLoop { (loop) throws in
-      let resolver = try Resolver(loop) { _ in .success([.loopbackV4, IPAddress(v4: 0xa9fe_a9fe)]) }
+      let resolver = try Resolver(loop) { _ in .success(.init([.loopbackV4, IPAddress(v4: 0xa9fe_a9fe)])) }
       let client = HTTPClient(loop, resolver: resolver, tls: nil, rule: .noLinkLocal)
       for text in ["http://metadata.example/latest", "http://169.254.169.254/", "http://[::ffff:169.254.169.254]/", "http://[fe80::1]/"] {
         guard case .failure(.addressRefused(_, _, let kind)) = try call(loop, client, .init(.get, HTTPURL.parse(text))) else {

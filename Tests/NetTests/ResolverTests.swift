@@ -8,6 +8,7 @@ import Testing
     var answers: [String: [String]] = [:]
     var counts: [String: Int] = [:]
     var isDown = false
+    var lifeMillis: UInt64?
   }
 
   /// A resolver over a zone, on a loop whose time the test moves.
@@ -21,7 +22,7 @@ import Testing
       zone.withLock { zone in
         zone.counts[host, default: 0] += 1
         guard !zone.isDown, let answers = zone.answers[host] else { return .failure(.unresolved(host: host, reason: "no such name")) }
-        return .success(answers.compactMap { IPAddress($0) })
+        return .success(.init(answers.compactMap { IPAddress($0) }, lifeMillis: zone.lifeMillis))
       }
     }
     try body(loop, time, zone, resolver)
@@ -137,9 +138,9 @@ import Testing
     let resolver = try Resolver(loop, limits: limits) { host in
       if host == "slow.example" {
         for _ in 0..<1000 where !gate.withLock({ $0 }) { usleepMillis(5) }
-        return .success([.loopbackV6])
+        return .success(.init([.loopbackV6]))
       }
-      return .success([.loopbackV4])
+      return .success(.init([.loopbackV4]))
     }
     var slow: Result<[IPAddress], NetError>?
     resolver.resolve("slow.example") { slow = $0 }
@@ -168,13 +169,66 @@ import Testing
     }
   }
 
+  @Test func anAnswersOwnLifeIsKeptWithinReason() throws {
+    for (said, lives) in [(5_000, 5_000), (0, 1_000), (86_400_000, 300_000)] as [(UInt64, UInt64)] {
+      try withZone { (loop, time, zone, resolver) throws in
+        zone.withLock {
+          $0.answers["a.example"] = ["10.0.0.1"]
+          $0.lifeMillis = said
+        }
+        _ = try resolve(loop, resolver, "a.example")
+        time.millis += lives - 1
+        try loop.turn(maxWaitMillis: 0)
+        _ = try resolve(loop, resolver, "a.example")
+        #expect(zone.withLock { $0.counts["a.example"] } == 1)
+        time.millis += 1
+        try loop.turn(maxWaitMillis: 0)
+        _ = try resolve(loop, resolver, "a.example")
+        #expect(try loop.turn(until: { zone.withLock { $0.counts["a.example"] } == 2 }))
+      }
+    }
+  }
+
+  // MARK: - A name server
+
+  @Test func aNameServersAnswersAreReadWithTheirLife() throws {
+    let server = try NameServerStub { query in
+      switch (query.name, query.type) {
+      case ("both.example", 1): return .records([.init(1, 30, [10, 0, 0, 1]), .init(1, 20, [10, 0, 0, 2])])
+      case ("both.example", 28): return .records([.init(28, 40, [0x20, 1, 0xd, 0xb8] + [UInt8](repeating: 0, count: 11) + [1])])
+      case ("alias.example", 1): return .records([.init(5, 7, [1, 0x61, 0]), .init(1, 60, [10, 0, 0, 3])])
+      case ("six.example", 28): return .records([.init(28, 9, [UInt8](repeating: 0, count: 15) + [9])])
+      case ("six.example", 1), ("empty.example", _), ("alias.example", 28): return .records([])
+      case ("odd.example", _): return .records([.init(1, 5, [1, 2, 3]), .init(28, 5, [1])])
+      case ("cut.example", _): return .garbage
+      default: return .code(3)
+      }
+    }
+    defer { server.stop() }
+    let lookup = Resolver.nameServer(server.address)
+    let both = try lookup("both.example").get()
+    #expect(both.addresses.map(\.description) == ["10.0.0.1", "10.0.0.2", "2001:db8::1"])
+    #expect(both.lifeMillis == 20_000)
+    let alias = try lookup("alias.example").get()
+    #expect(alias.addresses.map(\.description) == ["10.0.0.3"])
+    #expect(alias.lifeMillis == 7_000)
+    #expect(try lookup("six.example").get().addresses.map(\.description) == ["::9"])
+    for (name, reason) in [
+      ("absent.example", "the name does not exist"), ("empty.example", "it has no address"), ("odd.example", "it has no address"),
+    ] {
+      #expect(throws: NetError.unresolved(host: name, reason: reason)) { try lookup(name).get() }
+    }
+    // Rubbish, as silence, is no answer.
+    #expect(throws: NetError.self) { try lookup("cut.example").get() }
+  }
+
   @Test func theSystemKnowsTheHostsFile() throws {
     // "localhost" itself never reaches the system, so the lookup is asked directly.
-    guard case .success(let addresses) = Resolver.system("localhost") else {
+    guard case .success(let found) = Resolver.system("localhost") else {
       Issue.record("localhost is not in the hosts file")
       return
     }
-    #expect(addresses.allSatisfy { $0.isLoopback })
+    #expect(found.addresses.allSatisfy { $0.isLoopback })
     guard case .failure(let error) = Resolver.system("no-such-name.invalid") else {
       Issue.record("resolved")
       return

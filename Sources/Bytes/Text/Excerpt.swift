@@ -23,9 +23,10 @@ struct Excerpt {
     let to = min(max(span.upperBound, from), range.upperBound)
     // No more of the line is looked at than can be shown: a report about a minified file stays cheap.
     let reach = 4 * Self.widest
-    let head = source.clamp(max(range.lowerBound, from - reach))
-    let tail = source.clamp(min(range.upperBound, to + reach))
-    let middle = source.clamp(min(to, from + reach))
+    // In a text that is not UTF-8, the start of a scalar may be found on the other side of the place.
+    let head = min(from, max(range.lowerBound, source.clamp(max(range.lowerBound, from - reach))))
+    let tail = max(to, source.clamp(min(range.upperBound, to + reach)))
+    let middle = max(from, source.clamp(min(to, from + reach)))
     var before = Self.drawn(source.bytes[head..<from], from: 0)
     var marked = Self.drawn(source.bytes[from..<middle], from: before.columns)
     var after = Self.drawn(source.bytes[to..<tail], from: before.columns + marked.columns)

@@ -94,10 +94,18 @@ int64_t csystem_receive(int32_t fd, void *buffer, size_t count);
 int64_t csystem_send(int32_t fd, const void *buffer, size_t count);
 int32_t csystem_socket_pair(int32_t *first, int32_t *second);
 
+// Sends one datagram to a unix socket (an abstract one begins with '@' or NUL): what sd_notify(3) does.
+int32_t csystem_send_datagram(const char *path, size_t path_count, const void *bytes, size_t count);
+int32_t csystem_process_id(void);
+
 // --- names ------------------------------------------------------------------------------------------------------
 // Blocks. Addresses found (stream sockets), or a negative number for csystem_resolve_error_text.
 int32_t csystem_resolve(const char *host, csystem_address *addresses, int32_t capacity);
 void csystem_resolve_error_text(int32_t error, char *buffer, size_t capacity);
+
+// Blocks. Asks one name server (IPv4) for records of a type (1 A, 28 AAAA) of a host: the size of the answer, a DNS message.
+// Negative: -1 there are none; -2 the name does not exist; -3 no answer.
+int32_t csystem_dns_query(const csystem_address *server, const char *host, uint16_t type, void *answer, int32_t capacity);
 
 // --- descriptors ------------------------------------------------------------------------------------------------
 // The soft limit of open descriptors after raising it to the hard one where allowed.

@@ -1,19 +1,18 @@
-/// Entities with their hierarchy, closed under "parent of" and without cycles.
+/// Entities with their hierarchy, which has no cycles.
 public struct Entities: Sendable {
   /// The entities by name.
   public private(set) var byUID: [EntityUID: Entity] = [:]
-  private var closure: [EntityUID: Set<EntityUID>] = [:]
 
   /// No entities.
   public init() {}
 
   /// Entities as given. Two of one name must be equal; cycles are refused.
   public init(_ entities: some Sequence<Entity>) throws(EntitiesError) {
+    byUID.reserveCapacity(entities.underestimatedCount)
     for entity in entities {
-      if let other = byUID[entity.uid], other != entity { throw .duplicate(entity.uid) }
-      byUID[entity.uid] = entity
+      if let other = byUID.updateValue(entity, forKey: entity.uid), other != entity { throw .duplicate(entity.uid) }
     }
-    closure = try Self.close(byUID)
+    try refuseCycles()
   }
 
   /// How many entities.
@@ -23,35 +22,45 @@ public struct Entities: Sendable {
   public subscript(uid: EntityUID) -> Entity? { byUID[uid] }
 
   /// All ancestors of a name, transitively; empty for one that is no entity here.
-  public func ancestors(of uid: EntityUID) -> Set<EntityUID> { closure[uid] ?? [] }
+  public func ancestors(of uid: EntityUID) -> Set<EntityUID> {
+    var reached: Set<EntityUID> = []
+    var queue = [uid]
+    while let next = queue.popLast() {
+      for parent in byUID[next]?.parents ?? [] where reached.insert(parent).inserted { queue.append(parent) }
+    }
+    return reached
+  }
 
-  private static func close(_ entities: [EntityUID: Entity]) throws(EntitiesError) -> [EntityUID: Set<EntityUID>] {
-    var closure: [EntityUID: Set<EntityUID>] = [:]
-    closure.reserveCapacity(entities.count)
-    var open: Set<EntityUID> = []
-    for start in entities.keys where closure[start] == nil {
+  /// Only what has parents and is a parent can be on a cycle; most entities of a large store are one of the two.
+  private func refuseCycles() throws(EntitiesError) {
+    var inner: [EntityUID: Set<EntityUID>] = [:]
+    for entity in byUID.values {
+      for parent in entity.parents where inner[parent] == nil {
+        if let above = byUID[parent]?.parents, !above.isEmpty { inner[parent] = above }
+      }
+    }
+    var isDone: Set<EntityUID> = []
+    var isOpen: Set<EntityUID> = []
+    for start in inner.keys where !isDone.contains(start) {
       // Depth first with a stack of its own: hierarchies come from outside and may be deep.
       var stack = [start]
       while let uid = stack.last {
-        guard closure[uid] == nil, let entity = entities[uid] else {
+        guard !isDone.contains(uid), let parents = inner[uid] else {
           stack.removeLast()
           continue
         }
-        if open.insert(uid).inserted {
-          for parent in entity.parents {
-            if open.contains(parent) { throw .cycle(parent) }
-            if closure[parent] == nil, entities[parent] != nil { stack.append(parent) }
+        if isOpen.insert(uid).inserted {
+          for parent in parents {
+            if isOpen.contains(parent) { throw .cycle(parent) }
+            if !isDone.contains(parent), inner[parent] != nil { stack.append(parent) }
           }
         } else {
-          var ancestors = entity.parents
-          for parent in entity.parents { if let more = closure[parent] { ancestors.formUnion(more) } }
-          closure[uid] = ancestors
-          open.remove(uid)
+          isDone.insert(uid)
+          isOpen.remove(uid)
           stack.removeLast()
         }
       }
     }
-    return closure
   }
 }
 

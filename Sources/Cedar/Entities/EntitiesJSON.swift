@@ -29,7 +29,7 @@ public enum EntitiesJSON {
       guard let members = json.object else {
         throw ParseError("expected the context to be a record, but got \(json.kindName)", at: span(json))
       }
-      let reader = ValueReader(place: "context")
+      let reader = ValueReader(place: .context)
       guard let schema else {
         // Read like any value: `{"__entity": …}` is an entity here as elsewhere, and no context.
         guard case .record(let record) = try reader.value(json, expecting: nil) else {
@@ -48,19 +48,16 @@ public enum EntitiesJSON {
 
   /// An entity reference, `{"type", "id"}` or `{"__entity": {"type", "id"}}`.
   public static func uid(_ json: JSONValue) throws(ParseErrors) -> EntityUID {
-    do throws(ParseError) { return try ValueReader(place: "uid").entity(json) } catch { throw ParseErrors([error]) }
+    do throws(ParseError) { return try ValueReader(place: .uid).entity(json) } catch { throw ParseErrors([error]) }
   }
 
   static func span(_ json: JSONValue) -> SourceSpan { SourceSpan(json.span.lowerBound, json.span.upperBound) }
 
   private static func entity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> Entity {
     guard let members = json.object else { throw ParseError("expected an entity, but got \(json.kindName)", at: span(json)) }
-    var seen: Set<ExactString> = []
-    for member in members where !seen.insert(ExactString(member.name)).inserted {
-      throw ParseError("field `\(member.name)` occurs twice", at: span(member.value))
-    }
+    try checkFields(members)
     guard let uidJSON = json["uid"] else { throw missing("uid", json) }
-    let uid = try ValueReader(place: "uid field of an entity").entity(uidJSON)
+    let uid = try ValueReader(place: .uid).entity(uidJSON)
     guard let attributes = json["attrs"] else { throw missing("attrs", json) }
     guard let parentsJSON = json["parents"] else { throw missing("parents", json) }
     let parents = try parents(parentsJSON, of: uid)
@@ -68,6 +65,19 @@ public enum EntitiesJSON {
     let record = try attributeRecord(attributes, of: uid, expected)
     let tags = try json["tags"].map { (tags) throws(ParseError) in try tagRecord(tags, of: uid, expected) } ?? .empty
     return Entity(uid: uid, attributes: record, parents: parents, tags: tags)
+  }
+
+  private static let fieldNames = ["uid", "attrs", "parents", "tags"]
+
+  /// Holds the fields that mean something to being there once; what others there are is ignored.
+  private static func checkFields(_ members: [JSONValue.Member]) throws(ParseError) {
+    for name in fieldNames {
+      var isThere = false
+      for member in members where exactlyEquals(member.name, name) {
+        if isThere { throw ParseError("field `\(name)` occurs twice", at: span(member.value)) }
+        isThere = true
+      }
+    }
   }
 
   /// What the schema expects of an entity; nil for actions, and without a schema.
@@ -80,17 +90,17 @@ public enum EntitiesJSON {
   }
 
   static func attributeRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseError) -> Record {
-    let types = Dictionary((expected?.attributes ?? []).map { (ExactString($0.key), $0.type) }, uniquingKeysWith: { _, last in last })
+    let types = ExpectedAttributes(expected?.attributes ?? [])
     let isOpen = expected?.isOpen ?? true
-    return try fields(json, of: uid, "attribute", "attrs") { (key: String) throws(ParseError) in
-      let type = types[ExactString(key)]
+    return try fields(json, of: uid, "attrs", ValueReader.Place.attribute) { (key: String) throws(ParseError) in
+      let type = types[key]?.type
       if type == nil, !isOpen { throw ParseError("attribute `\(key)` on `\(uid)` should not exist according to the schema", at: .none) }
       return type
     }
   }
 
   static func tagRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseError) -> Record {
-    try fields(json, of: uid, "tag", "tags") { (key: String) throws(ParseError) in
+    try fields(json, of: uid, "tags", ValueReader.Place.tag) { (key: String) throws(ParseError) in
       if let expected, expected.tags == nil {
         throw ParseError("found a tag `\(key)` on `\(uid)`, but no tags should exist on `\(uid)` according to the schema", at: .none)
       }
@@ -107,7 +117,7 @@ public enum EntitiesJSON {
     guard let elements = json.array else {
       throw ParseError("expected `parents` of `\(uid)` to be an array, but got \(json.kindName)", at: span(json))
     }
-    let reader = ValueReader(place: "parents field of `\(uid)`")
+    let reader = ValueReader(place: .parents(uid))
     var parents: Set<EntityUID> = []
     for element in elements {
       let parent = try reader.entity(element)
@@ -120,7 +130,7 @@ public enum EntitiesJSON {
   }
 
   private static func fields(
-    _ json: JSONValue, of uid: EntityUID, _ word: String, _ field: String,
+    _ json: JSONValue, of uid: EntityUID, _ field: String, _ place: (String, EntityUID) -> ValueReader.Place,
     expecting type: (String) throws(ParseError) -> ExpectedType?
   ) throws(ParseError) -> Record {
     guard let members = json.object else {
@@ -133,7 +143,7 @@ public enum EntitiesJSON {
       do throws(ParseError) { expected = try type(member.name) } catch {
         throw ParseError(error.message, at: SourceSpan(member.nameSpan.lowerBound, member.nameSpan.upperBound))
       }
-      let reader = ValueReader(place: "\(word) `\(member.name)` on `\(uid)`")
+      let reader = ValueReader(place: place(member.name, uid))
       fields.append(Record.Field(member.name, try reader.value(member.value, expecting: expected)))
     }
     guard let record = Record(fields) else { throw ParseError("a key occurs twice in `\(field)` of `\(uid)`", at: span(json)) }

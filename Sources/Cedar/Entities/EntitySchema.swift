@@ -1,3 +1,5 @@
+internal import Bytes
+
 /// What the reader of entities and contexts wants to know of a schema; `CedarSchema` answers.
 ///
 /// With it, JSON is read by what is expected: a plain string becomes an `ipaddr`, `{"type", "id"}` an entity reference.
@@ -53,4 +55,20 @@ public indirect enum ExpectedType: Sendable {
   /// A record; with `isOpen` other keys may occur as well.
   case record([ExpectedAttribute], isOpen: Bool)
   case `extension`(ExtensionType)
+}
+
+/// Expected attributes by key: a list as long as it is short, a table beyond.
+struct ExpectedAttributes {
+  private let list: [ExpectedAttribute]
+  private let table: [ExactString: ExpectedAttribute]
+
+  init(_ attributes: [ExpectedAttribute]) {
+    list = attributes
+    table =
+      attributes.count <= 16 ? [:] : Dictionary(attributes.map { (ExactString($0.key), $0) }, uniquingKeysWith: { _, last in last })
+  }
+
+  subscript(key: String) -> ExpectedAttribute? {
+    table.isEmpty ? list.last { exactlyEquals($0.key, key) } : table[ExactString(key)]
+  }
 }

@@ -38,7 +38,7 @@ extension EntitiesJSON {
   private static func partialEntity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> PartialEntity {
     func field(_ name: String) -> JSONValue? { json[name].flatMap { $0.isNull ? nil : $0 } }
     guard let uidJSON = field("uid") else { throw ParseError("missing field `uid`", at: span(json)) }
-    let uid = try ValueReader(place: "uid field of an entity").entity(uidJSON)
+    let uid = try ValueReader(place: .uid).entity(uidJSON)
     if uid.type.isAction {
       throw ParseError("action `\(uid)` comes from the schema and cannot be listed among partial entities", at: span(uidJSON))
     }

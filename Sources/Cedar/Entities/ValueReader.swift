@@ -3,11 +3,31 @@ internal import JSON
 
 /// Reads Cedar values from JSON, with or without a schema's expectation (spec: "JSON data format").
 struct ValueReader {
-  /// What the values belong to, for messages: ``attribute `a` on `User::"x"` ``.
-  let place: String
+  /// What values belong to, for messages; put into words only when there is one.
+  enum Place {
+    case context
+    case uid
+    case parents(EntityUID)
+    case attribute(String, EntityUID)
+    case tag(String, EntityUID)
+
+    /// ``attribute `a` on `User::"x"` `` and the like.
+    var words: String {
+      switch self {
+      case .context: "context"
+      case .uid: "uid field of an entity"
+      case .parents(let uid): "parents field of `\(uid)`"
+      case .attribute(let key, let uid): "attribute `\(key)` on `\(uid)`"
+      case .tag(let key, let uid): "tag `\(key)` on `\(uid)`"
+      }
+    }
+  }
+
+  /// What the values belong to.
+  let place: Place
 
   private func failure(_ message: String, _ json: JSONValue) -> ParseError {
-    ParseError("in \(place), \(message)", at: SourceSpan(json.span.lowerBound, json.span.upperBound))
+    ParseError("in \(place.words), \(message)", at: SourceSpan(json.span.lowerBound, json.span.upperBound))
   }
 
   /// A value; `depth` counts the levels above it.
@@ -65,11 +85,11 @@ struct ValueReader {
   func record(
     _ members: [JSONValue.Member], expecting attributes: [ExpectedAttribute], isOpen: Bool, in json: JSONValue, depth: Int
   ) throws(ParseError) -> Record {
-    let expected = Dictionary(attributes.map { (ExactString($0.key), $0) }, uniquingKeysWith: { _, last in last })
+    let expected = ExpectedAttributes(attributes)
     var fields: [Record.Field] = []
     fields.reserveCapacity(members.count)
     for member in members {
-      let attribute = expected[ExactString(member.name)]
+      let attribute = expected[member.name]
       guard attribute != nil || isOpen else {
         throw failure("record attribute `\(member.name)` should not exist according to the schema", member.value)
       }
@@ -102,7 +122,7 @@ struct ValueReader {
     if let escape = json["__entity"], let parts = Self.entityParts(escape) { return try uid(parts, json) }
     if let parts = Self.entityParts(json) { return try uid(parts, json) }
     throw ParseError(
-      "in \(place), expected a literal entity reference, but got \(json.string.map { "`\(Text.quoted($0))`" } ?? json.kindName)",
+      "in \(place.words), expected a literal entity reference, but got \(json.string.map { "`\(Text.quoted($0))`" } ?? json.kindName)",
       at: SourceSpan(json.span.lowerBound, json.span.upperBound),
       help: "write `{ \"__entity\": { \"type\": \"SomeType\", \"id\": \"SomeId\" } }`")
   }

@@ -187,11 +187,6 @@ struct Layer {
   private var endSet: Int32 { firstSet + Int32(truncatingIfNeeded: sets.count) }
   private var endRecord: Int32 { firstRecord + Int32(truncatingIfNeeded: records.count) }
 
-  /// How many uids this layer and those below have named.
-  var uidCount: Int { Int(endUID) }
-  /// How many strings this layer and those below have numbered.
-  var stringCount: Int { Int(endString) }
-
   // MARK: Strings
 
   /// The number of a string, or nil if no layer has it.
@@ -475,6 +470,31 @@ struct Layer {
     sorted.withUnsafeBufferPointer { at.pointee.ancestors.append($0) }
     at.pointee.slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
     at.pointee.slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
+  }
+
+  /// Adds the only entity of this layer, closing its ancestors over the layers below; false if it would be its own.
+  func add(uid: Int32, attributes: Int32, tags: Int32, parents: Set<EntityUID>) -> Bool {
+    let start = ancestors.count
+    for parent in parents {
+      let number = self.uid(parent)
+      at.pointee.ancestors.append(number)
+      below?.forEachAncestor(number) { at.pointee.ancestors.append($0) }
+    }
+    below?.forEachAncestor(uid) { at.pointee.ancestors.append($0) }
+    var reached = UnsafeMutableBufferPointer(start: ancestors.base + start, count: ancestors.count - start)
+    reached.sort()
+    var count = 0
+    for ancestor in reached where count == 0 || reached[count - 1] != ancestor {
+      if ancestor == uid { return false }
+      reached[count] = ancestor
+      count += 1
+    }
+    at.pointee.ancestors.truncate(to: start + count)
+    let number = Int32(truncatingIfNeeded: slots.count)
+    let run = Run(start: Int32(truncatingIfNeeded: start), count: Int32(truncatingIfNeeded: count))
+    at.pointee.slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
+    at.pointee.slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
+    return true
   }
 
   /// Freezes a bottom layer: its entities are found by number alone from here on.

@@ -21,6 +21,7 @@ extension Layer {
   /// both do. Ancestors are closed over what all layers know.
   func overlay(_ entities: some Collection<Entity>) throws(OverlayError) {
     guard !entities.isEmpty else { return }
+    if entities.count == 1, let entity = entities.first { return try overlay(one: entity) }
     let empty = record(.empty)
     var merged: [Int32: Merged] = [:]
     for entity in entities {
@@ -44,6 +45,22 @@ extension Layer {
         ancestors: all)
       if !entity.parents.isEmpty, number < firstUID, below?.mayHaveDescendants(number) ?? false { addBridge(number) }
     }
+  }
+
+  /// `overlay` of one entity, as most requests bring at most one: without tables.
+  private func overlay(one entity: Entity) throws(OverlayError) {
+    let number = uid(entity.uid)
+    let empty = record(.empty)
+    let known = Merged(below: below?.slot(number), empty: empty)
+    var attributes = known.attributes >= 0 ? known.attributes : empty
+    var tags = known.tags >= 0 ? known.tags : empty
+    if !entity.attributes.isEmpty || !entity.tags.isEmpty {
+      if known.hasContent { throw .conflict(entity.uid) }
+      attributes = record(entity.attributes)
+      tags = record(entity.tags)
+    }
+    guard add(uid: number, attributes: attributes, tags: tags, parents: entity.parents) else { throw .cycle(entity.uid) }
+    if !entity.parents.isEmpty, number < firstUID, below?.mayHaveDescendants(number) ?? false { addBridge(number) }
   }
 
   private struct Merged {
@@ -74,14 +91,38 @@ extension Layer {
     return reached.sorted()
   }
 
-  /// Takes the entities of a set into a bottom layer.
+  /// Takes the entities of a set into a bottom layer, and closes their hierarchy.
   func add(_ entities: Entities) {
     let empty = record(.empty)
+    var closure = Closure()
+    for entity in entities.byUID.values where !entity.parents.isEmpty {
+      closure.parents[uid(entity.uid)] = entity.parents.map(uid).sorted()
+    }
     for entity in entities.byUID.values {
       let number = uid(entity.uid)
       add(
         uid: number, attributes: entity.attributes.isEmpty ? empty : record(entity.attributes),
-        tags: entity.tags.isEmpty ? empty : record(entity.tags), ancestors: entities.ancestors(of: entity.uid).map(uid).sorted())
+        tags: entity.tags.isEmpty ? empty : record(entity.tags), ancestors: closure.ancestors(of: number))
     }
+  }
+}
+
+/// Closes a hierarchy without cycles; entities with the same parents share the work.
+private struct Closure {
+  var parents: [Int32: [Int32]] = [:]
+  private var known: [[Int32]: [Int32]] = [:]
+
+  /// All ancestors of an entity in ascending order.
+  mutating func ancestors(of uid: Int32) -> [Int32] {
+    guard let direct = parents[uid] else { return [] }
+    if let ancestors = known[direct] { return ancestors }
+    var reached = Set(direct)
+    var queue = direct
+    while let next = queue.popLast() {
+      for parent in parents[next] ?? [] where reached.insert(parent).inserted { queue.append(parent) }
+    }
+    let ancestors = reached.sorted()
+    known[direct] = ancestors
+    return ancestors
   }
 }

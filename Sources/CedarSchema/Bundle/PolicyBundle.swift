@@ -33,9 +33,20 @@ public struct PolicyBundle: Sendable {
     /// Entities that are there besides those of the files, such as the actions of a built-in mapping. What the files or
     /// the schema say of them counts.
     public var knownEntities: [Entity]
+    /// What policies in Cedar syntax are called.
+    public var ids: PolicyIDs
+
+    /// What policies in Cedar syntax are called.
+    public enum PolicyIDs: String, Sendable, CaseIterable {
+      /// By their `@id`, else by file and place.
+      case annotation
+      /// By file and place, `orders.cedar#0`, whatever they are annotated with.
+      case position
+    }
 
     /// Options.
-    public init(mode: ValidationMode = .strict, level: Int? = nil, knownEntities: [Entity] = []) {
+    public init(mode: ValidationMode = .strict, level: Int? = nil, knownEntities: [Entity] = [], ids: PolicyIDs = .annotation) {
+      self.ids = ids
       self.mode = mode
       self.level = level
       self.knownEntities = knownEntities
@@ -70,7 +81,7 @@ public struct PolicyBundle: Sendable {
   public init(_ sources: Sources, options: Options = Options()) {
     self.sources = sources
     readSchema()
-    readPolicies()
+    readPolicies(options)
     validate(options)
     readEntities(options)
     sortProblems()
@@ -104,14 +115,15 @@ public struct PolicyBundle: Sendable {
     }
   }
 
-  private mutating func readPolicies() {
+  private mutating func readPolicies(_ options: Options) {
     for (file, source) in sources.policies.enumerated() {
       do throws(ParseErrors) {
         if source.name.hasSuffix(".json") {
           add(try PolicyJSON.policySetOrPolicy(from: source.bytes), file)
         } else {
           for (number, var statement) in try PolicyParser.parse(source.bytes).enumerated() {
-            statement.id = PolicyID(statement.annotation("id") ?? "\(Self.basename(source.name))#\(number)")
+            let annotated = options.ids == .annotation ? statement.annotation("id") : nil
+            statement.id = PolicyID(annotated ?? "\(Self.basename(source.name))#\(number)")
             add(statement, file) { (set: inout PolicySet, policy: Policy) throws(PolicySetError) in try set.add(policy) }
           }
         }
@@ -247,7 +259,17 @@ public struct PolicyBundle: Sendable {
   /// The offset of a statement's effect, behind its annotations.
   private static func head(of statement: Policy, in source: SourceText) -> Int {
     guard let last = statement.annotations.last?.span, last.end > 0, last.end < source.bytes.count else { return statement.span.start }
-    return source.bytes[last.end...].firstIndex { $0 > 0x20 } ?? statement.span.start
+    var at = last.end
+    while at < source.bytes.count {
+      if source.bytes[at] == UInt8(ascii: "/") {
+        at = source.bytes[at...].firstIndex { $0 == ASCII.lf || $0 == ASCII.cr } ?? source.bytes.count
+      } else if source.bytes[at] <= ASCII.space {
+        at += 1
+      } else {
+        return at
+      }
+    }
+    return statement.span.start
   }
 
   private static func basename(_ name: String) -> Substring { name.split(separator: "/").last ?? name[...] }

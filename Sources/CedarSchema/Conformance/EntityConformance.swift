@@ -70,9 +70,7 @@ extension Schema {
 
   /// Checks a uid wherever it stands: an enumerated type must list its id, an action must be declared.
   func check(_ uid: EntityUID) throws(ConformanceError) {
-    if let ids = entityType(uid.type)?.enumeratedIDs, !ids.contains(where: { exactlyEquals($0, uid.id) }) {
-      throw .invalidEnumeratedID(uid, valid: ids)
-    }
+    if let type = entityType(uid.type), !type.allows(id: uid.id) { throw .invalidEnumeratedID(uid, valid: type.enumeratedIDs ?? []) }
     if uid.type.isAction, action(uid) == nil { throw undeclared(uid) }
   }
 

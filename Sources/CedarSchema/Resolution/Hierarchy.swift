@@ -28,11 +28,18 @@ struct Hierarchy: Sendable {
   }
 
   /// Everything above.
-  func ancestors(of descendant: Int) -> [Int] { (0..<count).filter { isAncestor($0, of: descendant) } }
+  func ancestors(of descendant: Int) -> [Int] {
+    var found: [Int] = []
+    for word in 0..<words {
+      var left = bits[descendant * words + word]
+      while left != 0 {
+        found.append(word * 64 + left.trailingZeroBitCount)
+        left &= left - 1
+      }
+    }
+    return found
+  }
 
   /// Everything below.
   func descendants(of ancestor: Int) -> [Int] { (0..<count).filter { isAncestor(ancestor, of: $0) } }
-
-  /// The first thing that is above itself.
-  var firstInCycle: Int? { (0..<count).first { isAncestor($0, of: $0) } }
 }

@@ -18,7 +18,9 @@ struct Resolver {
 
   private mutating func schema(_ fragments: [SchemaFragment]) throws(SchemaErrors) -> Schema {
     declarations = Declarations(fragments, limits: limits)
-    errors = declarations.errors
+    // Fragments that were read have been checked; fragments that a program made have not.
+    let checks = fragments.map { DeclarationCheck($0) }
+    errors = checks.flatMap(\.errors) + declarations.errors
     // Too many declarations are not worth resolving; whatever else is wrong must not hide what names refer to nothing.
     if errors.contains(where: { $0.kind == .limit }) { throw SchemaErrors(errors, limit: limits.errors) }
     expandCommonTypes()
@@ -27,7 +29,7 @@ struct Resolver {
     guard errors.isEmpty else { throw SchemaErrors(errors, limit: limits.errors) }
     return Schema(
       entityTypes: types.definitions, actions: actions.definitions, typeIndex: types.index, actionIndex: actions.index,
-      typeHierarchy: types.hierarchy, actionHierarchy: actions.hierarchy, warnings: fragments.flatMap { DeclarationCheck($0).warnings })
+      typeHierarchy: types.hierarchy, actionHierarchy: actions.hierarchy, warnings: checks.flatMap(\.warnings))
   }
 
   private mutating func complain(_ kind: SchemaError.Kind, _ message: String, at span: SourceSpan, help: String? = nil) {
@@ -148,6 +150,7 @@ struct Resolver {
   }
 
   private mutating func undeclared(_ name: SchemaFragment.WrittenName, from namespace: String, _ use: Declarations.Use) {
+    guard errors.count < limits.errors else { return }
     let tried = declarations.candidates(name.text, from: namespace)
     let kind = use == .entity ? "an entity type" : use == .common ? "a common type" : "a common or entity type"
     var help =
@@ -247,6 +250,7 @@ struct Resolver {
   }
 
   private mutating func undeclared(_ reference: SchemaFragment.ActionReference) {
+    guard errors.count < limits.errors else { return }
     let near = Spelling.nearest(to: reference.id, among: declarations.actions.keys.map(\.id).sorted())
     complain(
       .undeclaredAction, "undeclared action: \(reference.type?.text ?? "Action")::\(Value.string(reference.id))", at: reference.span,

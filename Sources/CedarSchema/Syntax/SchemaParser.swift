@@ -477,7 +477,7 @@ struct SchemaParser {
 
   private mutating func string() throws(SchemaError) -> SchemaFragment.WrittenName {
     let span = token.span
-    let (text, mistakes) = StringLiteral.unescape(bytes[span.start + 1..<span.end - 1])
+    let (text, mistakes) = StringLiteral.unescape(bytes[span.start..<span.end].dropFirst().dropLast())
     if let first = mistakes.first {
       throw SchemaError(
         .syntax, "the input `\(first.text)` is not a valid escape", at: span,

@@ -41,16 +41,18 @@ struct NameCheck {
     types += uids.map { ($0.0.type, $0.1) }
     var suggestions: [EntityType: ValidationError] = [:]
     for (type, span) in types where !Self.isKnown(type, in: schema) {
-      // The same wrong name is looked up once, however often it stands in the policy.
-      let error = suggestions[type] ?? Self.unrecognized(type, in: policy.id, at: span, schema)
+      // The same wrong name is looked up once, however often it stands in the policy, and beyond some no more are.
+      let error =
+        suggestions[type] ?? Self.unrecognized(type, in: policy.id, at: span, schema, suggesting: suggestions.count < Self.mostSuggestions)
       suggestions[type] = error
       errors.append(ValidationError(error.kind, error.policy, at: span, error.message, help: error.help))
     }
     for (uid, span) in uids {
       if uid.type.isAction {
-        if schema.action(uid) == nil { errors.append(Self.unrecognized(uid, in: policy.id, at: span, schema)) }
-      } else if let ids = schema.entityType(uid.type)?.enumeratedIDs, !ids.contains(where: { exactlyEquals($0, uid.id) }) {
-        let error = ConformanceError.invalidEnumeratedID(uid, valid: ids)
+        guard schema.action(uid) == nil else { continue }
+        errors.append(Self.unrecognized(uid, in: policy.id, at: span, schema, suggesting: errors.count < Self.mostSuggestions))
+      } else if let type = schema.entityType(uid.type), !type.allows(id: uid.id) {
+        let error = ConformanceError.invalidEnumeratedID(uid, valid: type.enumeratedIDs ?? [])
         errors.append(
           ValidationError(.invalidEnumEntity, policy.id, at: span, "for policy `\(policy.id)`: \(error.description)", help: error.help))
       }
@@ -60,18 +62,25 @@ struct NameCheck {
   /// Whether a type is declared, or one of actions.
   static func isKnown(_ type: EntityType, in schema: Schema) -> Bool { type.isAction || schema.entityType(type) != nil }
 
-  static func unrecognized(_ type: EntityType, in policy: PolicyID, at span: SourceSpan, _ schema: Schema) -> ValidationError {
-    let near = Spelling.nearest(to: type.text, among: schema.entityTypes.map(\.name.text))
+  /// A policy with more unknown names than this has another problem than a slip of the fingers.
+  private static let mostSuggestions = 50
+
+  static func unrecognized(
+    _ type: EntityType, in policy: PolicyID, at span: SourceSpan, _ schema: Schema, suggesting: Bool = true
+  ) -> ValidationError {
+    let near = suggesting ? Spelling.nearest(to: type.text, among: schema.entityTypes.map(\.name.text)) : nil
     // A name that only lacks its namespace is no slip of the fingers, and the commonest mistake of all.
-    let other = schema.entityTypes.first { $0.name.basename == type.basename }?.name.text
+    let other = suggesting ? schema.entityTypes.first { exactlyEquals($0.name.basename, type.basename) }?.name.text : nil
     return ValidationError(
       .unrecognizedEntityType, policy, at: span, "for policy `\(policy)`, unrecognized entity type `\(type)`",
       help: (other ?? near).map { "did you mean `\($0)`?" })
   }
 
-  private static func unrecognized(_ action: EntityUID, in policy: PolicyID, at span: SourceSpan, _ schema: Schema) -> ValidationError {
-    let byID = Spelling.nearest(to: action.id, among: schema.actions.map(\.uid.id))
-    let near = schema.actions.first { exactlyEquals($0.uid.id, byID ?? action.id) }
+  private static func unrecognized(
+    _ action: EntityUID, in policy: PolicyID, at span: SourceSpan, _ schema: Schema, suggesting: Bool
+  ) -> ValidationError {
+    let byID = suggesting ? Spelling.nearest(to: action.id, among: schema.actions.map(\.uid.id)) : nil
+    let near = suggesting ? schema.actions.first { exactlyEquals($0.uid.id, byID ?? action.id) } : nil
     return ValidationError(
       .unrecognizedActionID, policy, at: span, "for policy `\(policy)`, unrecognized action `\(action)`",
       help: near.map { "did you mean `\($0.uid)`?" })

@@ -146,8 +146,8 @@ struct AttributePath: Hashable {
 }
 
 extension TypeProblem {
-  /// The problem in words.
-  func error(in policy: PolicyID, at span: SourceSpan, schema: Schema) -> ValidationError {
+  /// The problem in words; without a suggestion of what was meant where there are too many problems for that to help.
+  func error(in policy: PolicyID, at span: SourceSpan, schema: Schema, suggesting: Bool = true) -> ValidationError {
     func made(_ kind: ValidationError.Kind, _ message: String, help: String? = nil) -> ValidationError {
       ValidationError(kind, policy, at: span, "for policy `\(policy)`, \(message)", help: help)
     }
@@ -161,7 +161,7 @@ extension TypeProblem {
         .incompatibleTypes, policy, at: span, "the types \(Self.joined(names)) are not compatible",
         help: "for policy `\(policy)`, \(context.rawValue) must have compatible types. \(hint.rawValue)")
     case .unsafeAttribute(let path, let mayExist, let type):
-      let near = Spelling.nearest(to: path.names.last?.string ?? "", among: schema.attributeNames(of: type))
+      let near = suggesting ? Spelling.nearest(to: path.names.last?.string ?? "", among: schema.attributeNames(of: type)) : nil
       let help: String? =
         switch (near, mayExist) {
         case (let near?, false): "did you mean `\(near)`?"

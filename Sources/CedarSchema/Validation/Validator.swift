@@ -36,12 +36,17 @@ public struct Validator: Sendable {
 
   private func check(_ policy: Policy, _ result: inout ValidationResult) {
     let condition = ConditionTree(policy)
+    let known = result.errors.count
     result.errors += NameCheck(schema, condition).errors
     let scope = ScopeCheck(schema, principal: policy.principal, action: policy.action, resource: policy.resource)
     if let error = scope.error(in: policy.id, at: policy.span) { result.errors.append(error) }
-    let (findings, isImpossible) = typecheck(condition)
+    let (findings, isValid, isImpossible) = typecheck(condition)
     let sorted = findings.sorted { ($0.span.start, $0.span.end) < ($1.span.start, $1.span.end) }
-    result.errors += sorted.map { $0.problem.error(in: policy.id, at: $0.span, schema: schema) }
+    result.errors += sorted.enumerated().map { $1.problem.error(in: policy.id, at: $1.span, schema: schema, suggesting: $0 < 100) }
+    // Whatever is not valid has a reason; should one ever be missing, the policy must not pass for it.
+    if !isValid, result.errors.count == known {
+      result.errors.append(TypeProblem.invariant.error(in: policy.id, at: policy.span, schema: schema))
+    }
     if isImpossible {
       result.warnings.append(
         ValidationWarning(
@@ -52,20 +57,22 @@ public struct Validator: Sendable {
     result.warnings += TextCheck.warnings(condition)
   }
 
-  /// Types the condition in every environment; whether it is false in all of them.
-  private func typecheck(_ condition: ConditionTree) -> (Set<TypeChecker.Finding>, isImpossible: Bool) {
+  /// Types the condition in every environment: what is wrong, whether it is valid in all and whether false in all.
+  private func typecheck(_ condition: ConditionTree) -> (Set<TypeChecker.Finding>, isValid: Bool, isImpossible: Bool) {
     let shapes = ExpressionShapes(condition.expressions)
     var findings: Set<TypeChecker.Finding> = []
     var isImpossible = true
+    var isValid = true
     forEachEnvironment(of: condition.policy) { environment in
       var checker = TypeChecker(schema: schema, mode: mode, environment: environment, condition: condition, shapes: shapes)
       let answer = checker.checkCondition()
       findings.formUnion(checker.findings)
       if answer.type != .false { isImpossible = false }
+      if !answer.isValid { isValid = false }
       // Levels are counted where the condition has a type to rely on.
       if let level, answer.isValid || answer.type == .false { findings.formUnion(LevelCheck(checker, limit: level).findings) }
     }
-    return (findings, isImpossible)
+    return (findings, isValid, isImpossible)
   }
 
   private func forEachEnvironment(of policy: Policy, _ body: (RequestEnvironment) -> Void) {

@@ -83,14 +83,13 @@ enum FieldLineScanner {
       var end = stop
       while end > start, bytes[end - 1] == ASCII.space || bytes[end - 1] == ASCII.tab { end -= 1 }
       let known = KnownField.classify(UnsafeRawBufferPointer(rebasing: bytes[line..<nameEnd]), in: table)
-      var traits: FieldLine.Traits = aliasing ? .aliasing : []
-      if known.bit & KnownField.hopByHop != 0 || (aliasing && isAlias(bytes, line..<nameEnd, in: table)) { traits.insert(.hopByHop) }
+      let endsHere = known.bit & KnownField.hopByHop != 0 || (aliasing && isAlias(bytes, line..<nameEnd, in: table))
       fields.note(known)
       fields.lines.append(
         FieldLine(
           nameOffset: UInt32(truncatingIfNeeded: line), valueOffset: UInt32(truncatingIfNeeded: start),
           valueLength: UInt32(truncatingIfNeeded: end - start), nameLength: UInt16(truncatingIfNeeded: nameEnd - line), known: known,
-          traits: traits))
+          traits: endsHere ? .hopByHop : []))
       line = stop + 2
       progress.line = line
       progress.scanned = 0
@@ -124,57 +123,5 @@ enum FieldLineScanner {
     case 0: .nulByte
     default: .controlByte
     }
-  }
-}
-
-/// Scans for the first byte outside a class, sixteen at a time.
-enum ByteScan {
-  /// The first index at or after `from` whose byte no field value may have (RFC 9110 §5.5: a control byte other than
-  /// tab), or the count.
-  @inline(__always)
-  static func endOfFieldValue(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
-    let space = SIMD16<UInt8>(repeating: 0x20)
-    let tab = SIMD16<UInt8>(repeating: 0x09)
-    let delete = SIMD16<UInt8>(repeating: 0x7f)
-    var index = from
-    while index &+ 16 <= bytes.count {
-      let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-      let bad = ((block .< space) .& (block .!= tab)) .| (block .== delete)
-      if let lane = first(bad) { return index &+ lane }
-      index &+= 16
-    }
-    while index < bytes.count {
-      let byte = bytes[index]
-      if (byte < 0x20 && byte != 0x09) || byte == 0x7f { return index }
-      index &+= 1
-    }
-    return index
-  }
-
-  /// The first index at or after `from` whose byte is not visible ASCII, or the count.
-  @inline(__always)
-  static func endOfVisible(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int {
-    // Only `.<` of the unsigned comparisons compiles to vector instructions, so 0x7f and above are what is not below 0x7f.
-    let visible = SIMD16<UInt8>(repeating: 0x21)
-    let delete = SIMD16<UInt8>(repeating: 0x7f)
-    var index = from
-    while index &+ 16 <= bytes.count {
-      let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-      let bad = (block .< visible) .| .!(block .< delete)
-      if let lane = first(bad) { return index &+ lane }
-      index &+= 16
-    }
-    while index < bytes.count, bytes[index] > 0x20, bytes[index] < 0x7f { index &+= 1 }
-    return index
-  }
-
-  /// The index of the first set lane of a mask, or nil.
-  @inline(__always)
-  private static func first(_ mask: SIMDMask<SIMD16<Int8>>) -> Int? {
-    let words = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
-    let low = UInt64(littleEndian: words[0])
-    let high = UInt64(littleEndian: words[1])
-    guard low | high != 0 else { return nil }
-    return low != 0 ? low.trailingZeroBitCount &>> 3 : 8 &+ high.trailingZeroBitCount &>> 3
   }
 }

@@ -15,19 +15,21 @@ public enum MessageWriter {
     _ status: Status, _ fields: FieldBlock, body: [UInt8] = [], answering method: Method, keepAlive: Bool, minorVersion: UInt8 = 1,
     to out: inout [UInt8]
   ) {
-    out.append("HTTP/1.1 ")
-    HeadWriter.appendDecimal(UInt64(status.rawValue), to: &out)
-    out.append(ASCII.space)
-    out.append(contentsOf: status.reason.utf8)
-    out.append("\r\n")
-    out.append(contentsOf: fields.bytes)
     let hasBody = !status.isInformational && status != .noContent && status != .notModified
-    if !status.isInformational {
-      if hasBody { HeadWriter.appendFraming(.length(UInt64(body.count)), to: &out) }
-      HeadWriter.appendConnection(keepAlive: keepAlive, minorVersion: minorVersion, to: &out)
+    out.append(estimate: 128 + fields.bytes.count + body.count) { out in
+      out.put(ascii: "HTTP/1.1 ")
+      out.put(decimal: UInt64(status.rawValue))
+      out.put(ASCII.space)
+      out.put(status.reason)
+      out.put(ascii: "\r\n")
+      out.put(fields.bytes)
+      if !status.isInformational {
+        if hasBody { HeadWriter.appendFraming(.length(UInt64(body.count)), to: &out) }
+        HeadWriter.appendConnection(keepAlive: keepAlive, minorVersion: minorVersion, to: &out)
+      }
+      out.put(ascii: "\r\n")
+      if hasBody, method != .head { out.put(body) }
     }
-    out.append("\r\n")
-    if hasBody, method != .head { out.append(contentsOf: body) }
   }
 
   /// `HTTP/1.1 100 Continue`, RFC 9110 §15.2.1.
@@ -50,16 +52,18 @@ public enum MessageWriter {
     }
     var authority = host
     guard method != .other, isTarget, authority.withUTF8({ Authority(UnsafeRawBufferPointer($0)) }) != nil else { return false }
-    out.append(contentsOf: method.name.utf8)
-    out.append(ASCII.space)
-    out.append(contentsOf: target.utf8)
-    out.append(" HTTP/1.1\r\nHost: ")
-    out.append(contentsOf: host.utf8)
-    out.append("\r\n")
-    out.append(contentsOf: fields.bytes)
-    if let body { HeadWriter.appendFraming(.length(UInt64(body.count)), to: &out) }
-    out.append("\r\n")
-    if let body { out.append(contentsOf: body) }
+    out.append(estimate: 128 + target.utf8.count + host.utf8.count + fields.bytes.count + (body?.count ?? 0)) { out in
+      out.put(method.name)
+      out.put(ASCII.space)
+      out.put(target)
+      out.put(ascii: " HTTP/1.1\r\nHost: ")
+      out.put(host)
+      out.put(ascii: "\r\n")
+      out.put(fields.bytes)
+      if let body { HeadWriter.appendFraming(.length(UInt64(body.count)), to: &out) }
+      out.put(ascii: "\r\n")
+      if let body { out.put(body) }
+    }
     return true
   }
 }

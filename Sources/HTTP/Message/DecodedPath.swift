@@ -138,32 +138,35 @@ extension DecodedPath {
       index += 3
     }
     guard wide else { return }
-    let lookalike = try bytes.lend { all throws(HTTPRefusal) in try Self.lookalikes(in: all.part(from..<all.count)) }
-    if lookalike { ambiguities.insert(.encodedSlashIsData) }
+    let found = try bytes.lend { all throws(HTTPRefusal) in try Self.lookalikes(in: all.part(from..<all.count)) }
+    ambiguities.formUnion(found)
   }
 
-  /// Whether UTF-8 has a character that compatibility mappings turn into `/` (U+FF0F), which some servers apply; refuses
-  /// what is not UTF-8, and the characters that they turn into `\` or into dots.
-  private static func lookalikes(in segment: UnsafeRawBufferPointer) throws(HTTPRefusal) -> Bool {
+  /// The ambiguities of a segment by characters that some servers turn into `/` or `;`, by normalization (NFKC, NFC) or by
+  /// best-fit conversion to an 8-bit character set; refuses what is not UTF-8, and what they turn into `\` or dot segments.
+  private static func lookalikes(in segment: UnsafeRawBufferPointer) throws(HTTPRefusal) -> PathRules {
     var iterator = segment.makeIterator()
     var decoder = UTF8()
-    var slash = false
+    var found: PathRules = []
     var folded: [UInt8] = []
     while true {
       switch decoder.decode(&iterator) {
       case .scalarValue(let scalar):
         switch scalar.value {
-        case 0xff0f:
-          slash = true
+        case 0xff0f, 0x2044, 0x2215:  // FULLWIDTH SOLIDUS, FRACTION SLASH, DIVISION SLASH
+          found.insert(.encodedSlashIsData)
           folded.append(UInt8(ascii: "/"))
-        case 0xff3c, 0xfe68: throw .pathBackslash
-        case 0xff0e, 0xfe52, 0x2024: folded.append(UInt8(ascii: "."))
-        case 0x2025: folded += [UInt8(ascii: "."), UInt8(ascii: ".")]
+        case 0xff1b, 0x037e:  // FULLWIDTH SEMICOLON, GREEK QUESTION MARK
+          found.insert(.semicolonIsData)
+          folded.append(UInt8(ascii: ";"))
+        case 0xff3c, 0xfe68, 0x2216: throw .pathBackslash  // FULLWIDTH and SMALL REVERSE SOLIDUS, SET MINUS
+        case 0xff0e, 0xfe52, 0x2024: folded.append(UInt8(ascii: "."))  // FULLWIDTH and SMALL FULL STOP, ONE DOT LEADER
+        case 0x2025: folded += [UInt8(ascii: "."), UInt8(ascii: ".")]  // TWO DOT LEADER
         default: folded.append(scalar.value < 0x80 ? UInt8(truncatingIfNeeded: scalar.value) : 0x80)
         }
       case .emptyInput:
         if folded.withUnsafeBytes({ hasDotSegment($0) }) { throw .pathDotSegment }
-        return slash
+        return found
       case .error: throw .pathNotUTF8
       }
     }

@@ -1,36 +1,5 @@
 internal import Bytes
 
-/// One field line of a message head, RFC 9112 §5: where its name and its value lie in the head's bytes.
-public struct FieldLine: Sendable {
-  /// What is known of a line beyond its name.
-  struct Traits: OptionSet, Sendable {
-    let rawValue: UInt8
-    /// The name has a byte that some servers read as `-` (`_` or `.`), or a `_`-like stand-in.
-    static let aliasing = Traits(rawValue: 1)
-    /// The line ends here: a standard connection field, one that `Connection` names (RFC 9110 §7.6.1), or an alias of a
-    /// known name (`Content_Length`).
-    static let hopByHop = Traits(rawValue: 2)
-  }
-
-  var nameOffset: UInt32
-  var valueOffset: UInt32
-  var valueLength: UInt32
-  var nameLength: UInt16
-  /// The name, where it is one of the known ones.
-  public internal(set) var known: KnownField
-  var traits: Traits
-
-  /// Where the name lies in the head's bytes.
-  public var name: Range<Int> { Int(nameOffset)..<Int(nameOffset) + Int(nameLength) }
-  /// Where the value lies in the head's bytes, without the white space around it.
-  public var value: Range<Int> { Int(valueOffset)..<Int(valueOffset) + Int(valueLength) }
-  /// Whether the line is for this connection only and does not reach the next hop.
-  public var isHopByHop: Bool { traits.contains(.hopByHop) }
-  /// Whether the line is part of what is decided on: it is for the next hop too, and is no forwarding field, which nobody
-  /// is believed and which is written anew.
-  public var isEvaluated: Bool { !isHopByHop && known.bit & KnownField.forwarding == 0 }
-}
-
 /// The field section of a head, RFC 9110 §5, with the bytes of the whole head: lines in the order received, nothing decoded.
 ///
 /// Reused from message to message: the arrays keep their memory.
@@ -125,41 +94,4 @@ public struct FieldSection: Sendable {
   public func text(_ range: Range<Int>) -> String { String(decoding: bytes[clamped(range)], as: UTF8.self) }
 
   private func clamped(_ range: Range<Int>) -> Range<Int> { range.clamped(to: 0..<bytes.count) }
-}
-
-/// How the body of a message is delimited, RFC 9112 §6.3.
-public enum BodyFraming: Equatable, Sendable {
-  /// There is no body.
-  case none
-  /// As many octets as `Content-Length` says.
-  case length(UInt64)
-  /// Chunks, the last of size zero.
-  case chunked
-  /// All until the connection closes: responses only.
-  case untilClose
-}
-
-/// What a head parser made of the bytes so far.
-public enum HeadOutcome: Equatable, Sendable {
-  /// The head is not whole: keep the bytes and call again with more of them behind.
-  case incomplete
-  /// The head is whole and takes up this many bytes from the start.
-  case complete(consumed: Int)
-  /// The bytes are refused; what follows them must not be interpreted.
-  case refused(HTTPRefusal)
-}
-
-/// What bounds a message head.
-public struct HeadLimits: Sendable {
-  /// Bytes of the whole head, start line and field lines: 64 KiB (decisions.md: a token of 32 KiB must pass).
-  public var headBytes = 64 * 1024
-  /// Field lines: 128.
-  public var fieldLines = 128
-  /// Bytes of the request target: 8 KiB.
-  public var targetBytes = 8 * 1024
-  /// Ambiguities of the path that some route declares to be data; none.
-  public var path = PathRules.strict
-
-  /// The defaults.
-  public init() {}
 }

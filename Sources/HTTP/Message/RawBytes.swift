@@ -35,3 +35,17 @@ extension [UInt8] {
     try withUnsafeBufferPointer { buffer throws(E) in try body(UnsafeRawBufferPointer(buffer)) }
   }
 }
+
+extension Slice<UnsafeRawBufferPointer> {
+  /// Without the spaces and tabs at both ends.
+  var trimmed: Slice<UnsafeRawBufferPointer> {
+    var slice = self
+    while let first = slice.first, first == ASCII.space || first == ASCII.tab { slice = slice.dropFirst() }
+    while let last = slice.last, last == ASCII.space || last == ASCII.tab { slice = slice.dropLast() }
+    return slice
+  }
+}
+
+extension Range<Int> {
+  func moved(by offset: Int) -> Range<Int> { lowerBound + offset..<upperBound + offset }
+}

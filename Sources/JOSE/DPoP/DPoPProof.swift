@@ -38,10 +38,8 @@ public struct DPoPProof: Sendable {
   /// another key, and the contexts of the issuers' keys should not make room for them.
   public init(_ bytes: UnsafeRawBufferPointer, verifier: SignatureVerifier) throws(DPoPError) {
     let jws: CompactJWS
-    let claims: JSONValue
     do throws(TokenError) {
       jws = try CompactJWS(bytes, byteLimit: Self.byteLimit, depthLimit: 8, readingEmbeddedKey: true)
-      claims = try CompactJWS.json(jws.payload, .payload, depthLimit: 8)
     } catch {
       throw .token(error)
     }
@@ -56,6 +54,12 @@ public struct DPoPProof: Sendable {
     }
     guard key.accepts(jws.header.algorithm) else { throw .key(.algorithmUnfit(jws.header.algorithm)) }
     guard jws.isSigned(by: key.publicKey, verifier: verifier) else { throw .signature }
+    let claims: JSONValue
+    do throws(TokenError) {
+      claims = try CompactJWS.json(jws.payload, .payload, depthLimit: 8)
+    } catch {
+      throw .token(error)
+    }
 
     func string(_ name: String) throws(DPoPError) -> String? {
       guard let value = claims[name] else { return nil }

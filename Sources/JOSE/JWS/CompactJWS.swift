@@ -16,11 +16,23 @@ struct CompactJWS: Sendable {
     guard text.count <= byteLimit else { throw .tooLarge(bytes: text.count, limit: byteLimit) }
     let (first, second) = try Self.dots(in: text)
     let headerText = try Self.decoded(text[..<first], .header)
+    guard headerText.count <= Self.headerLimit, Self.isShort(headerText) else { throw .headerTooLarge }
     header = try JOSEHeader(Self.json(headerText, .header, depthLimit: depthLimit), readingEmbeddedKey: readingEmbeddedKey)
     payload = try Self.decoded(text[(first + 1)..<second], .payload)
     signature = try Self.decoded(text[(second + 1)...], .signature)
     bytes = Secret(Array(text))
     signedCount = second
+  }
+
+  /// Most bytes of a header: room for a certificate chain in `x5c`, which is not read.
+  static let headerLimit = 4096
+  /// Most members and elements of a header. Counted in passing, because a stranger's header is read before anything is known of it.
+  private static let headerItems = 128
+
+  private static func isShort(_ header: [UInt8]) -> Bool {
+    var items = 0
+    for byte in header where byte == UInt8(ascii: ",") || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "{") { items += 1 }
+    return items <= headerItems
   }
 
   /// Checks the signature with those keys that may have made it.

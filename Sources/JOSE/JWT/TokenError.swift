@@ -13,6 +13,8 @@ public enum TokenError: Error, Sendable, Equatable {
 
   // Form (RFC 7515, RFC 7519 §7.2).
   case tooLarge(bytes: Int, limit: Int)
+  /// More in the header than any token has.
+  case headerTooLarge
   case partCount(Int)
   case notBase64URL(Part)
   case notJSON(Part, JSONError)
@@ -61,7 +63,8 @@ public enum TokenError: Error, Sendable, Equatable {
   /// What the decision log calls it.
   public var reason: Reason {
     switch self {
-    case .tooLarge, .partCount, .notBase64URL, .notJSON, .notAnObject, .missing, .wrongType, .criticalExtensions, .unencodedPayload:
+    case .tooLarge, .headerTooLarge, .partCount, .notBase64URL, .notJSON, .notAnObject, .missing, .wrongType, .criticalExtensions,
+      .unencodedPayload:
       .malformed
     case .algorithm, .keyAlgorithm: .algorithm
     case .unknownKey: .unknownKey
@@ -98,6 +101,7 @@ extension TokenError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .tooLarge(let bytes, let limit): "token of \(bytes) bytes; at most \(limit) are accepted"
+    case .headerTooLarge: "header has more than any token needs"
     case .partCount(let count): "token has \(count) parts; a signed token has 3"
     case .notBase64URL(let part): "\(part) is not base64url without padding"
     case .notJSON(let part, let error): "\(part) is not JSON: \(Self.shown(error)) (byte \(error.offset))"

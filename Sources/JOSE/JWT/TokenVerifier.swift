@@ -49,7 +49,7 @@ public struct VerifiedToken: Sendable {
   /// The token itself, for a cache to recognize it by.
   let bytes: Secret<[UInt8]>
 
-  fileprivate init(_ token: UnverifiedToken, _ checked: CheckedClaims) {
+  fileprivate init(_ token: UnverifiedToken, _ claims: JSONValue, _ checked: CheckedClaims) {
     issuer = token.issuer
     subject = checked.subject
     tokenUse = checked.tokenUse
@@ -62,7 +62,7 @@ public struct VerifiedToken: Sendable {
     kid = token.kid
     alg = token.algorithm
     jti = checked.jti
-    claims = token.claims
+    self.claims = claims
     bytes = token.jws.bytes
   }
 }
@@ -78,7 +78,7 @@ extension VerifiedToken: CustomStringConvertible, CustomReflectable {
 public enum TokenVerifier {
   /// Verifies a token with the keys of its issuer.
   ///
-  /// Cheap checks come first (issuer, algorithm, type, key), then the signature; claims are judged only when the signature is good.
+  /// Cheap checks come first (issuer, algorithm, type, key), then the signature; claims are read and judged only when the signature is good.
   /// `now` is in seconds since 1970. A `key_unknown` error is worth another try once the key set is fresh.
   public static func verify(
     _ token: UnverifiedToken, keys: JWKSet, rules: ClaimRules, now: Int64, verifier: SignatureVerifier
@@ -92,7 +92,8 @@ public enum TokenVerifier {
     // RFC 8725 §3.11: a token typed as something else (a DPoP proof, a logout or security event token) is none of ours.
     if let type = token.jws.header.type, !["jwt", "at+jwt"].contains(where: { exactlyEquals($0, type) }) { throw .type(found: type) }
     try token.jws.verifySignature(keys: keys, verifier: verifier)
-    let checked = try ClaimCheck(claims: token.claims, type: token.jws.header.type, rules: rules, now: now).checked()
-    return VerifiedToken(token, checked)
+    let claims = try token.readClaims()
+    let checked = try ClaimCheck(claims: claims, type: token.jws.header.type, rules: rules, now: now).checked()
+    return VerifiedToken(token, claims, checked)
   }
 }

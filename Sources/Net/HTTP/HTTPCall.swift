@@ -8,7 +8,9 @@ public final class HTTPCall: StreamOwner {
   private let limits: HTTPClient.Limits
   private var completion: ((Result<HTTPClient.Response, NetError>) -> Void)?
   private var timer: TimerID?
+  private let proxy: HTTPProxies.Proxy?
   private var connector: Connector?
+  private var handshake: TLSHandshake?
   private var stream: ByteStream?
   private var isReused = false
   private var output = ByteQueue()
@@ -30,6 +32,7 @@ public final class HTTPCall: StreamOwner {
     self.request = request
     self.limits = limits
     self.completion = completion
+    proxy = client.proxies.proxy(for: request.url)
   }
 
   /// Gives up; the completion is not called.
@@ -65,14 +68,21 @@ public final class HTTPCall: StreamOwner {
 
   private func serialized() -> [UInt8]? {
     var bytes: [UInt8] = []
+    var fields = request.fields
+    let isForProxy = proxy != nil && !request.url.isSecure
+    if isForProxy, let authorization = proxy?.authorization { fields.append("Proxy-Authorization", authorization.exposed) }
     let isSent = MessageWriter.appendRequest(
-      request.method, target: request.url.target, host: request.url.authority, request.fields, body: request.body, to: &bytes)
-    return isSent ? bytes : nil
+      request.method, target: request.url.target, host: request.url.authority, fields, body: request.body, to: &bytes)
+    guard isSent else { return nil }
+    // A proxy is told the whole URL, RFC 9112 §3.2.2.
+    if isForProxy { bytes.insert(contentsOf: "http://\(request.url.authority)".utf8, at: request.method.name.utf8.count + 1) }
+    return bytes
   }
 
   private func connect() {
     if let path = request.url.socketPath { return connect(to: [.unix(path: path)]) }
-    client.resolver.resolve(request.url.host) { [weak self] in self?.resolved($0) }
+    if proxy != nil, let address = IPAddress(request.url.host), let error = refusal(of: [address]) { return fail(error) }
+    client.resolver.resolve(proxy?.url.host ?? request.url.host) { [weak self] in self?.resolved($0) }
   }
 
   private func resolved(_ result: Result<[IPAddress], NetError>) {
@@ -80,19 +90,26 @@ public final class HTTPCall: StreamOwner {
     switch result {
     case .failure(let error): fail(error)
     case .success(let addresses):
-      // One bad address spoils the name: nobody mixes public and metadata addresses for a good reason.
-      for address in addresses {
-        if let kind = client.rule.refusal(of: address) {
-          return fail(.addressRefused(host: request.url.host, address: address.description, kind: kind))
-        }
-      }
-      connect(to: addresses.map { .ip($0, port: request.url.port) })
+      // The proxy's own address is the operator's choice.
+      if proxy == nil, let error = refusal(of: addresses) { return fail(error) }
+      connect(to: addresses.map { .ip($0, port: proxy?.url.port ?? request.url.port) })
     }
   }
 
+  private func refusal(of addresses: [IPAddress]) -> NetError? {
+    // One bad address spoils the name: nobody mixes public and metadata addresses for a good reason.
+    for address in addresses {
+      if let kind = client.rule.refusal(of: address) {
+        return .addressRefused(host: request.url.host, address: address.description, kind: kind)
+      }
+    }
+    return nil
+  }
+
   private func connect(to addresses: [SocketAddress]) {
+    let place = proxy?.url ?? request.url
     connector = Connector.connect(
-      client.loop, to: addresses, host: request.url.host, tls: request.url.isSecure ? client.tls : nil, timeoutMillis: limits.connectMillis
+      client.loop, to: addresses, host: place.host, tls: place.isSecure ? client.tls : nil, timeoutMillis: limits.connectMillis
     ) { [weak self] result in
       guard let self else {
         if case .success(let stream) = result { stream.close() }
@@ -100,12 +117,41 @@ public final class HTTPCall: StreamOwner {
       }
       connector = nil
       switch result {
-      case .success(let stream): exchange(over: stream)
+      case .success(let stream):
+        if let proxy, request.url.isSecure { tunnel(through: proxy, over: stream) } else { exchange(over: stream) }
       case .failure(let error):
-        client.resolver.doubt(request.url.host)
+        client.resolver.doubt(place.host)
         finish(.failure(error))
       }
     }
+  }
+
+  private func tunnel(through proxy: HTTPProxies.Proxy, over stream: ByteStream) {
+    self.stream = stream
+    ProxyTunnel(over: stream, of: proxy, to: request.url, client.loop, limits: limits.head) { [weak self] error in
+      guard let self, completion != nil else { return }
+      if let error { return finish(.failure(error)) }
+      secure(stream)
+    }.begin()
+  }
+
+  private func secure(_ stream: ByteStream) {
+    guard let tls = client.tls else { return finish(.failure(.closed)) }
+    do throws(NetError) {
+      try stream.startTLS(tls, host: request.url.host)
+    } catch {
+      return finish(.failure(error))
+    }
+    let handshake = TLSHandshake(stream) { [weak self] result in
+      guard let self, completion != nil else { return }
+      self.handshake = nil
+      switch result {
+      case .success: exchange(over: stream)
+      case .failure(let error): finish(.failure(error))
+      }
+    }
+    self.handshake = handshake
+    handshake.begin()
   }
 
   // MARK: - Request and response
@@ -275,6 +321,7 @@ public final class HTTPCall: StreamOwner {
     timer = nil
     connector?.cancel()
     connector = nil
+    handshake = nil
     let stream = stream
     self.stream = nil
     return stream

@@ -65,17 +65,23 @@ public final class HTTPClient {
   let resolver: Resolver
   let rule: AddressRule
   let tls: TLSContext?
+  let proxies: HTTPProxies
   private var idle: [IdleConnection] = []
 
   /// What bounds calls that begin from now on.
   public var limits: Limits
 
-  /// A client. Without `tls`, https URLs fail; `rule` is asked about every address before it is connected to.
-  public init(_ loop: EventLoop, resolver: Resolver, tls: TLSContext?, rule: AddressRule = .any, limits: Limits = Limits()) {
+  /// A client. Without `tls`, https URLs fail; `rule` is asked about every address before it is connected to. Where a proxy
+  /// connects in our place, only it knows the address of a name; `rule` is then asked about address literals.
+  public init(
+    _ loop: EventLoop, resolver: Resolver, tls: TLSContext?, rule: AddressRule = .any, limits: Limits = Limits(),
+    proxies: HTTPProxies = HTTPProxies()
+  ) {
     self.loop = loop
     self.resolver = resolver
     self.tls = tls
     self.rule = rule
+    self.proxies = proxies
     self.limits = limits
   }
 

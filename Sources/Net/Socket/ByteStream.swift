@@ -44,7 +44,7 @@ public final class ByteStream: EventSource {
   private let fd: Int32
   private var registration: Registration?
   private var tls: TLSSession?
-  private let isTLS: Bool
+  private var isTLS: Bool
   private var state: State
   private var closingTimer: TimerID?
   private var discardLimit = 0
@@ -265,6 +265,18 @@ public final class ByteStream: EventSource {
       }
     }
     if !told.isEmpty { owner?.streamReady(self, told) }
+  }
+
+  /// Speaks TLS from here on, as a client that verifies `host`. Nothing may be unread.
+  func startTLS(_ context: TLSContext, host: String) throws(NetError) {
+    guard state == .open, !isTLS else { throw .closed }
+    guard let session = TLSSession(context, fd: fd, host: host, now: loop.wallSeconds) else {
+      throw .tls(TLSFailure(.configuration, "no session for `\(host)`"))
+    }
+    session.markReadable(isEnding: sawEnd)
+    tls = session
+    isTLS = true
+    state = .handshaking
   }
 
   /// Sends a client's first handshake bytes.

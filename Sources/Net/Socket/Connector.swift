@@ -11,7 +11,7 @@ public final class Connector {
   private var completion: ((Result<ByteStream, NetError>) -> Void)?
   private var pending: [SocketAddress]
   private var attempts: [Attempt] = []
-  private var handshake: Handshake?
+  private var handshake: TLSHandshake?
   private var staggerTimer: TimerID?
   private var timeout: TimerID?
   private var last: NetError?
@@ -99,8 +99,9 @@ public final class Connector {
     do throws(NetError) {
       let stream = try ByteStream(loop, fd: attempt.takeDescriptor(), peer: attempt.address, tls: tls, host: tls == nil ? nil : host)
       guard tls != nil else { return finish(.success(stream)) }
-      handshake = Handshake(stream) { [self] in finish($0) }
-      stream.beginHandshake()
+      let handshake = TLSHandshake(stream) { [self] in finish($0) }
+      self.handshake = handshake
+      handshake.begin()
     } catch {
       finish(.failure(error))
     }
@@ -184,27 +185,5 @@ private final class Attempt: EventSource {
     registration = nil
     _ = csystem_close(fd)
     fd = -1
-  }
-}
-
-/// A TLS handshake on its way.
-private final class Handshake: StreamOwner {
-  let stream: ByteStream
-  private let ended: (Result<ByteStream, NetError>) -> Void
-
-  init(_ stream: ByteStream, ended: @escaping (Result<ByteStream, NetError>) -> Void) {
-    self.stream = stream
-    self.ended = ended
-    stream.owner = self
-  }
-
-  func streamReady(_ stream: ByteStream, _ readiness: Readiness) {
-    stream.owner = nil
-    if let error = stream.handshakeFailure {
-      stream.close()
-      ended(.failure(error))
-    } else {
-      ended(.success(stream))
-    }
   }
 }

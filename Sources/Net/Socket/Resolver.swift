@@ -4,16 +4,16 @@ public import HTTP
 
 /// Turns host names into addresses for one loop; the blocking lookups run on threads of their own.
 ///
-/// An answer is used as it is for `refreshMillis`; then it is still used, and renewed in the background; from
-/// `staleMillis` on callers wait for the new one. If renewing fails, the last good answer stands until `lostMillis`.
+/// An answer is used as it is for its life, `refreshMillis` where none is known; then it is still used, and renewed in the
+/// background; from six lives on callers wait for the new one. If renewing fails, the last good answer stands until `lostMillis`.
 /// Lookups of one name at one time are one lookup.
 public final class Resolver {
   /// How long answers are used.
   public struct Limits: Sendable {
-    /// Younger answers are used as they are.
+    /// How long an answer without a life of its own is used as it is.
     public var refreshMillis: UInt64 = 10_000
-    /// Younger ones are used while a new one is fetched.
-    public var staleMillis: UInt64 = 60_000
+    /// The shortest and the longest life that is believed.
+    public var lifeMillis: ClosedRange<UInt64> = 1_000...300_000
     /// Younger ones are used if no new one can be had.
     public var lostMillis: UInt64 = 3_600_000
     /// How many names are remembered.
@@ -27,12 +27,28 @@ public final class Resolver {
     public init() {}
   }
 
-  /// Looks a name up, blocking; for tests. Called on a thread of the resolver's.
-  public typealias Lookup = @Sendable (_ host: String) -> Result<[IPAddress], NetError>
+  /// What a lookup gave.
+  public struct Found: Sendable {
+    /// The addresses, in order of preference; not empty.
+    public var addresses: [IPAddress]
+    /// How long they hold, where a name server has said it.
+    public var lifeMillis: UInt64?
+
+    /// An answer.
+    public init(_ addresses: [IPAddress], lifeMillis: UInt64? = nil) {
+      self.addresses = addresses
+      self.lifeMillis = lifeMillis
+    }
+  }
+
+  /// Looks a name up, blocking, on a thread of the resolver's.
+  public typealias Lookup = @Sendable (_ host: String) -> Result<Found, NetError>
 
   private final class Entry {
     var addresses: [IPAddress] = []
     var resolvedAt: UInt64?
+    var lifeMillis: UInt64 = 0
+    var isDoubted = false
     var waiting: [(Result<[IPAddress], NetError>) -> Void] = []
     var isLookingUp = false
     var lastUsed: UInt64 = 0
@@ -40,7 +56,7 @@ public final class Resolver {
 
   private struct Answer: Sendable {
     let host: ExactString
-    let result: Result<[IPAddress], NetError>
+    let result: Result<Found, NetError>
   }
 
   private let loop: EventLoop
@@ -75,8 +91,8 @@ public final class Resolver {
     let entry = entries[key] ?? Entry()
     entry.lastUsed = loop.now
     entries[key] = entry
-    if let resolvedAt = entry.resolvedAt, loop.now - resolvedAt < limits.staleMillis {
-      if loop.now - resolvedAt >= limits.refreshMillis { start(key, entry) }
+    if let resolvedAt = entry.resolvedAt, !entry.isDoubted, loop.now - resolvedAt < entry.lifeMillis * Self.staleLives {
+      if loop.now - resolvedAt >= entry.lifeMillis { start(key, entry) }
       return completion(.success(entry.addresses))
     }
     let wait = Wait(completion)
@@ -92,9 +108,8 @@ public final class Resolver {
   /// Makes the next call look the name up again: its addresses turned out to be of no use.
   public func doubt(_ host: String) {
     guard let entry = entries[ExactString(host)], let resolvedAt = entry.resolvedAt else { return }
-    let age = loop.now - resolvedAt
     // Not more often than once a second, whoever doubts.
-    if age >= 1000 { entry.resolvedAt = loop.now >= limits.staleMillis ? loop.now - max(limits.staleMillis, age) : nil }
+    if loop.now - resolvedAt >= 1000 { entry.isDoubted = true }
   }
 
   private final class Wait {
@@ -142,13 +157,21 @@ public final class Resolver {
     if !queue.isEmpty { run(queue.removeFirst()) }
     guard let entry = entries[answer.host] else { return }
     entry.isLookingUp = false
-    var result = answer.result
+    let result: Result<[IPAddress], NetError>
     switch answer.result {
-    case .success(let addresses):
-      entry.addresses = addresses
+    case .success(let found):
+      entry.addresses = found.addresses
+      let life = found.lifeMillis ?? limits.refreshMillis
+      entry.lifeMillis = min(max(life, limits.lifeMillis.lowerBound), limits.lifeMillis.upperBound)
       entry.resolvedAt = loop.now
-    case .failure:
-      if let resolvedAt = entry.resolvedAt, loop.now - resolvedAt < limits.lostMillis { result = .success(entry.addresses) }
+      entry.isDoubted = false
+      result = .success(found.addresses)
+    case .failure(let error):
+      if let resolvedAt = entry.resolvedAt, loop.now - resolvedAt < limits.lostMillis {
+        result = .success(entry.addresses)
+      } else {
+        result = .failure(error)
+      }
     }
     let waiting = entry.waiting
     entry.waiting = []
@@ -161,6 +184,8 @@ public final class Resolver {
     let idle = entries.filter { !$0.value.isLookingUp }
     if let oldest = idle.min(by: { $0.value.lastUsed < $1.value.lastUsed }) { entries[oldest.key] = nil }
   }
+
+  private static let staleLives: UInt64 = 6
 
   // RFC 1123 §2.1, with the underscore that private networks use. What is not a name never reaches the system.
   private static func isName(_ host: String) -> Bool {
@@ -186,7 +211,7 @@ public final class Resolver {
         return .failure(.unresolved(host: host, reason: reason))
       }
       let addresses = (0..<Int(count)).compactMap { SocketAddress(buffer[$0]).ip }
-      return addresses.isEmpty ? .failure(.unresolved(host: host, reason: "it has no address")) : .success(addresses)
+      return addresses.isEmpty ? .failure(.unresolved(host: host, reason: "it has no address")) : .success(Found(addresses))
     }
   }
 }

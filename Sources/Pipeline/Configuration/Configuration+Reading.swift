@@ -1,5 +1,6 @@
 public import Bytes
 internal import Cedar
+internal import CedarSchema
 internal import JOSE
 
 extension Configuration {
@@ -55,6 +56,7 @@ extension Configuration {
 
   private mutating func readProcess(_ root: Setting) {
     if let text = root.text("mode"), let mode = Snapshot.Mode(rawValue: text) { self.mode = mode }
+    if let text = root["policies"]?.text("ids"), let ids = PolicyBundle.Options.PolicyIDs(rawValue: text) { policyIDs = ids }
     if let text = root.text("on_policy_error"), let rule = Authorization.OnPolicyError(rawValue: text) { onPolicyError = rule }
     if let text = root.text("listen") { listen = text }
     if let text = root["ops"]?.text("listen") { opsListen = text }

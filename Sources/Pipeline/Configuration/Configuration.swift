@@ -1,4 +1,5 @@
 public import Bytes
+public import CedarSchema
 public import JOSE
 
 /// What an operator says: where to listen, what to protect, whom to trust, which policies.
@@ -21,6 +22,8 @@ public struct Configuration: Sendable {
   public var mode = Snapshot.Mode.enforce
   /// What the failure of a policy means.
   public var onPolicyError = Authorization.OnPolicyError.deny
+  /// What policies are called.
+  public var policyIDs = PolicyBundle.Options.PolicyIDs.annotation
   /// The realm that challenges name.
   public var realm = Defaults.realm
   /// How long `/readyz` already fails while requests are still accepted, in milliseconds.

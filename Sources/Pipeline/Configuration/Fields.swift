@@ -1,3 +1,5 @@
+internal import CedarSchema
+
 /// Every setting there is. The table drives the reader, the defaults, the flags and variables, the JSON Schema, and what
 /// `stockade config show` prints.
 public enum Fields {
@@ -140,6 +142,10 @@ public enum Fields {
   private static let policies: [Field] = [
     Field("policies", .object, "What is permitted", shorthand: "dir"),
     Field("policies.dir", .text("DIR"), "folder with *.cedar, schema.cedarschema and entities.json", flag: "policies"),
+    Field(
+      "policies.ids", .choice(PolicyBundle.Options.PolicyIDs.allCases.map(\.rawValue)),
+      "what policies are called: annotation, by their @id, else by file and place; position, by file and place", default: "annotation",
+      flag: "policy-ids"),
     Field(
       "on_policy_error", .choice(Authorization.OnPolicyError.allCases.map(\.rawValue)),
       "a forbid that fails to evaluate refuses (deny) or does not apply (skip, as Cedar)", default: "deny", flag: "on-policy-error"),

@@ -46,8 +46,8 @@ public struct Setting: Sendable {
   /// The number, if it is one.
   public var integer: Int64? { if case .integer(let number) = value { number } else { nil } }
   /// The number that is not negative; what is below zero is zero.
-  // (Not `integer.map` where it is used: the 6.3.1 optimizer fails on that, in its pass CopyPropagation.)
   public var count: UInt64? {
+    // (Not `integer.map` where it is used: the 6.3.1 optimizer fails on that, in its pass CopyPropagation.)
     guard case .integer(let number) = value else { return nil }
     return UInt64(clamping: number)
   }

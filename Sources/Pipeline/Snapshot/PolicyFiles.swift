@@ -25,14 +25,16 @@ public struct PolicyFiles: Sendable {
   /// The files read together, with everything that is wrong with them.
   ///
   /// `actions` are there for policies without a schema; what the schema or the entities say of them counts.
-  func bundle(actions: [Entity]) -> PolicyBundle {
-    PolicyBundle(.init(policies: policies, schema: schema, entities: entities), options: .init(knownEntities: actions))
+  func bundle(actions: [Entity], ids: PolicyBundle.Options.PolicyIDs) -> PolicyBundle {
+    PolicyBundle(.init(policies: policies, schema: schema, entities: entities), options: .init(knownEntities: actions, ids: ids))
   }
 
   /// The policies made ready to decide, or every mistake in every file, drawn with its place.
-  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping) throws(ConfigurationError) -> Authorization {
+  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs)
+    throws(ConfigurationError) -> Authorization
+  {
     guard !policies.isEmpty else { throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"]) }
-    let bundle = bundle(actions: mapping.actionEntities)
+    let bundle = bundle(actions: mapping.actionEntities, ids: ids)
     guard bundle.isSound else {
       throw ConfigurationError(bundle.problems.filter { $0.diagnostic.severity == .error }.map(\.rendered))
     }

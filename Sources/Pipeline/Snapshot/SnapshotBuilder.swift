@@ -16,7 +16,7 @@ public enum SnapshotBuilder {
     let mapping = Mapping(configuration)
     var authorization: Authorization?
     do throws(ConfigurationError) {
-      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError, mapping: mapping)
+      authorization = try policies.authorization(onPolicyError: configuration.onPolicyError, mapping: mapping, ids: configuration.policyIDs)
     } catch {
       problems += error.problems
     }

@@ -32,7 +32,8 @@ final class KeyRing {
   private var entries: [Entry]
 
   init(
-    _ loop: EventLoop, client: HTTPClient, issuers: [(issuer: Issuer, allowsInsecure: Bool)], trustsDevelopmentKeys: Bool,
+    _ loop: EventLoop, client: HTTPClient, issuers: [(issuer: Issuer, allowsInsecure: Bool)], after before: KeyRing?,
+    trustsDevelopmentKeys: Bool,
     serverLog: ServerLog, metrics: MetricsShard,
     publish: @escaping (IssuerKeys, Int) -> Void
   ) {
@@ -43,10 +44,41 @@ final class KeyRing {
     self.trustsDevelopmentKeys = trustsDevelopmentKeys
     self.publish = publish
     entries = issuers.map { Entry(issuer: $0.issuer, allowsInsecure: $0.allowsInsecure) }
+    guard let before else { return }
+    before.close()
+    for index in entries.indices {
+      guard let known = before.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else { continue }
+      entries[index].set = known.set
+      entries[index].generation = known.generation
+      entries[index].fetchedAt = known.fetchedAt
+      entries[index].attemptedAt = known.attemptedAt
+      entries[index].failure = known.failure
+    }
   }
 
+  /// Fetches nothing any more: another ring has taken over.
+  private func close() {
+    for index in entries.indices {
+      entries[index].call?.cancel()
+      if let timer = entries[index].refresh { loop.cancel(timer) }
+    }
+  }
+
+  /// What is known of every issuer's keys.
+  var known: [IssuerKeys] { entries.indices.map { state(of: $0) } }
+
   /// Fetches every issuer's keys for the first time.
-  func start() { for index in entries.indices { fetch(index) } }
+  func start() {
+    for index in entries.indices {
+      // What a ring before this one has fetched a moment ago is not asked for again.
+      let age = loop.wallSeconds - entries[index].fetchedAt
+      if entries[index].set != nil, entries[index].failure == nil, age < Defaults.keysRefreshSeconds {
+        schedule(index, afterMillis: jittered(UInt64(max(Defaults.keysRefreshSeconds - age, 1)) * 1000))
+      } else {
+        fetch(index)
+      }
+    }
+  }
 
   /// What stands between an issuer and being judged, for `/readyz`; nil if nothing does.
   func problem(of index: Int) -> String? {
@@ -132,7 +164,8 @@ final class KeyRing {
       return failed(index, "the key set cannot be read: \(error)")
     }
     for problem in set.problems {
-      serverLog.warn("key_left_out", ["issuer": .text(entries[index].issuer.name), "kid": .text(problem.kid ?? "-"), "why": .text("\(problem.error)")])
+      serverLog.warn(
+        "key_left_out", ["issuer": .text(entries[index].issuer.name), "kid": .text(problem.kid ?? "-"), "why": .text("\(problem.error)")])
     }
     guard !set.keys.isEmpty else { return failed(index, "the key set has no usable key") }
     guard trustsDevelopmentKeys || !Self.isDevelopmentSet(body) else {
@@ -141,7 +174,11 @@ final class KeyRing {
     if entries[index].set?.fingerprint != set.fingerprint {
       entries[index].generation += 1
       serverLog.info(
-        "keys", ["issuer": .text(entries[index].issuer.name), "count": .integer(set.keys.count), "generation": .integer(Int(entries[index].generation))])
+        "keys",
+        [
+          "issuer": .text(entries[index].issuer.name), "count": .integer(set.keys.count),
+          "generation": .integer(Int(entries[index].generation)),
+        ])
     }
     entries[index].set = set
     entries[index].fetchedAt = loop.wallSeconds
@@ -182,13 +219,13 @@ final class KeyRing {
 
   private func isTooOld(_ entry: Entry) -> Bool { loop.wallSeconds > entry.fetchedAt + Defaults.keysMaximumStaleSeconds }
 
-  private func tell(_ index: Int) {
+  private func tell(_ index: Int) { publish(state(of: index), index) }
+
+  private func state(of index: Int) -> IssuerKeys {
     let entry = entries[index]
-    guard let set = entry.set, !isTooOld(entry) else {
-      return publish(.unavailable(entry.failure ?? "they are being fetched"), index)
-    }
+    guard let set = entry.set, !isTooOld(entry) else { return entry.failure.map { .unavailable($0) } ?? .unfetched }
     let mayRefetchAt = (entry.attemptedAt ?? 0) + Defaults.keysMinimumIntervalSeconds
-    publish(.known(.init(set: set, generation: entry.generation, mayRefetchAt: mayRefetchAt, isStale: entry.failure != nil)), index)
+    return .known(.init(set: set, generation: entry.generation, mayRefetchAt: mayRefetchAt, isStale: entry.failure != nil))
   }
 
   private func count(_ index: Int, result: String) {

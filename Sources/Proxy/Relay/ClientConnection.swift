@@ -25,6 +25,7 @@ final class ClientConnection: StreamOwner {
   private let stream: ByteStream
   private(set) var phase = Phase.reading
   private(set) var exchange: Exchange
+  private var service: Service
 
   private var inbound = ByteQueue()
   private var outbound = ByteQueue()
@@ -50,7 +51,8 @@ final class ClientConnection: StreamOwner {
   init(_ stream: ByteStream, peer: Peer, worker: Worker) {
     self.worker = worker
     self.stream = stream
-    exchange = Exchange(peer: peer, under: worker.snapshot)
+    service = worker.service
+    exchange = Exchange(peer: peer, under: worker.service.snapshot)
     stream.owner = self
     deadline.set(Defaults.headTimeoutMillis)
   }
@@ -149,7 +151,8 @@ final class ClientConnection: StreamOwner {
     slot = nil
     attempt = 0
     beganAt = LoopClock.monotonicNanos()
-    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, under: worker.snapshot)
+    service = worker.service
+    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, under: service.snapshot)
     worker.requestsInFlight(1)
   }
 
@@ -169,6 +172,13 @@ final class ClientConnection: StreamOwner {
     }
   }
 
+  /// Another load is in force, and this exchange was not decided under the one it began with.
+  func beginAnew() {
+    service = worker.service
+    exchange.begin(id: exchange.id, at: exchange.time, under: service.snapshot)
+    decide()
+  }
+
   // MARK: - Forward
 
   private func forward(with permit: consuming Permit) {
@@ -176,7 +186,7 @@ final class ClientConnection: StreamOwner {
     self.slot = slot
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
-    worker.forwardedHead(for: exchange).append(exchange, with: permit, to: &forwardedHead)
+    service.forwardedHeads[exchange.upstream].append(exchange, with: permit, to: &forwardedHead)
     phase = .forwarding
     requestBody.left = exchange.route?.bodyLimit
     mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
@@ -185,10 +195,11 @@ final class ClientConnection: StreamOwner {
 
   private func acquireUpstream(fresh: Bool) {
     attempt += 1
-    if !fresh, let pooled = worker.pool(for: exchange).take() { return serve(on: pooled) }
+    let pool = service.pools[exchange.upstream]
+    if !fresh, let pooled = pool.take() { return serve(on: pooled) }
     let attempt = attempt
     deadline.clear()
-    worker.pool(for: exchange).connect(for: worker) { [weak self] result in
+    pool.connect(for: worker) { [weak self] result in
       guard let self, phase == .forwarding, upstream == nil, self.attempt == attempt else {
         if case .success(let connection) = result { connection.close() }
         return
@@ -208,7 +219,7 @@ final class ClientConnection: StreamOwner {
     if !isProceeding { proceed() } else { pumpRequest() }
   }
 
-  private var responseTimeout: UInt64 { exchange.route?.responseTimeoutMillis ?? worker.upstreamLimits.responseTimeoutMillis }
+  private var responseTimeout: UInt64 { exchange.route?.responseTimeoutMillis ?? service.limits.responseTimeoutMillis }
 
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
@@ -359,7 +370,8 @@ final class ClientConnection: StreamOwner {
     for field in answer.fields { fields.append(field.name, field.value) }
     var out = worker.takeBuffer()
     MessageWriter.appendResponse(
-      answer.status, fields, body: answer.body, answering: exchange.head.method, keepAlive: !closes, minorVersion: exchange.head.minorVersion,
+      answer.status, fields, body: answer.body, answering: exchange.head.method, keepAlive: !closes,
+      minorVersion: exchange.head.minorVersion,
       to: &out)
     record(status: answer.status.code, upstreamError: upstreamError)
     out.withUnsafeBytes { send($0) }

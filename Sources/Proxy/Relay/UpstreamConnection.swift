@@ -5,7 +5,7 @@ internal import Pipeline
 
 /// One connection to the service behind: serves one exchange at a time, and waits in the pool in between.
 final class UpstreamConnection: StreamOwner {
-  private unowned let pool: UpstreamPool
+  private let pool: UpstreamPool
   private unowned let worker: Worker
   private let stream: ByteStream
   private var client: ClientConnection?
@@ -156,7 +156,7 @@ final class UpstreamConnection: StreamOwner {
     // Bytes after a response belong to no request: whoever sent them is out of step.
     let isReusable = head.keepAlive && surplus == 0 && client.requestIsSent && outbound.isEmpty && stream.isOpen
     release()
-    if isReusable, !worker.isDraining { pool.put(self) } else { close() }
+    if isReusable, !worker.isDraining, !pool.isRetired { pool.put(self) } else { close() }
     client.responseEnded()
   }
 

@@ -12,6 +12,8 @@ final class UpstreamPool {
   private var open: Set<ObjectIdentifier> = []
   private var connecting = 0
   private var sweep: TimerID?
+  /// Whether another pool has taken over: what becomes idle is closed.
+  private(set) var isRetired = false
 
   init(_ url: HTTPURL, tls: TLSContext?, limits: UpstreamLimits, loop: EventLoop) throws(NetError) {
     self.loop = loop
@@ -39,6 +41,12 @@ final class UpstreamPool {
 
   /// How many connections there are, idle ones included.
   var count: Int { open.count }
+
+  /// Another pool takes over.
+  func retire() {
+    isRetired = true
+    closeIdle()
+  }
 
   /// Closes what is idle.
   func closeIdle() {

@@ -70,6 +70,14 @@ extension MetricFamily {
   public static let logQueue = MetricFamily("stockade_decision_log_queue_length", .gauge, "Decision lines that wait to be written.")
   /// `stockade_policies`.
   public static let policies = MetricFamily("stockade_policies", .gauge, "Policies in force.")
+  /// `stockade_policy_reload_total{result}`.
+  public static let reloads = MetricFamily("stockade_policy_reload", .counter, "Reloads of configuration and policies, by result.")
+  /// `stockade_policy_last_reload_successful`.
+  public static let lastReloadGood = MetricFamily(
+    "stockade_policy_last_reload_successful", .gauge, "1 if the last reload changed what is in force.")
+  /// `stockade_policy_last_reload_timestamp_seconds`.
+  public static let lastReloadAt = MetricFamily(
+    "stockade_policy_last_reload_timestamp_seconds", .gauge, "When the last successful reload was; 0 before the first.")
   /// `stockade_policy_errors_total`.
   public static let policyErrors = MetricFamily("stockade_policy_errors", .counter, "Policies that failed to evaluate.")
   /// `stockade_snapshot_generation`.

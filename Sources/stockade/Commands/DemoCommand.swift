@@ -35,6 +35,7 @@ final class Demo {
   private let issuer: LocalIssuer
   private let service: LocalService
   private let process: GatewayProcess
+  private let loaded: Loaded
 
   init(_ arguments: Arguments) throws(ConfigurationError) {
     isJSON = arguments.has("json")
@@ -67,11 +68,16 @@ final class Demo {
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
     let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
-    process = try GatewayProcess(configuration, files: files, extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
+    loaded = Loaded(configuration: configuration, files: files, file: nil)
+    process = try GatewayProcess(
+      loaded,
+      load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, file: nil) },
+      extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
   }
 
   func run() -> ExitStatus {
     process.whenReady { [self] address in
+      process.beginWatching(loaded)
       // Ready means that the first curl will be answered as printed: the keys must be there as well.
       whenKeysAreThere { [self] in show(proxy: address) }
     }
@@ -174,7 +180,7 @@ final class Demo {
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: "policies") } catch { names = [] }
     guard names.contains(where: { $0.hasSuffix(".cedar") }) else { return (SamplePolicies.files, "built-in sample") }
-    return (try PolicyFolder.read("policies"), "./policies (as they are now; restart after an edit)")
+    return (try PolicyFolder.read("policies"), "./policies (edit them: a change is in force at once)")
   }
 }
 

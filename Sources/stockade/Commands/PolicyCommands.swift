@@ -14,6 +14,13 @@ enum PolicyCommands {
   /// The folder that the flags name, read and held against its schema; prints why not and returns nil.
   static func bundle(_ arguments: Arguments, folder: String? = nil, mapping: Mapping = Mapping()) -> PolicyBundle? {
     var options = PolicyBundle.Options(knownEntities: mapping.actionEntities)
+    if let text = arguments["policy-ids"] {
+      guard let ids = PolicyBundle.Options.PolicyIDs(rawValue: text) else {
+        Terminal.error("stockade: --policy-ids \(text): write annotation or position\n")
+        return nil
+      }
+      options.ids = ids
+    }
     if let text = arguments["validation"] {
       guard let mode = ValidationMode(rawValue: text) else {
         Terminal.error("stockade: --validation \(text): write strict or permissive\n")

@@ -16,13 +16,13 @@ let runCommand = Command(
   ]
 ) { arguments in
   do throws(ConfigurationError) {
-    let (configuration, file) = try ConfigurationFile.read(arguments)
     let extras = try RunSettings.read(arguments)
-    for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
-    if let file { Terminal.error("stockade: configuration from \(file)\n") }
-    guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
-    let files = try PolicyFolder.read(configuration.policies)
-    return try GatewayProcess.run(configuration, files: files, extras: extras)
+    return try GatewayProcess.run(
+      { () throws(ConfigurationError) in
+        let (configuration, file) = try ConfigurationFile.read(arguments)
+        guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
+        return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
+      }, extras: extras)
   } catch {
     Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
     return .invalid

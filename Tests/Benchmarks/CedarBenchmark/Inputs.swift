@@ -9,6 +9,8 @@ struct Input {
   /// What a token brings; laid over the entities.
   var token: [Entity] = []
   var requests: [Request] = []
+  /// What each request brings of its own, if it does.
+  var resources: [[Entity]] = []
 }
 
 /// SplitMix64: the same numbers everywhere.
@@ -92,6 +94,16 @@ func gateway() -> Input {
       ]))
   }
   return Input(name: "gateway, 20 policies", policies: text, entities: entities, token: token, requests: requests)
+}
+
+/// The gateway again, its documents known to the request alone: attributes and parents come with each.
+func gatewayWithResources() -> Input {
+  var input = gateway()
+  input.name = "gateway, resource with the request"
+  let documents = Dictionary(input.entities.map { ($0.uid, $0) }, uniquingKeysWith: { first, _ in first })
+  input.entities.removeAll { $0.uid.type.text == "Document" }
+  input.resources = input.requests.map { request in documents[request.resource].map { [$0] } ?? [] }
+  return input
 }
 
 // MARK: Many policies

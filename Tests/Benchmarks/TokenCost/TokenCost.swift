@@ -64,6 +64,11 @@ private func set(_ signer: JWSSigner) throws(JWKSetError) -> JWKSet {
   try JWKSet.parse(JSONValue.object(["keys": .array([signer.publicJWK])]).text.utf8)
 }
 
+/// A token that is refused once its claims were read: its issuer is nobody.
+private func unsigned(_ payload: String) -> String {
+  JWSSigner.part(.object(["alg": .string("RS256")])) + "." + Base64URL.encode(Array(payload.utf8)) + ".AA"
+}
+
 private func judge(_ token: [UInt8], _ keys: JWKSet, _ rules: ClaimRules, _ verifier: SignatureVerifier) -> Result<
   VerifiedToken, TokenError
 > {
@@ -113,7 +118,10 @@ enum TokenCost {
         ("unknown key", try JWSSigner(kid: "other", algorithm: algorithm, key: signer.key).token(claims: claims())),
         ("alg none", JWSSigner.part(.object(["alg": .string("none")])) + "." + JWSSigner.part(claims()) + "."),
         ("not a token", String(repeating: "x", count: good.count)),
-        ("32 KiB of brackets", "e30." + Base64URL.encode([UInt8](repeating: UInt8(ascii: "["), count: 24_000)) + ".AA"),
+        ("32 KiB of brackets", unsigned(String(repeating: "[", count: 24_000))),
+        ("32 KiB of numbers", unsigned("{\"a\":[0" + String(repeating: ",0", count: 12_100) + "]}")),
+        ("32 KiB of members", unsigned("{\"a\":0" + (0..<2_400).map { ",\"\($0)\":0" }.joined() + "}")),
+        ("32 KiB of escapes", unsigned("{\"a\":\"" + String(repeating: "\\u00e9", count: 4_000) + "\"}")),
         ("larger than 32 KiB", String(repeating: "x", count: 33_000)),
       ]
       for (name, text) in bad {

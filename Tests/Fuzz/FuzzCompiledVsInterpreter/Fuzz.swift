@@ -5,6 +5,7 @@ import Cedar
 // libFuzzer calls on one thread.
 nonisolated(unsafe) private let evaluation = Evaluation()
 
+/// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   guard count >= 4, count < 4096 else { return 0 }

@@ -24,6 +24,7 @@ private func again(_ entities: Entities) -> Entities? {
   do { return try Entities(EntitiesJSON.entities(EntitiesJSON.json(entities))) } catch { return nil }
 }
 
+/// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = UnsafeBufferPointer(start: start, count: count)

@@ -45,6 +45,7 @@ private func formatted(_ text: String, _ options: PolicyFormatter.Options) -> St
   }
 }
 
+/// One input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = UnsafeBufferPointer(start: start, count: count)

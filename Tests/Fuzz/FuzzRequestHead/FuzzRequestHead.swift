@@ -12,12 +12,44 @@ private let limits: HeadLimits = {
 }()
 private let owned = OwnedFields(["X-User"])
 
+/// What the most careless reader makes of a forwarded head: lines end at LF, names end at the colon, white space is cut
+/// off, `_` and `.` are `-`. Even it finds one Host and one framing, and they are those that were decided on.
+private func readCarelessly(_ out: [UInt8], _ framing: BodyFraming) {
+  var lengths: [[UInt8]] = []
+  var codings: [[UInt8]] = []
+  var hosts = 0
+  func trimmed(_ text: some BidirectionalCollection<UInt8>) -> [UInt8] {
+    var text = Array(text)
+    while let last = text.last, last <= 0x20 { text.removeLast() }
+    return Array(text.drop { $0 <= 0x20 })
+  }
+  for line in out.split(separator: 10) {
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
+    let name = trimmed(line[..<colon]).map { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") ? UInt8(ascii: "-") : $0 }
+    let value = trimmed(line[(colon + 1)...])
+    switch String(decoding: name, as: UTF8.self).lowercased() {
+    case "content-length": lengths.append(value)
+    case "transfer-encoding": codings.append(value)
+    case "host": hosts += 1
+    default: break
+    }
+  }
+  precondition(hosts == 1)
+  switch framing {
+  case .none: precondition(lengths.isEmpty && codings.isEmpty)
+  case .length(let count): precondition(codings.isEmpty && lengths == [Array(String(count).utf8)])
+  case .chunked: precondition(lengths.isEmpty && codings == [Array("chunked".utf8)])
+  case .untilClose: preconditionFailure("a request has an end")
+  }
+}
+
 private func forwarded(_ head: RequestHead) {
   var rewrite = RequestRewrite(owned: owned)
   if head.host == nil { rewrite.host = "fallback" }
   rewrite.offersUpgrade = true
   var out: [UInt8] = []
   HeadWriter.appendRequest(head, rewrite, to: &out)
+  readCarelessly(out, head.framing)
   var again = RequestHead()
   var wider = limits
   wider.headBytes += 256

@@ -10,7 +10,8 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   do {
     let fragment = try SchemaFragment(jsonText: text, limits: limits)
     let json = fragment.json
-    precondition(try SchemaFragment(json: json, limits: limits).json == json)
+    let again = try SchemaFragment(json: json, limits: limits).json
+    precondition(again == json)
     _ = try Schema([fragment], limits: limits)
     // What can be printed can be read.
     _ = try SchemaFragment(fragment.cedarText(), limits: limits)

@@ -1,0 +1,16 @@
+/// How a request is written for the upstream: what is ours in it.
+public struct RequestRewrite: Sendable {
+  /// Names that are removed from what the client sent, whatever their spelling.
+  public var owned: OwnedFields
+  /// The `Host` to send; nil sends what the client sent.
+  public var host: String?
+  /// Whether the client's `Authorization` goes on to the upstream.
+  public var keepsAuthorization = true
+  /// Whether an upgrade that the client offered is offered to the upstream, RFC 9110 §7.8.
+  public var offersUpgrade = false
+  /// Whether the client's `Expect: 100-continue` goes on to the upstream; if not, whoever forwards answers it.
+  public var keepsExpect = false
+
+  /// A rewrite that keeps Host and Authorization.
+  public init(owned: OwnedFields) { self.owned = owned }
+}

@@ -1,0 +1,46 @@
+internal import Net
+internal import Pipeline
+
+/// What one load of the configuration asks of a worker; safe to hand to its thread.
+struct ServicePlan: Sendable {
+  var snapshot: Snapshot
+  var upstreams: [HTTPURL]
+  var upstreamTLS: TLSContext?
+  var upstreamLimits: UpstreamLimits
+
+  /// Whether the same services are reached in the same way.
+  func reaches(_ other: ServicePlan) -> Bool { upstreams == other.upstreams && upstreamLimits == other.upstreamLimits }
+}
+
+/// What a worker serves by, as of one load: the snapshot, and the connections to the services behind it.
+///
+/// An exchange keeps the one it began with, so that it is decided and forwarded by one load and never by halves of two.
+final class Service {
+  let plan: ServicePlan
+  let forwardedHeads: [ForwardedHead]
+  let pools: [UpstreamPool]
+
+  var snapshot: Snapshot { plan.snapshot }
+  var limits: UpstreamLimits { plan.upstreamLimits }
+
+  /// The service of a plan; connections of the one before go on if they lead to the same places.
+  init(_ plan: ServicePlan, after before: Service?, loop: EventLoop) throws(NetError) {
+    self.plan = plan
+    if let before, before.plan.reaches(plan) {
+      forwardedHeads = before.forwardedHeads
+      pools = before.pools
+      return
+    }
+    forwardedHeads = plan.upstreams.map { ForwardedHead(upstreamAuthority: $0.authority) }
+    var pools: [UpstreamPool] = []
+    for upstream in plan.upstreams {
+      pools.append(try UpstreamPool(upstream, tls: upstream.isSecure ? plan.upstreamTLS : nil, limits: plan.upstreamLimits, loop: loop))
+    }
+    self.pools = pools
+  }
+
+  /// Closes what is idle, and keeps nothing any more: another service has taken over.
+  func retire(for successor: Service) {
+    for pool in pools where !successor.pools.contains(where: { $0 === pool }) { pool.retire() }
+  }
+}
