@@ -150,6 +150,14 @@ import Testing
     #expect(try format(text, width: 79).contains("when\n{ \""))
   }
 
+  @Test func absurdWidthsAndIndentsAreTakenAsTheNearestSensibleOnes() throws {
+    var options = PolicyFormatter.Options()
+    (options.width, options.indent) = (.max, .max)
+    #expect(try PolicyFormatter.format("permit(principal is A,action,resource);", options: options).contains("permit ("))
+    (options.width, options.indent) = (.min, .min)
+    #expect(try PolicyFormatter.format("permit(principal,action,resource);", options: options) == "permit\n(principal, action, resource);\n")
+  }
+
   @Test func onlyCommentsAndNothingAreFormattedToo() throws {
     #expect(try format("") == "\n")
     #expect(try format("  // a \n\n//b") == "\n// a\n//b\n")

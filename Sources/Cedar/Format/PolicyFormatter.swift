@@ -12,10 +12,10 @@ public enum PolicyFormatter {
     /// The reference drops the comments at a trailing comma together with the comma; true keeps them, the one difference.
     public var keepsEveryComment: Bool
 
-    /// Options; widths and indents beyond a million are taken as a million.
+    /// Options; widths are at most a million, indents at most a hundred.
     public init(width: Int = 80, indent: Int = 2, keepsEveryComment: Bool = true) {
       self.width = min(max(width, 0), 1_000_000)
-      self.indent = min(max(indent, 0), 1_000)
+      self.indent = min(max(indent, 0), 100)
       self.keepsEveryComment = keepsEveryComment
     }
   }
@@ -24,6 +24,8 @@ public enum PolicyFormatter {
   ///
   /// - Throws: every mistake of the text.
   public static func format(_ text: String, options: Options = Options()) throws(ParseErrors) -> String {
+    // Members may have been set to anything since.
+    let options = Options(width: options.width, indent: options.indent, keepsEveryComment: options.keepsEveryComment)
     let source = Array(text.utf8)
     _ = try PolicyParser.parse(source)
     let tokens = Lexer.tokens(source).tokens
