@@ -85,6 +85,20 @@ struct ClaimRulesTests {
     #expect(try TokenForge.error(TokenForge.token(claims: ["aud": nil, "client_id": nil])) == .missing("aud"))
   }
 
+  @Test("the log is told which clients would have done, if they are few")
+  func audienceMessage() throws {
+    let pool = try #require(Self.pool)
+    let token = try TokenForge.token(claims: [
+      "iss": .string(pool.originalIssuer), "token_use": .string("access"), "client_id": .string("x"),
+    ])
+    let few = try TokenForge.error(token, rules: .cognito(pool, clientIDs: [ExactString("b"), ExactString("a")]))
+    #expect(few?.description == #"client_id is "x"; accepted: a, b"#)
+    let many = try TokenForge.error(token, rules: .cognito(pool, clientIDs: Set((0..<21).map { ExactString("c\($0)") })))
+    #expect(many?.description == #"client_id is "x", none of those accepted"#)
+    // What the client is told names neither.
+    #expect(few?.errorDescription == "The token is for another audience")
+  }
+
   @Test("sub must be a string with something in it; an empty or absent one is nobody")
   func subject() throws {
     for value in [nil, JSONValue(.null), .integer(7), .array([.string("alice")]), .string("")] as [JSONValue?] {

@@ -3,6 +3,8 @@ internal import JSON
 
 /// The claims of a token after every rule was applied. Only `TokenVerifier` makes something of it.
 struct CheckedClaims {
+  /// All of them, as they stand in the token.
+  var claims: JSONValue
   var subject: String
   var tokenUse: TokenUse
   var clientID: String?
@@ -34,7 +36,8 @@ struct ClaimCheck {
     }
     guard let subject = try string("sub"), !subject.isEmpty else { throw .missing("sub") }
     return CheckedClaims(
-      subject: subject, tokenUse: use, clientID: client ?? (use == .id ? addressed(among: audiences) : nil), audiences: audiences,
+      claims: claims, subject: subject, tokenUse: use, clientID: client ?? (use == .id ? addressed(among: audiences) : nil),
+      audiences: audiences,
       scopes: scopes,
       expiresAt: times.expiresAt, notBefore: times.notBefore, issuedAt: times.issuedAt, jti: try string("jti"))
   }
@@ -84,12 +87,16 @@ struct ClaimCheck {
     switch use {
     case .id:
       guard !audiences.isEmpty else { throw .missing("aud") }
-      if let clients = rules.clientIDs, !Self.overlap(audiences, clients) { throw .audience(claim: "aud", found: audiences) }
+      if let clients = rules.clientIDs, !Self.overlap(audiences, clients) {
+        throw .audience(claim: "aud", found: audiences, expected: Self.shown(clients))
+      }
     case .access:
       guard let client else { throw .missing("client_id") }
-      if let clients = rules.clientIDs, !clients.contains(ExactString(client)) { throw .audience(claim: "client_id", found: [client]) }
+      if let clients = rules.clientIDs, !clients.contains(ExactString(client)) {
+        throw .audience(claim: "client_id", found: [client], expected: Self.shown(clients))
+      }
       if !rules.audiences.isEmpty, !audiences.isEmpty, !Self.overlap(audiences, rules.audiences) {
-        throw .audience(claim: "aud", found: audiences)
+        throw .audience(claim: "aud", found: audiences, expected: Self.shown(rules.audiences))
       }
     }
     return use
@@ -102,9 +109,11 @@ struct ClaimCheck {
       let clients = rules.clientIDs ?? []
       if audiences.isEmpty {
         guard let client else { throw .missing("aud") }
-        guard clients.contains(ExactString(client)) else { throw .audience(claim: "client_id", found: [client]) }
+        guard clients.contains(ExactString(client)) else {
+          throw .audience(claim: "client_id", found: [client], expected: Self.shown(clients))
+        }
       } else if !ours, !Self.overlap(audiences, clients) {
-        throw .audience(claim: "aud", found: audiences)
+        throw .audience(claim: "aud", found: audiences, expected: Self.shown(rules.audiences.union(clients)))
       }
     }
     let use = try oidcUse(namesOurAPI: ours, hasAudience: !audiences.isEmpty)
@@ -133,6 +142,11 @@ struct ClaimCheck {
   }
 
   private var accepted: [TokenUse] { TokenUse.allCases.filter(rules.tokenUses.contains) }
+
+  /// What the log shows as expected: a short list in order, or nothing where many would have done.
+  private static func shown(_ accepted: Set<ExactString>) -> [String] {
+    accepted.count <= 20 ? accepted.map(\.string).sorted() : []
+  }
 
   private static func overlap(_ values: [String], _ accepted: Set<ExactString>) -> Bool {
     values.contains { accepted.contains(ExactString($0)) }

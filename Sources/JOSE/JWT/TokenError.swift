@@ -35,7 +35,7 @@ public enum TokenError: Error, Sendable, Equatable {
 
   // Claims (RFC 7519 §4.1, Cognito).
   case issuer(found: String, expected: [String])
-  case audience(claim: String, found: [String])
+  case audience(claim: String, found: [String], expected: [String] = [])
   case tokenUse(found: String, expected: [TokenUse])
   /// `typ` says that this is some other kind of token (RFC 8725 §3.11).
   case type(found: String)
@@ -115,7 +115,9 @@ extension TokenError: CustomStringConvertible {
     case .keyAlgorithm(let kid, let algorithm): "key \(Self.shown(kid: kid)) is not for \(algorithm)"
     case .signature(let kid, let algorithm): "not a signature by key \(Self.shown(kid: kid)) (\(algorithm))"
     case .issuer(let found, let expected): "iss is \(ShownText.quoted(found)); accepted: \(Self.list(expected))"
-    case .audience(let claim, let found): "\(claim) is \(Self.list(found.map(ShownText.quoted))), none of those accepted"
+    case .audience(let claim, let found, let expected):
+      "\(claim) is \(Self.list(found.map(ShownText.quoted)))"
+        + (expected.isEmpty ? ", none of those accepted" : "; accepted: \(Self.list(expected))")
     case .tokenUse(let found, let expected): "token_use is \(ShownText.quoted(found)); accepted: \(Self.list(expected.map(\.rawValue)))"
     case .type(let found): "typ is \(ShownText.quoted(found)), another kind of token"
     case .expired(let at, let now): "exp \(at) passed \(Self.seconds(from: at, to: now)) s ago"

@@ -49,7 +49,7 @@ public struct VerifiedToken: Sendable {
   /// The token itself, for a cache to recognize it by.
   let bytes: Secret<[UInt8]>
 
-  fileprivate init(_ token: UnverifiedToken, _ claims: JSONValue, _ checked: CheckedClaims) {
+  fileprivate init(_ token: UnverifiedToken, _ checked: CheckedClaims) {
     issuer = token.issuer
     subject = checked.subject
     tokenUse = checked.tokenUse
@@ -62,7 +62,7 @@ public struct VerifiedToken: Sendable {
     kid = token.kid
     alg = token.algorithm
     jti = checked.jti
-    self.claims = claims
+    claims = checked.claims
     bytes = token.jws.bytes
   }
 }
@@ -94,6 +94,6 @@ public enum TokenVerifier {
     try token.jws.verifySignature(keys: keys, verifier: verifier)
     let claims = try token.readClaims()
     let checked = try ClaimCheck(claims: claims, type: token.jws.header.type, rules: rules, now: now).checked()
-    return VerifiedToken(token, claims, checked)
+    return VerifiedToken(token, checked)
   }
 }
