@@ -37,7 +37,8 @@ public final class ControlServer {
   private static func response(_ outcome: ReloadOutcome) -> HTTPServer.Response {
     switch outcome {
     case .success(let generation):
-      return HTTPServer.Response(.ok, "application/json", JSONValue.object(["generation": .integer(Int64(clamping: generation))]).text + "\n")
+      return HTTPServer.Response(
+        .ok, "application/json", JSONValue.object(["generation": .integer(Int64(clamping: generation))]).text + "\n")
     case .failure(let problem):
       return HTTPServer.Response(.conflict, "application/json", JSONValue.object(["report": .string(problem.report)]).text + "\n")
     }

@@ -106,7 +106,8 @@ public final class Gateway {
       keyRing = ring
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPort: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics, control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
+          index: index, listen: listen, sharesPort: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
+          control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }

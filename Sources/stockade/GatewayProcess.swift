@@ -303,7 +303,9 @@ extension GatewayProcess {
       numbers.failures += 1
       numbers.lastWasGood = false
     }
-    serverLog.error("reload_failed", ["cause": .text(cause), "generation": .integer(Int(generation)), "kept": true, "problems": .integer(error.problems.count)])
+    serverLog.error(
+      "reload_failed",
+      ["cause": .text(cause), "generation": .integer(Int(generation)), "kept": true, "problems": .integer(error.problems.count)])
     Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was changed."))
     completion(error)
   }
@@ -328,7 +330,9 @@ extension GatewayProcess {
   /// Watches what was loaded, so that an edit is in force without a signal.
   func beginWatching(_ loaded: Loaded) {
     var folders = [loaded.configuration.policies]
-    if let file = loaded.file { folders.append(file.split(separator: "/").count > 1 ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : ".") }
+    if let file = loaded.file {
+      folders.append(file.split(separator: "/").count > 1 ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : ".")
+    }
     if watch == nil {
       watch = PolicyWatch(loop) { [self] in
         // Only what is different is loaded: a folder is touched for many reasons.

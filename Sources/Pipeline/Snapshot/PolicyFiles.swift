@@ -30,7 +30,9 @@ public struct PolicyFiles: Sendable {
   }
 
   /// The policies made ready to decide, or every mistake in every file, drawn with its place.
-  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs) throws(ConfigurationError) -> Authorization {
+  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs)
+    throws(ConfigurationError) -> Authorization
+  {
     guard !policies.isEmpty else { throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"]) }
     let bundle = bundle(actions: mapping.actionEntities, ids: ids)
     guard bundle.isSound else {

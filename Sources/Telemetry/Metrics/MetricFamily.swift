@@ -73,7 +73,8 @@ extension MetricFamily {
   /// `stockade_policy_reload_total{result}`.
   public static let reloads = MetricFamily("stockade_policy_reload", .counter, "Reloads of configuration and policies, by result.")
   /// `stockade_policy_last_reload_successful`.
-  public static let lastReloadGood = MetricFamily("stockade_policy_last_reload_successful", .gauge, "1 if the last reload changed what is in force.")
+  public static let lastReloadGood = MetricFamily(
+    "stockade_policy_last_reload_successful", .gauge, "1 if the last reload changed what is in force.")
   /// `stockade_policy_last_reload_timestamp_seconds`.
   public static let lastReloadAt = MetricFamily(
     "stockade_policy_last_reload_timestamp_seconds", .gauge, "When the last successful reload was; 0 before the first.")

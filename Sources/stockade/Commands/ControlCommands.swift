@@ -31,7 +31,9 @@ let healthCommand = Command(
 ) { arguments in
   let listen: String
   // The operations address is in the configuration; where there is none that can be read, it is the usual one or the flag's.
-  do { listen = try ConfigurationFile.read(arguments).configuration.opsListen } catch { listen = arguments["ops-listen"] ?? "127.0.0.1:9902" }
+  do { listen = try ConfigurationFile.read(arguments).configuration.opsListen } catch {
+    listen = arguments["ops-listen"] ?? "127.0.0.1:9902"
+  }
   return LocalCall.send(.get, LocalCall.url(of: listen), "/readyz") { response in
     guard response.status != .ok else { return .success }
     Terminal.error(String(decoding: response.body, as: UTF8.self))
@@ -71,7 +73,9 @@ enum LocalCall {
   /// Where to reach what listens at an address: at every address means at this machine's own.
   static func url(of listen: String) -> String {
     if listen.hasPrefix("unix:") { return listen }
-    for everywhere in ["0.0.0.0:", "[::]:", ":"] where listen.hasPrefix(everywhere) { return "http://127.0.0.1:" + listen.dropFirst(everywhere.count) }
+    for everywhere in ["0.0.0.0:", "[::]:", ":"] where listen.hasPrefix(everywhere) {
+      return "http://127.0.0.1:" + listen.dropFirst(everywhere.count)
+    }
     return "http://" + listen
   }
 }

@@ -104,7 +104,8 @@ enum Completion {
     for command in shown {
       for flag in command.flags {
         lines.append(
-          "complete -c stockade -n '__fish_seen_subcommand_from \(command.name)' -l \(flag.name)\(flag.value == nil ? "" : " -r") -d '\(quoted(flag.help, escaping: ""))'")
+          "complete -c stockade -n '__fish_seen_subcommand_from \(command.name)' -l \(flag.name)\(flag.value == nil ? "" : " -r") -d '\(quoted(flag.help, escaping: ""))'"
+        )
       }
     }
     return lines.joined(separator: "\n") + "\n"
@@ -148,7 +149,8 @@ enum ManualPage {
     }
     lines += [
       ".Sh EXIT STATUS", ".Bl -tag -width Ds", ".It 0", "Done, or allowed.", ".It 1", "Something failed while running.", ".It 2",
-      "The answer is deny.", ".It 3", "The configuration, a policy, a schema or an input is invalid; nothing was started or changed.", ".It 4",
+      "The answer is deny.", ".It 3", "The configuration, a policy, a schema or an input is invalid; nothing was started or changed.",
+      ".It 4",
       "Tests failed.", ".It 64", "The command line is wrong.", ".El", ".Sh EXAMPLES",
     ]
     for command in CommandTable.commands {
