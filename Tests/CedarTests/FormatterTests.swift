@@ -155,7 +155,8 @@ import Testing
     (options.width, options.indent) = (.max, .max)
     #expect(try PolicyFormatter.format("permit(principal is A,action,resource);", options: options).contains("permit ("))
     (options.width, options.indent) = (.min, .min)
-    #expect(try PolicyFormatter.format("permit(principal,action,resource);", options: options) == "permit\n(principal, action, resource);\n")
+    #expect(
+      try PolicyFormatter.format("permit(principal,action,resource);", options: options) == "permit\n(principal, action, resource);\n")
   }
 
   @Test func onlyCommentsAndNothingAreFormattedToo() throws {
