@@ -126,6 +126,10 @@ import Testing
     #expect(errors(String(repeating: "permit(principal, action, resource) when { a };", count: 3000)).count == ParseErrors.limit)
   }
 
+  @Test(arguments: ["{a: 1}", "{", "{}", "{a: B::{"]) func `an entity with a record is no type of a variable`(_ record: String) {
+    #expect(errors("permit(principal: A::\(record), action, resource);") != [])
+  }
+
   @Test func `agrees with the verified table of policy texts`() throws {
     guard let file = TestData.sharedFile("spec/cedar-language.md") else { return }
     let text = String(decoding: try Data(contentsOf: file), as: UTF8.self)

@@ -222,7 +222,8 @@ public struct SyntaxParser {
     if kind == .colon {
       let colon = Int32(truncatingIfNeeded: at)
       advance()
-      guard tree.tokens[at].isWord, let type = name() else {
+      // `A::{` opens the record of an entity, which no grammar has here.
+      guard tree.tokens[at].isWord, let type = name(), type != Self.opened else {
         unexpected(expecting: "identifier")
         return nil
       }
@@ -401,7 +402,7 @@ public struct SyntaxParser {
     return close(frame, last: last)
   }
 
-  /// A name, or an entity that begins with one.
+  /// A name, or an entity that begins with one; `opened` at an entity's record.
   private mutating func name() -> Int32? {
     let first = Int32(truncatingIfNeeded: at)
     advance()
