@@ -15,7 +15,7 @@ struct Certificates {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     try makeRoot("root")
     try makeRoot("other-root")
-    try makeLeaf("good", names: "DNS:localhost,DNS:api.internal,IP:127.0.0.1")
+    try makeLeaf("good", names: "DNS:localhost,DNS:api.example,IP:127.0.0.1")
     try makeLeaf("wrong-name", names: "DNS:elsewhere.example,DNS:*.apps.example,IP:10.0.0.1,IP:fd00::1")
     try makeLeaf("no-name", names: nil)
     try makeLeaf("many-names", names: (0..<20).map { "DNS:n\($0).example" }.joined(separator: ","))

@@ -37,14 +37,14 @@ import Testing
     }
   }
 
-  @Test(arguments: ["localhost", "api.internal", "127.0.0.1"])
+  @Test(arguments: ["localhost", "api.example", "127.0.0.1"])
   func bytesAreEchoedOverTLSWhateverThePieces(_ host: String) throws {
     try withLoop { (loop) throws in
       let (client, server) = try meet(loop, server: certificates.server("good"), client: certificates.client, host: host).get()
       #expect(client.stream.tlsVersion == "TLSv1.3")
       #expect(client.stream.applicationProtocol == "http/1.1")
       #expect(server.stream.applicationProtocol == "http/1.1")
-      #expect(client.stream.peerCertificate?.names.contains(.dns("api.internal")) == true)
+      #expect(client.stream.peerCertificate?.names.contains(.dns("api.example")) == true)
       server.echoes = true
       server.pieceBytes = 1000
       client.pieceBytes = 333
@@ -296,12 +296,12 @@ import Testing
       func names(_ host: String) throws -> [PeerCertificate.AlternativeName] {
         try meet(loop, server: context, client: certificates.client, host: host).get().client.stream.peerCertificate?.names ?? []
       }
-      #expect(try names("localhost").contains(.dns("api.internal")))
+      #expect(try names("localhost").contains(.dns("api.example")))
       #expect(try names("x.svc.internal") == [.dns("*.svc.internal")])
       #expect(try names("elsewhere.example").contains(.dns("*.apps.example")))
       #expect(try names("a.apps.example").contains(.dns("elsewhere.example")))
       // By address there is no name to ask for: the first.
-      #expect(try names("127.0.0.1").contains(.dns("api.internal")))
+      #expect(try names("127.0.0.1").contains(.dns("api.example")))
       guard case .failure(.tls(let failure)) = try meet(loop, server: context, client: certificates.client, host: "unknown.example") else {
         Issue.record("accepted")
         return
