@@ -196,7 +196,7 @@ def report(arguments, measured, token, lines, resident):
     if arguments.readme:
         readme = CHECKOUT / "README.md"
         text = readme.read_text()
-        begin, end = "<!-- bench -->", "<!-- /bench -->"
+        begin, end = "<!-- bench: written by .ci/bench --readme -->", "<!-- /bench -->"
         head, rest = text.split(begin)
         readme.write_text(head + begin + "\n" + block + "\n" + end + rest.split(end, 1)[1])
 
