@@ -34,56 +34,42 @@ struct Conversation: Equatable {
 
   /// Reads requests; `step` bytes arrive at a time (nil: all at once).
   static func ofRequests(_ bytes: [UInt8], step: Int? = nil, limits: HeadLimits = HeadLimits()) -> Conversation {
-    var reader = Reader(bytes, step: step)
-    var out = Conversation()
     var head = RequestHead()
-    while reader.hasBytes {
-      var outcome = reader.feed { RequestHeadParser.parse($0, limits: limits, into: &head) }
-      while outcome == .incomplete, reader.more() { outcome = reader.feed { RequestHeadParser.parse($0, limits: limits, into: &head) } }
-      switch outcome {
-      case .incomplete:
-        out.ending = .incomplete
-        return out
-      case .refused(let refusal):
-        out.ending = .refused(refusal)
-        return out
-      case .complete(let consumed):
-        reader.take(consumed)
-        var message = Message(
+    return read(
+      bytes, step: step, parse: { RequestHeadParser.parse($0, limits: limits, into: &head) },
+      message: {
+        let message = Message(
           startLine: "\(head.methodText) \(head.fields.text(head.targetRange)) 1.\(head.minorVersion)", fields: lines(head.fields),
-          body: [],
-          framing: head.framing, keepAlive: head.keepAlive)
-        if let ending = reader.body(head.framing, into: &message.body) {
-          out.ending = ending
-          return out
-        }
-        out.messages.append(message)
-        out.rest = reader.left
-        if head.upgradeRange != nil {
-          out.ending = .upgraded
-          return out
-        }
-        if !head.keepAlive { return out }
-      }
-    }
-    return out
+          body: [], framing: head.framing, keepAlive: head.keepAlive)
+        return (message, head.upgradeRange != nil)
+      })
   }
 
   /// Reads responses to requests with a method.
   static func ofResponses(_ bytes: [UInt8], to method: Method = .get, upgradeOffered: Bool = false, step: Int? = nil) -> Conversation {
+    var head = ResponseHead()
+    return read(
+      bytes, step: step,
+      parse: {
+        ResponseHeadParser.parse($0, limits: HeadLimits(), answering: method, upgradeOffered: upgradeOffered, into: &head)
+      },
+      message: {
+        let message = Message(
+          startLine: "\(head.status.code) \(head.fields.text(head.reasonRange)) 1.\(head.minorVersion)", fields: lines(head.fields),
+          body: [], framing: head.framing, keepAlive: head.keepAlive)
+        return (message, head.switchesProtocols)
+      })
+  }
+
+  /// Reads messages; `message` is the one whose head was parsed last, and whether another protocol follows it.
+  private static func read(
+    _ bytes: [UInt8], step: Int?, parse: (UnsafeRawBufferPointer) -> HeadOutcome, message: () -> (Message, switches: Bool)
+  ) -> Conversation {
     var reader = Reader(bytes, step: step)
     var out = Conversation()
-    var head = ResponseHead()
-    let limits = HeadLimits()
     while reader.hasBytes {
-      var outcome = reader.feed {
-        ResponseHeadParser.parse($0, limits: limits, answering: method, upgradeOffered: upgradeOffered, into: &head)
-      }
-      while outcome == .incomplete, reader.more() {
-        outcome = reader.feed {
-          ResponseHeadParser.parse($0, limits: limits, answering: method, upgradeOffered: upgradeOffered, into: &head)
-        }
-      }
+      var outcome = reader.feed(parse)
+      while outcome == .incomplete, reader.more() { outcome = reader.feed(parse) }
       switch outcome {
       case .incomplete:
         out.ending = .incomplete
@@ -93,21 +79,18 @@ struct Conversation: Equatable {
         return out
       case .complete(let consumed):
         reader.take(consumed)
-        var message = Message(
-          startLine: "\(head.status.code) \(head.fields.text(head.reasonRange)) 1.\(head.minorVersion)", fields: lines(head.fields),
-          body: [],
-          framing: head.framing, keepAlive: head.keepAlive)
-        if let ending = reader.body(head.framing, into: &message.body) {
+        var (message, switches) = message()
+        if let ending = reader.body(message.framing, into: &message.body) {
           out.ending = ending
           return out
         }
         out.messages.append(message)
         out.rest = reader.left
-        if head.switchesProtocols {
+        if switches {
           out.ending = .upgraded
           return out
         }
-        if !head.keepAlive { return out }
+        if !message.keepAlive { return out }
       }
     }
     return out
