@@ -69,4 +69,14 @@ enum ConfigurationFile {
     let count = error.problems.count
     return error.report + "\(count) error\(count == 1 ? "" : "s"). \(ending)\n"
   }
+
+  /// Runs a command's work; what is wrong with its configuration is shown, and the command ends as `invalid`.
+  static func reporting(_ ending: String, _ work: () throws(ConfigurationError) -> ExitStatus) -> ExitStatus {
+    do throws(ConfigurationError) {
+      return try work()
+    } catch {
+      Terminal.error(shown(error, ending: ending))
+      return .invalid
+    }
+  }
 }

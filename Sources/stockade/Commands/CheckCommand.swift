@@ -16,11 +16,8 @@ let checkCommand = Command(
     "stockade check", "stockade check --policies policies --deny-warnings", "stockade check --config stockade.json5 --explain-public",
   ]
 ) { arguments in
-  do throws(ConfigurationError) {
+  ConfigurationFile.reporting("See the remedies above.") { () throws(ConfigurationError) in
     return try ConfigurationCheck(arguments).run()
-  } catch {
-    Terminal.error(ConfigurationFile.shown(error, ending: "See the remedies above."))
-    return .invalid
   }
 }
 

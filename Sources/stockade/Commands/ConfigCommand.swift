@@ -28,14 +28,11 @@ let configCommand = Command(
 
 enum ConfigListing {
   static func show(_ arguments: Arguments) -> ExitStatus {
-    do throws(ConfigurationError) {
+    ConfigurationFile.reporting("Nothing can be shown.") { () throws(ConfigurationError) in
       let (configuration, _) = try ConfigurationFile.read(arguments)
       for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
       Terminal.out(arguments.has("json") ? configuration.json.text + "\n" : configuration.listing(sources: arguments.has("sources")))
       return .success
-    } catch {
-      Terminal.error(ConfigurationFile.shown(error, ending: "Nothing can be shown."))
-      return .invalid
     }
   }
 }

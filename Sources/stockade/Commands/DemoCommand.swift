@@ -18,11 +18,8 @@ let demoCommand = Command(
   ],
   examples: ["stockade demo", "stockade demo --port 0 --json"]
 ) { arguments in
-  do throws(ConfigurationError) {
+  ConfigurationFile.reporting("Nothing was started.") { () throws(ConfigurationError) in
     return try Demo(arguments).run()
-  } catch {
-    Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
-    return .invalid
   }
 }
 

@@ -19,11 +19,8 @@ let initCommand = Command(
     "stockade init --to http://127.0.0.1:3000 --issuer https://login.example.com --client-id web",
   ]
 ) { arguments in
-  do throws(ConfigurationError) {
+  ConfigurationFile.reporting("Nothing was written.") { () throws(ConfigurationError) in
     return try FirstConfiguration(arguments).write()
-  } catch {
-    Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was written."))
-    return .invalid
   }
 }
 

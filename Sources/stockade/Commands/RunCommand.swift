@@ -15,7 +15,7 @@ let runCommand = Command(
     "stockade run --to http://127.0.0.1:3000 --issuer https://login.example.com --client-id web --policies policies --mode observe",
   ]
 ) { arguments in
-  do throws(ConfigurationError) {
+  ConfigurationFile.reporting("Nothing was started.") { () throws(ConfigurationError) in
     let extras = try RunSettings.read(arguments)
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
@@ -23,9 +23,6 @@ let runCommand = Command(
         guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
         return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
       }, extras: extras)
-  } catch {
-    Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
-    return .invalid
   }
 }
 
