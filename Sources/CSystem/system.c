@@ -409,3 +409,9 @@ int32_t csystem_set_descriptor_limit(int64_t value) {
   limit.rlim_cur = value < 0 ? 0 : (rlim_t)value;
   RESULT(setrlimit(RLIMIT_NOFILE, &limit));
 }
+
+// --- memory -------------------------------------------------------------------------------------------------------
+
+const void *csystem_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count) {
+  return memmem(bytes, count, wanted, wanted_count);
+}

@@ -29,6 +29,7 @@ extension Exchange {
     record.detail = trail.rejection?.detail
     record.policySet = snapshot.authorization.policySet
     record.generation = snapshot.generation
+    if snapshot.recordsInput, trail.response != nil { addInput(to: &record) }
     if let response = trail.response {
       record.policies = response.determining.map(\.description)
       record.errors = response.errors.count
@@ -43,7 +44,7 @@ extension Exchange {
     if let identity = trail.identity {
       record.token = DecisionRecord.TokenFacts(
         issuer: identity.issuer, use: identity.tokenUse.rawValue, algorithm: identity.algorithm.rawValue, keyID: identity.kid,
-        clientID: identity.clientID, expiresInSeconds: identity.expiresAt &- time)
+        clientID: identity.clientID, expiresInSeconds: identity.expiresAt &- time, jtiHash: identity.jtiHash)
     } else if let token = trail.token {
       record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
     }
@@ -58,5 +59,11 @@ extension Exchange {
     case .chunked, .untilClose: record.http.requestBytes = nil
     }
     return record
+  }
+
+  // What JSON cannot hold is left out whole: a record is replayed as it was, or not at all.
+  private func addInput(to record: inout DecisionRecord) {
+    record.input = asked?.json
+    if record.input == nil { record.redacted.append("/input") }
   }
 }

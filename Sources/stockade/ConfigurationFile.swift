@@ -28,6 +28,11 @@ enum ConfigurationFile {
     }
   }
 
+  /// Whether a configuration file is where one is looked for.
+  static var isThere: Bool {
+    ProcessInfo.processInfo.environment["STOCKADE_CONFIG"] != nil || usualPlaces.contains { FileManager.default.fileExists(atPath: $0) }
+  }
+
   /// The configuration, and the file it came from.
   static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
     let variables = ProcessInfo.processInfo.environment

@@ -35,7 +35,7 @@ def bash(path, *words):
 def test_bash_completes_commands_and_their_flags(tmp_path):
     path = script(tmp_path, "bash")
     assert bash(path, "stockade", "") == commands()
-    assert bash(path, "stockade", "re") == ["reload"]
+    assert bash(path, "stockade", "rel") == ["reload"]
     for command in commands():
         assert bash(path, "stockade", command, "--") == flags(command)
 

@@ -107,6 +107,10 @@ void csystem_resolve_error_text(int32_t error, char *buffer, size_t capacity);
 // Negative: -1 there are none; -2 the name does not exist; -3 no answer.
 int32_t csystem_dns_query(const csystem_address *server, const char *host, uint16_t type, void *answer, int32_t capacity);
 
+// --- memory ------------------------------------------------------------------------------------------------------
+// Where a run of bytes first occurs in others, or NULL.
+const void *csystem_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count);
+
 // --- descriptors ------------------------------------------------------------------------------------------------
 // The soft limit of open descriptors after raising it to the hard one where allowed.
 int64_t csystem_raise_descriptor_limit(void);

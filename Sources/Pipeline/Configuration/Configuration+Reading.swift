@@ -76,6 +76,7 @@ extension Configuration {
     let decisions = root["log"]?["decisions"]
     log = decisions?.text("to") ?? log
     logFormat = decisions?.text("format") ?? logFormat
+    recordsInput = decisions?.text("record") == "replayable"
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
 

@@ -58,6 +58,8 @@ public struct Configuration: Sendable {
   public var log = "stdout"
   /// How they are written: `json`, `text` or `auto`.
   public var logFormat = "auto"
+  /// Whether records hold what the policies saw, so that `why` and `replay` can ask again.
+  public var recordsInput = false
   /// Every setting with its origin, if the configuration was read and not made by a program.
   public var settings: Setting?
   /// The file it was read from.

@@ -60,6 +60,9 @@ public enum Fields {
     Field(
       "log.decisions.format", .choice(["json", "text", "auto"]), "auto: text on a terminal, JSON elsewhere", default: "auto",
       flag: "log-format"),
+    Field(
+      "log.decisions.record", .choice(["decision", "replayable"]),
+      "replayable: with what the policies saw, claims included, for stockade why and replay", default: "decision", flag: "log-record"),
     Field("realm", .text("NAME"), "What challenges call the protected space", default: Defaults.realm),
     Field("development", .flag, "accept a development issuer (stockade demo's); never in production", default: "false", flag: "dev"),
     Field("identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed"),

@@ -1,4 +1,6 @@
+internal import Bytes
 public import Cedar
+internal import Crypto
 public import HTTP
 public import JOSE
 
@@ -16,6 +18,8 @@ public final class Identity: Sendable {
   public let groups: [EntityUID]
   /// The principal and its groups as entities, numbered for the policies in force.
   let entities: PreparedEntities
+  /// The principal and its groups, as the token says them.
+  let claimed: [Entity]
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
   public let tokenContext: Record?
   /// The identity headers, ready to be sent.
@@ -32,16 +36,19 @@ public final class Identity: Sendable {
   public let expiresAt: Int64
   /// What the token was issued for.
   public let scopes: [String]
+  /// The first 16 digits of the SHA-256 of `jti`: enough to find a token again, and not the token's name.
+  let jtiHash: String?
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
-    headers: FieldBlock
+    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, claimed: [Entity],
+    tokenContext: Record?, headers: FieldBlock
   ) {
     self.issuer = issuer
     self.principal = principal
     principalText = principal.description
     self.groups = groups
     self.entities = entities
+    self.claimed = claimed
     self.tokenContext = tokenContext
     self.headers = headers
     tokenUse = token.tokenUse
@@ -50,5 +57,6 @@ public final class Identity: Sendable {
     clientID = token.clientID
     expiresAt = token.expiresAt
     scopes = token.scopes
+    jtiHash = token.jti.map { Hex.encode(Digest.sha256(Array($0.utf8)).prefix(8)) }
   }
 }

@@ -18,6 +18,8 @@ public final class Snapshot: Sendable {
   public let trustedProxies: TrustedProxies
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
+  /// Whether records hold what the policies saw, so that others can be asked the same.
+  let recordsInput: Bool
 
   /// Whether decisions are enforced.
   public enum Mode: String, Sendable, CaseIterable {
@@ -39,5 +41,6 @@ public final class Snapshot: Sendable {
     identityHeaders = headers
     trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins
+    recordsInput = configuration.recordsInput
   }
 }

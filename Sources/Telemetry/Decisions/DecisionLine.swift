@@ -50,7 +50,22 @@ struct DecisionLine {
     member(#","trace_id":"#, record.traceID, limit: Limits.name, to: &line)
     member(#","span_id":"#, record.spanID, limit: Limits.name, to: &line)
     member(#","instance":"#, record.instance, limit: Limits.name, to: &line)
+    appendRedacted(record.redacted, to: &line)
+    if let input = record.input {
+      line.append(#","input":"#)
+      line.append(json: input)
+    }
     line.append("}\n")
+  }
+
+  private func appendRedacted(_ pointers: [String], to line: inout LineCursor) {
+    guard !pointers.isEmpty else { return }
+    for (index, pointer) in pointers.enumerated() {
+      line.append(index == 0 ? #","redacted":[""# : #","""#)
+      line.append(escaping: pointer, limit: Limits.name)
+      line.append(ASCII.quote)
+    }
+    line.append("]")
   }
 
   private func appendPolicies(_ policies: [String], to line: inout LineCursor) {

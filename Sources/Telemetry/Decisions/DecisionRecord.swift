@@ -1,3 +1,5 @@
+public import JSON
+
 /// What is written about one decided request: schema version 1 of the decision log.
 ///
 /// It never holds a token, an `Authorization` or `Cookie` value, or a query string; there is no field to put them in.
@@ -58,6 +60,10 @@ public struct DecisionRecord: Sendable {
   public var spanID: String?
   /// The host or pod that decided.
   public var instance: String = ""
+  /// JSON Pointers to what was left out of the line.
+  public var redacted: [String] = []
+  /// What the policies saw, as Cedar JSON; nil unless records are to be replayable.
+  public var input: JSONValue?
 
   /// A record with what is always known; the rest has defaults and is filled in.
   public init(timeMillis: UInt64, id: DecisionID, decision: Decision, enforced: Bool, reason: DecisionReason) {

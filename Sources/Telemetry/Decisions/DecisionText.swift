@@ -49,7 +49,8 @@ public struct DecisionText: Sendable {
     line.append(" ")
     column(record.http.method ?? "-", width: Widths.method, limit: DecisionLine.Limits.method, to: &line)
     column(record.http.path ?? "-", width: Widths.path, limit: Widths.pathLimit, to: &line)
-    column(Self.shortPrincipal(record.principal), width: Widths.principal, limit: Widths.principalLimit, to: &line)
+    // The type is nearly always the same.
+    column(record.principal.map(LogText.id) ?? "-", width: Widths.principal, limit: Widths.principalLimit, to: &line)
     column(Self.why(record), width: Widths.why, limit: DecisionLine.Limits.name, to: &line)
     if let micros = record.totalMicros {
       line.append(integer: micros / 1000)
@@ -89,14 +90,6 @@ public struct DecisionText: Sendable {
     let shown = line.characters(since: start)
     for _ in 0..<max(width - shown, 0) { line.append(ASCII.space) }
     line.append(ASCII.space)
-  }
-
-  /// `User::"demo|alice"` as `demo|alice`: the type is nearly always the same.
-  private static func shortPrincipal(_ principal: String?) -> String {
-    guard let principal else { return "-" }
-    guard let quote = principal.utf8.firstIndex(of: ASCII.quote), principal.utf8.last == ASCII.quote else { return principal }
-    let inner = principal.utf8[principal.utf8.index(after: quote)...].dropLast()
-    return String(inner) ?? principal
   }
 
   private static func why(_ record: borrowing DecisionRecord) -> String {

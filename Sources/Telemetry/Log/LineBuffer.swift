@@ -1,4 +1,5 @@
 internal import Bytes
+internal import JSON
 
 /// Bytes of lines in the making, in memory that is kept from line to line.
 struct LineBuffer {
@@ -111,6 +112,39 @@ struct LineCursor {
     if done == nil {
       Array(text.utf8).withUnsafeBytes { appendEscaped($0, limit: limit, style: style) }
     }
+  }
+
+  /// Appends a JSON value, its strings escaped as all strings of a line are.
+  mutating func append(json value: JSONValue) {
+    switch value.kind {
+    case .null: append("null")
+    case .bool(let flag): append(flag ? "true" : "false")
+    case .integer(let number): append(integer: number)
+    case .number(let text): append(Array(text.utf8))
+    case .string(let text): append(quoting: text)
+    case .array(let elements):
+      append("[")
+      for (index, element) in elements.enumerated() {
+        if index > 0 { append(",") }
+        append(json: element)
+      }
+      append("]")
+    case .object(let members):
+      append("{")
+      for (index, member) in members.enumerated() {
+        if index > 0 { append(",") }
+        append(quoting: member.name)
+        append(":")
+        append(json: member.value)
+      }
+      append("}")
+    }
+  }
+
+  private mutating func append(quoting text: String) {
+    append(ASCII.quote)
+    append(escaping: text, limit: .max)
+    append(ASCII.quote)
   }
 
   private mutating func appendEscaped(_ text: UnsafeRawBufferPointer, limit: Int, style: Escape) {

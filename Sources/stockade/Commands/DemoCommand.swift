@@ -62,6 +62,7 @@ final class Demo {
 
     configuration.log = arguments["log"] ?? "stdout"
     configuration.logFormat = isJSON ? "json" : "text"
+    configuration.recordsInput = true
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
     let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
