@@ -128,7 +128,7 @@ let package = Package(
     test(
       "PipelineTests",
       of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
-    test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline", "PolicyTools", "TestSupport"]),
+    test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "PolicyTools", "TestSupport"]),
     test(
       "ProxyTests",
       of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),

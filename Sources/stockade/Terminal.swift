@@ -13,13 +13,15 @@ enum Terminal {
   static var isInteractive: Bool { isatty(STDOUT_FILENO) == 1 }
 
   /// How decisions are shown here: by the terminal, its width and the environment.
-  static var logStyle: LogStyle {
+  static var textStyle: TextStyle {
     let variables = ProcessInfo.processInfo.environment
     let style = DecisionText(isTerminal: isInteractive) { variables[$0] }
-    if let columns = variables["COLUMNS"].flatMap({ Int($0) }), columns >= 40 { return LogStyle(style, width: columns) }
+    if let columns = variables["COLUMNS"].flatMap({ Int($0) }), columns >= 40 { return TextStyle(style, width: columns) }
     var size = winsize()
-    guard isInteractive, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 else { return LogStyle(style, width: isInteractive ? 80 : nil) }
-    return LogStyle(style, width: size.ws_col >= 40 ? Int(size.ws_col) : 80)
+    guard isInteractive, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 else {
+      return TextStyle(style, width: isInteractive ? 80 : nil)
+    }
+    return TextStyle(style, width: size.ws_col >= 40 ? Int(size.ws_col) : 80)
   }
 
   private static func write(_ text: String, to descriptor: Int32) {

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import requests
 from conftest import run_flags
-from processes import Stockade, binary, eventually, outside
+from processes import CHECKOUT, Stockade, binary, eventually, outside
 
 
 def logs(*words, **more):
@@ -80,6 +80,34 @@ def test_filters_and_groups(log):
     assert {json.loads(line)["decision"]: json.loads(line)["count"] for line in counted} == {"allow": 1, "deny": 4}
     piped = logs("-", "--allowed", "--columns", "method,path,status", stdin=log.open())
     assert piped.stdout == "GET\t/orders/42\t200\n"
+
+
+def why(*words):
+    return subprocess.run(
+        [binary(), "why", *map(str, words)], capture_output=True, text=True, timeout=60, check=False, env={**outside(), "COLUMNS": "80", "LC_ALL": "C.UTF-8"}, cwd=CHECKOUT
+    )  # fmt: skip
+
+
+def test_a_logged_decision_is_explained_by_its_id_its_end_and_as_the_last(log, tmp_path):
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    refused = next(record for record in records if record["action"] == 'Action::"DELETE"')
+    told = why(refused["id"], "--log", log)
+    assert told.returncode == 0, told.stderr
+    assert "DENY  no_permit" in told.stdout and "Nearest permits" in told.stdout and "not recorded" not in told.stdout
+    assert "    action in Action::\"read\"" in told.stdout
+    assert why(refused["id"][-8:], "--log", log).stdout == told.stdout
+    assert records[-1]["id"] in why("last", "--log", log).stdout
+
+    # A record without what the policies saw: it is said, and not guessed.
+    plain = tmp_path / "plain.ndjson"
+    plain.write_text("".join(json.dumps({k: v for k, v in record.items() if k != "input"}) + "\n" for record in records))
+    assert "not recorded: the principal's groups" in why(refused["id"], "--log", plain).stdout
+    expired = next(record for record in records if record["reason"] == "no_token")
+    assert "No policy was asked" in why(expired["id"], "--log", plain).stdout
+    nobody = why("0000", "--log", plain)
+    assert nobody.returncode == 1 and "no decision is called 0000" in nobody.stderr
+    assert why("0", "--log", plain).returncode == 1
+    assert why("--log", plain).returncode == 64
 
 
 def test_what_is_not_to_be_had_is_said(log, tmp_path):

@@ -3,8 +3,12 @@ import Cedar
 import CedarSchema
 import JSON
 import PolicyTools
+import Telemetry
 import TestSupport
 import Testing
+
+/// What is printed on a terminal of the usual width.
+let narrow = TextStyle(DecisionText(), width: 80)
 
 @Suite struct PolicyToolsTests {
   private static let policies = """
@@ -204,7 +208,8 @@ import Testing
       ("view", #"{"mfa": false, "ip": "10.1.2.3"}"#),
     ] {
       let request = try question("User::\"alice\"", "Action::\"\(action)\"", "Order::\"42\"", context).request(for: bundle).get()
-      text += "## \(action) \(context)\n" + Explain.run(bundle, request, facts: .init(principal: "issuer demo")).output + "\n"
+      text +=
+        "## \(action) \(context)\n" + Explain.run(bundle, request, facts: .init(principal: "issuer demo"), style: narrow).output + "\n"
     }
     golden(text, "explain.txt")
   }
@@ -228,7 +233,7 @@ import Testing
     let request = Request(
       principal: user, action: EntityUID(type: EntityType(unchecked: "Action"), id: "x"), resource: order,
       context: Record(lastWins: [.init("n", .long(1))]))
-    golden(Explain.run(bundle, request, overlay: overlay).output, "explain-overlay.txt")
+    golden(Explain.run(bundle, request, overlay: overlay, style: narrow).output, "explain-overlay.txt")
     #expect(Explain.run(bundle, request, overlay: overlay).status == .denied)
   }
 

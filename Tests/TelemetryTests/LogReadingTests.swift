@@ -154,10 +154,10 @@ private let day = sampleDay().map(jsonLine).joined()
 
   @Test func rowsAndGroupsFitATerminal() throws {
     var text = ""
-    let styles: [(String, LogStyle)] = [
-      ("80 columns", LogStyle(DecisionText(), width: 80)), ("80 columns, colour", LogStyle(DecisionText(isColored: true), width: 80)),
-      ("80 columns, ASCII", LogStyle(DecisionText(isASCII: true), width: 80)), ("120 columns", LogStyle(DecisionText(), width: 120)),
-      ("a pipe", LogStyle(DecisionText())),
+    let styles: [(String, TextStyle)] = [
+      ("80 columns", TextStyle(DecisionText(), width: 80)), ("80 columns, colour", TextStyle(DecisionText(isColored: true), width: 80)),
+      ("80 columns, ASCII", TextStyle(DecisionText(isASCII: true), width: 80)), ("120 columns", TextStyle(DecisionText(), width: 120)),
+      ("a pipe", TextStyle(DecisionText())),
     ]
     for (name, style) in styles {
       text += "# \(name)\n"

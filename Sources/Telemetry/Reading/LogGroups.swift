@@ -54,7 +54,7 @@ public struct LogGroups: Sendable {
   }
 
   /// The largest groups as a table, and below it how many decisions and groups there are.
-  public func table(top: Int, _ style: LogStyle) -> String {
+  public func table(top: Int, _ style: TextStyle) -> String {
     let shown = sorted.prefix(top)
     let counts = shown.map { LogText.counted($0.count) }
     let countWidth = max(5, counts.map(\.utf8.count).max() ?? 0)

@@ -2,14 +2,14 @@ internal import Bytes
 
 /// Decisions as rows of a table that fits a terminal.
 public struct LogLayout: Sendable {
-  private let style: LogStyle
+  private let style: TextStyle
   private var date = ""
   private let path: Int
   private let principal: Int
   private let why: Int
 
   /// A layout.
-  public init(_ style: LogStyle) {
+  public init(_ style: TextStyle) {
     self.style = style
     // What the terminal has beside the columns of fixed width.
     let rest = max((style.width ?? Self.usualWidth) - Self.fixedColumns, 24)
@@ -43,7 +43,7 @@ public struct LogLayout: Sendable {
   }
 
   /// `✓ allow`, `✗ deny`, `! error`; in parentheses what was only observed.
-  static func verdict(_ line: LogLine, _ style: LogStyle) -> String {
+  static func verdict(_ line: LogLine, _ style: TextStyle) -> String {
     let decision = line.text(.decision) ?? ""
     let isObserved = line.raw(.enforced)?.elementsEqual("false".utf8) ?? false
     switch decision {

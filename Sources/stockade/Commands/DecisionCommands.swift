@@ -85,7 +85,7 @@ let explainCommand = Command(
 ) { arguments in
   switch RequestFlags.read(arguments) {
   case .success(let (bundle, request)):
-    PolicyCommands.finish(Explain.run(bundle, request, everyPolicy: arguments.has("every-policy")))
+    PolicyCommands.finish(Explain.run(bundle, request, everyPolicy: arguments.has("every-policy"), style: Terminal.textStyle))
   case .failure(let refused): refused.status
   }
 }

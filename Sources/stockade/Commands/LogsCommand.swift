@@ -112,8 +112,8 @@ enum LogFlags {
   }
 
   /// The files that are named, or what stands for them.
-  static func files(_ arguments: Arguments) throws(Arguments.UsageError) -> [String] {
-    if !arguments.operands.isEmpty { return arguments.operands }
+  static func files(_ named: [String], _ arguments: Arguments) throws(Arguments.UsageError) -> [String] {
+    if !named.isEmpty { return named }
     if let configured = configuredLog(arguments) { return [configured] }
     guard isatty(STDIN_FILENO) != 1 else {
       throw Arguments.UsageError(
@@ -157,7 +157,7 @@ private struct LogsRun {
     }
     if let columns, columns.isEmpty { throw Arguments.UsageError(message: "--columns names no field") }
     if let grouping, grouping.isEmpty { throw Arguments.UsageError(message: "--by names no field") }
-    files = LogFiles(try LogFlags.files(arguments), follows: follows)
+    files = LogFiles(try LogFlags.files(arguments.operands, arguments), follows: follows)
   }
 
   private static func number(_ arguments: Arguments, _ name: String) throws(Arguments.UsageError) -> Int? {
@@ -167,7 +167,7 @@ private struct LogsRun {
   }
 
   func run() -> ExitStatus {
-    let style = Terminal.logStyle
+    let style = Terminal.textStyle
     var search = LogSearch(filter)
     var layout = LogLayout(style)
     var groups = grouping.map { LogGroups(by: $0) }

@@ -11,6 +11,13 @@ enum PolicyCommands {
     Flag("level", "N", "refuse policies that go further than N steps from entity to entity"),
   ]
 
+  /// The folder of policies and the mapping that go with a configuration, if there is one.
+  static func place(_ arguments: Arguments) throws(ConfigurationError) -> (folder: String, mapping: Mapping) {
+    guard arguments["config"] != nil || ConfigurationFile.isThere else { return (arguments["policies"] ?? "policies", Mapping()) }
+    let (configuration, _) = try ConfigurationFile.read(arguments)
+    return (configuration.policies.isEmpty ? "policies" : configuration.policies, Mapping(configuration))
+  }
+
   /// The folder that the flags name, read and held against its schema; prints why not and returns nil.
   static func bundle(_ arguments: Arguments, folder: String? = nil, mapping: Mapping = Mapping()) -> PolicyBundle? {
     var options = PolicyBundle.Options(knownEntities: mapping.actionEntities)
