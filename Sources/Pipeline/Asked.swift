@@ -38,6 +38,14 @@ public struct Asked: Sendable {
 }
 
 extension Exchange {
+  /// What every policy made of this exchange; nil if none was asked.
+  public var explanation: Explanation? {
+    guard trail.response != nil, let asked else { return nil }
+    do throws(OverlayError) { return try snapshot.authorization.authorizer.explain(asked.request, and: asked.entities) } catch {
+      return nil
+    }
+  }
+
   /// What the policies are asked about this exchange, once it is known who asks; nil before, and where it cannot be said.
   public var asked: Asked? {
     guard let question = trail.question, let identity = trail.identity else { return nil }

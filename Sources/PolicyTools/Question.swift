@@ -25,14 +25,16 @@ public struct Question: Sendable {
   /// A request in a file, `{"principal": "User::\"alice\"", "action": …, "resource": …, "context": {…}}`; entities may also be
   /// `{"type", "id"}`. All mistakes at once, drawn.
   public static func request(in file: SourceText, for bundle: PolicyBundle) -> Result<Request, ToolFailure> {
-    var messages = ""
-    let result: Result<JSONValue, JSONError> = Result { () throws(JSONError) in try JSONParser.parse(file.bytes) }
-    guard case .success(let json) = result else {
-      if case .failure(let error) = result {
-        messages = Diagnostic(.error, "\(error)", at: error.offset..<error.offset + error.length).rendered(in: file)
-      }
-      return .failure(ToolFailure(messages))
+    let json: JSONValue
+    do throws(JSONError) { json = try JSONParser.parse(file.bytes) } catch {
+      return .failure(ToolFailure(Diagnostic(.error, "\(error)", at: error.offset..<error.offset + error.length).rendered(in: file)))
     }
+    return self.request(json, in: file, for: bundle)
+  }
+
+  /// A request that stands somewhere in a file.
+  static func request(_ json: JSONValue, in file: SourceText, for bundle: PolicyBundle) -> Result<Request, ToolFailure> {
+    var messages = ""
     func uid(_ name: String) -> EntityUID? {
       guard let value = json[name] else {
         messages += Diagnostic(.error, "missing field `\(name)` in the request", at: json.span).rendered(in: file)

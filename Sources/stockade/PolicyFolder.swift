@@ -2,6 +2,7 @@ internal import Bytes
 internal import Crypto
 internal import FoundationEssentials
 internal import Pipeline
+internal import PolicyTools
 
 /// Reads a policy folder from disk: `*.cedar`, `*.cedar.json`, `schema.cedarschema` or `schema.json`, `entities.json`. Tests and other files stay.
 enum PolicyFolder {
@@ -18,6 +19,14 @@ enum PolicyFolder {
       files.append(SourceText(name: "\(place)/\(name)", bytes: data))
     }
     return files
+  }
+
+  /// A file of policy tests, with what it names beside it.
+  static func testFile(_ source: SourceText) -> PolicyTestFile {
+    PolicyTestFile(source) { name in
+      let folder = source.name.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(decoding: source.name.utf8[...$0], as: UTF8.self) } ?? ""
+      return FileManager.default.contents(atPath: folder + name).map { SourceText(name: folder + name, bytes: $0) }
+    }
   }
 
   static func read(_ folder: String) throws(ConfigurationError) -> PolicyFiles {

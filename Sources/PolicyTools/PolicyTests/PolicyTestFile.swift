@@ -1,8 +1,10 @@
 public import Bytes
 internal import Cedar
 internal import JSON
+internal import Telemetry
 
-/// A file of policy tests: who sends which request, and what the answer should be. In JSON5.
+/// A file of policy tests: who sends which request, and what the answer should be. In JSON5; or a file for the reference's
+/// `cedar run-tests`, as it is.
 ///
 ///     {
 ///       principals: { alice: { issuer: 'main', claims: { sub: 'alice', 'cognito:groups': ['viewer'] } }, nobody: null },
@@ -10,6 +12,8 @@ internal import JSON
 ///       tests: [
 ///         { name: 'viewers read', as: 'alice', request: 'GET /orders/42', expect: 'allow', by: ['viewers-read'] },
 ///         { name: 'no token', as: 'nobody', request: 'GET /orders/42', expect: 'deny', reason: 'no_token' },
+///         { name: 'who it is', as: 'alice', request: 'GET /orders/42', expect: 'allow', forwards: { 'X-Stockade-Subject': 'alice' } },
+///         { request: { principal: 'User::"x"', action: 'Action::"GET"', resource: 'Path::"/"', context: {} }, expect: 'deny', errors: 0 },
 ///         { name: 'many', as: ['alice', 'bob'], request: ['GET /a', 'PUT /a'], expect: { alice: 'allow deny', bob: 'deny deny' } },
 ///       ],
 ///     }
@@ -25,16 +29,35 @@ public struct PolicyTestFile: Sendable {
   struct Case: Sendable {
     let name: String
     let span: Range<Int>
+    let question: Question
+    let expected: String
+    /// The determining policies; nil for any.
+    var by: [String]?
+    /// Whether others may have determined the decision too.
+    var allowsMore = false
+    var reason: String?
+    var status: Int64?
+    /// Fields that the service must get, or must not: nil.
+    var forwards: [(name: String, value: String?)] = []
+    /// How many policies must fail.
+    var errors: Int64?
+  }
+
+  /// What is asked.
+  enum Question: Sendable {
+    case http(HTTPQuestion)
+    /// Cedar's own words, with entities beside those of the folder, or instead of them.
+    case cedar(request: JSONValue, entities: JSONValue?, entitiesAlone: Bool)
+  }
+
+  /// A request as a client sends it.
+  struct HTTPQuestion: Sendable {
     let principal: Principal?
     let method: String
     let target: String
     let headers: [(name: String, value: String)]
     let ip: String
     let time: Int64
-    let expected: String
-    /// The determining policies, exactly; nil for any.
-    let by: [String]?
-    let reason: String?
   }
 
   /// The text.
@@ -46,19 +69,25 @@ public struct PolicyTestFile: Sendable {
   /// The names of issuers that principals have.
   public var issuers: [String] {
     var names: [String] = []
-    for item in cases { if let name = item.principal?.issuer, !names.contains(where: { exactlyEquals($0, name) }) { names.append(name) } }
+    for item in principals { if let name = item?.issuer, !names.contains(where: { exactlyEquals($0, name) }) { names.append(name) } }
     return names
   }
 
   /// The clients that claims name.
-  public var clients: [String] { cases.compactMap { $0.principal?.claims["client_id"]?.string } }
+  public var clients: [String] { principals.compactMap { $0?.claims["client_id"]?.string } }
+
+  private var principals: [Principal?] {
+    cases.map { if case .http(let question) = $0.question { question.principal } else { nil } }
+  }
 
   /// Reads a file; see `problems` for what could not be read.
-  public init(_ source: SourceText) {
+  /// - Parameter beside: Reads a file that a test names, by its path from the folder of this one.
+  public init(_ source: SourceText, beside: (String) -> SourceText? = { _ in nil }) {
     self.source = source
     do throws(JSONError) {
       var reader = Reader(source)
-      reader.read(try JSONParser.parse(source.bytes, limits: .init(depth: 64, bytes: 16 << 20, syntax: .json5)))
+      let root = try JSONParser.parse(source.bytes, limits: .init(depth: 64, bytes: 16 << 20, syntax: .json5))
+      if root.array != nil { reader.readRunTests(root, beside) } else { reader.read(root) }
       cases = reader.cases
       problems = reader.problems.rendered(in: source)
     } catch {
@@ -105,16 +134,18 @@ private struct Reader {
   }
 
   private mutating func read(test: JSONValue, _ index: Int) {
-    guard check(test, "a test", ["name", "as", "request", "headers", "ip", "now", "expect", "by", "reason"]) else { return }
     let name = text(test["name"], "name") ?? "test \(index + 1)"
+    if test["request"]?.object != nil { return read(cedarTest: test, name) }
+    let known = ["name", "as", "request", "headers", "ip", "now", "expect", "by", "reason", "status", "forwards"]
+    guard check(test, "a test", known) else { return }
     let names = list(test["as"], "as")
     let requests = list(test["request"], "request")
     guard !names.isEmpty, !requests.isEmpty, let expect = test["expect"] else {
       return fail(test, "a test says as, request and expect")
     }
     let isMatrix = test["as"]?.array != nil || test["request"]?.array != nil || expect.object != nil
-    if isMatrix, test["by"] != nil || test["reason"] != nil {
-      return fail(test["by"] ?? test["reason"] ?? test, "by and reason belong to a test of one request")
+    if isMatrix, let single = test["by"] ?? test["reason"] ?? test["status"] ?? test["forwards"] {
+      return fail(single, "by, reason, status and forwards belong to a test of one request")
     }
     for who in names {
       guard let known = principals[ExactString(who.text)] else {
@@ -129,15 +160,93 @@ private struct Reader {
           fail(request.json, "\"\(request.text)\" is not a method and a path", help: "write 'GET /orders/42'")
           continue
         }
-        cases.append(
-          PolicyTestFile.Case(
-            name: isMatrix ? "\(name): \(who.text) \(request.text)" : name, span: test.span, principal: known, method: words[0],
-            target: words[1],
-            headers: (test["headers"]?.object ?? []).map { ($0.name, $0.value.string ?? "") }, ip: text(test["ip"], "ip") ?? ip,
-            time: now(test["now"]) ?? time, expected: expected, by: test["by"]?.array?.compactMap(\.string),
-            reason: text(test["reason"], "reason")))
+        let question = PolicyTestFile.HTTPQuestion(
+          principal: known, method: words[0], target: words[1],
+          headers: (test["headers"]?.object ?? []).map { ($0.name, $0.value.string ?? "") }, ip: text(test["ip"], "ip") ?? ip,
+          time: now(test["now"]) ?? time)
+        var item = PolicyTestFile.Case(
+          name: isMatrix ? "\(name): \(who.text) \(request.text)" : name, span: test.span, question: .http(question), expected: expected)
+        item.by = test["by"].map { list($0, "by").map(\.text) }
+        item.reason = reason(test["reason"])
+        item.status = number(test["status"], "status")
+        item.forwards = forwards(test["forwards"], expected)
+        cases.append(item)
       }
     }
+  }
+
+  private mutating func read(cedarTest test: JSONValue, _ name: String) {
+    guard check(test, "a test of a Cedar request", ["name", "request", "entities", "expect", "by", "errors"]) else { return }
+    guard let request = test["request"], check(request, "a Cedar request", ["principal", "action", "resource", "context"]) else { return }
+    guard let expect = test["expect"], let answer = text(expect, "expect") else { return fail(test, "a test says request and expect") }
+    guard answer == "allow" || answer == "deny" else { return fail(expect, "\"\(answer)\" is no answer", help: "write allow or deny") }
+    var item = PolicyTestFile.Case(
+      name: name, span: test.span, question: .cedar(request: request, entities: test["entities"], entitiesAlone: false), expected: answer)
+    item.by = test["by"].map { list($0, "by").map(\.text) }
+    item.errors = number(test["errors"], "errors")
+    cases.append(item)
+  }
+
+  /// The reference's own format: a list of requests, each with entities of its own and nothing else.
+  mutating func readRunTests(_ root: JSONValue, _ beside: (String) -> SourceText?) {
+    for (index, test) in (root.array ?? []).enumerated() {
+      let name = text(test["name"], "name") ?? "test \(index + 1)"
+      guard let request = test["request"], let decision = text(test["decision"], "decision"), decision == "allow" || decision == "deny",
+        let given = test["entities"], test["reason"]?.array != nil, let errors = number(test["num_errors"], "num_errors")
+      else {
+        fail(test, "a test of cedar run-tests has request, entities, decision (allow or deny), reason and num_errors")
+        continue
+      }
+      guard let entities = given.string == nil ? given : self.entities(named: given, beside) else { continue }
+      var item = PolicyTestFile.Case(
+        name: name, span: test.span, question: .cedar(request: request, entities: entities, entitiesAlone: true), expected: decision)
+      item.by = list(test["reason"], "reason").map(\.text)
+      item.allowsMore = true
+      item.errors = errors
+      cases.append(item)
+    }
+    if root.array?.isEmpty ?? true { fail(root, "there are no tests") }
+  }
+
+  private mutating func entities(named place: JSONValue, _ beside: (String) -> SourceText?) -> JSONValue? {
+    let path = place.string ?? ""
+    // Outside of its folder a test reads nothing.
+    guard !path.hasPrefix("/"), !path.split(separator: "/").contains(".."), let file = beside(path) else {
+      fail(place, "the entities \(path) cannot be read; they lie beside the test")
+      return nil
+    }
+    do throws(JSONError) { return try JSONParser.parse(file.bytes) } catch {
+      fail(place, "\(path): \(error)")
+      return nil
+    }
+  }
+
+  private mutating func forwards(_ value: JSONValue?, _ expected: String) -> [(name: String, value: String?)] {
+    guard let value else { return [] }
+    guard let members = value.object else {
+      fail(value, "forwards: expected an object, found \(value.kindName)", help: "write { 'X-Stockade-Subject': 'alice', 'X-Other': null }")
+      return []
+    }
+    if expected != "allow" { fail(value, "a request that is not allowed is not forwarded") }
+    for member in members where member.value.string == nil && !member.value.isNull {
+      fail(member.value, "a forwarded field is a string, or null where there must be none")
+    }
+    return members.map { ($0.name, $0.value.string) }
+  }
+
+  private mutating func reason(_ value: JSONValue?) -> String? {
+    guard let value, let reason = text(value, "reason") else { return nil }
+    if DecisionReason(rawValue: reason) == nil {
+      let near = Spelling.nearest(to: reason, among: DecisionReason.allCases.map(\.rawValue)).map { "did you mean \($0)?" }
+      fail(value, "there is no reason \"\(reason)\"", help: near)
+    }
+    return reason
+  }
+
+  private mutating func number(_ value: JSONValue?, _ what: String) -> Int64? {
+    guard let value else { return nil }
+    if value.integer == nil { fail(value, "\(what): expected a number, found \(value.kindName)") }
+    return value.integer
   }
 
   // `'allow'` for all; `{ alice: 'allow deny' }` for each request in order.

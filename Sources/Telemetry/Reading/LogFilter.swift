@@ -40,6 +40,9 @@ public struct LogFilter: Sendable {
     needle = conditions.compactMap(\.needle).max { $0.count < $1.count }
   }
 
+  /// Whether a text matches a pattern in which `*` stands for anything.
+  public static func matches(_ text: String, _ pattern: String) -> Bool { Condition.matches(Array(text.utf8), Array(pattern.utf8)) }
+
   /// Whether a scanned line is wanted.
   func accepts(_ line: LogLine) -> Bool { conditions.allSatisfy { $0.holds(for: line) } }
 }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import CedarSchema
 internal import FoundationEssentials
 internal import Pipeline
 internal import PolicyTools
@@ -53,11 +54,11 @@ struct ConfigurationCheck {
       Terminal.out(configuration?.openAccess ?? "no configuration: nothing is reachable without a token\n")
     }
     guard status == .success else { return status }
-    return try runTests()
+    return try runTests(bundle)
   }
 
-  private func runTests() throws(ConfigurationError) -> ExitStatus {
-    let files = try PolicyFolder.tests(folder).map { PolicyTestFile($0) }
+  private func runTests(_ bundle: PolicyBundle) throws(ConfigurationError) -> ExitStatus {
+    let files = try PolicyFolder.tests(folder).map(PolicyFolder.testFile)
     guard !files.isEmpty else { return .success }
     let problems = files.map(\.problems).joined()
     guard problems.isEmpty else {
@@ -65,14 +66,14 @@ struct ConfigurationCheck {
       return .invalid
     }
     let configuration = configuration ?? Self.standIn(for: files)
-    var tests = try PolicyTests(SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1))
+    var tests = try PolicyTests(SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1), bundle)
     for file in files { tests.run(file) }
-    Terminal.out(tests.output + tests.summary)
+    Terminal.out(tests.report(Terminal.textStyle) + tests.summary)
     return tests.failed == 0 ? .success : .testsFailed
   }
 
   // Without a configuration the issuers of the tests are taken for user pools whose name is their prefix, as the demo's is.
-  private static func standIn(for files: [PolicyTestFile]) -> Configuration {
+  static func standIn(for files: [PolicyTestFile]) -> Configuration {
     var configuration = Configuration(upstream: "http://127.0.0.1:1")
     for file in files {
       for name in file.issuers where !configuration.issuers.contains(where: { exactlyEquals($0.name, name) }) {
