@@ -51,7 +51,8 @@ struct Command: Sendable {
 enum CommandTable {
   /// Every command there is, in the order that help lists them.
   static let commands: [Command] = [
-    runCommand, demoCommand, initCommand, checkCommand, configCommand, testCommand, logsCommand, whyCommand, explainCommand,
+    runCommand, demoCommand, initCommand, checkCommand, configCommand, testCommand, replayCommand, learnCommand, logsCommand, whyCommand,
+    explainCommand,
     authorizeCommand,
     formatCommand,
     translateCommand,

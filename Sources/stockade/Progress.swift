@@ -15,7 +15,6 @@ struct Progress {
     self.what = what
     self.total = total
     isShown = isatty(STDERR_FILENO) == 1
-    shownAt = LoopClock.monotonicNanos()
   }
 
   /// Notes that so much more is done.
@@ -23,8 +22,8 @@ struct Progress {
     done += count
     guard isShown else { return }
     let now = LoopClock.monotonicNanos()
-    // Work that is done in a moment shows nothing at all.
-    guard now &- shownAt > 250_000_000 else { return }
+    // What is done at once shows nothing, and what is fast does not flicker.
+    guard total.map({ done < $0 }) ?? true, !isOnScreen || now &- shownAt > 250_000_000 else { return }
     shownAt = now
     isOnScreen = true
     let share = total.flatMap { $0 > 0 ? " of \(Self.size($0)), \(min(done * 100 / $0, 100)) %" : nil } ?? ""

@@ -13,7 +13,7 @@ from processes import CHECKOUT, Stockade, binary, eventually, outside
 
 def logs(*words, **more):
     return subprocess.run(
-        [binary(), "logs", *map(str, words)], capture_output=True, text=True, timeout=60, check=False, env={**outside(), "COLUMNS": "80"}, **more
+        [binary(), "logs", *map(str, words)], capture_output=True, text=True, timeout=60, check=False, env={**outside(), "COLUMNS": "80", "LC_ALL": "C"}, **more
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 def run(folder, *words):
     return subprocess.run(
-        [binary(), "test", *map(str, words)], capture_output=True, text=True, timeout=120, check=False, cwd=folder, env={**outside(), "COLUMNS": "80"}
+        [binary(), "test", *map(str, words)], capture_output=True, text=True, timeout=120, check=False, cwd=folder, env={**outside(), "COLUMNS": "80", "LC_ALL": "C"}
     )  # fmt: skip
 
 

@@ -38,8 +38,21 @@ import Testing
     _ method: String, _ path: String, group: String? = "viewer", ip: String = "203.0.113.9", scope: String = "orders/read",
     decision: String = "deny", reason: String = "no_permit", policies: [String] = [], withInput: Bool = true, route: String? = nil
   ) throws -> RecordedDecision {
+    let text = text(
+      method, path, group: group, ip: ip, scope: scope, decision: decision, reason: reason, policies: policies, withInput: withInput,
+      route: route)
+    return try #require(RecordedDecision(try JSONParser.parse(text)))
+  }
+
+  /// The record's line.
+  static func text(
+    _ method: String, _ path: String, user: String = "alice", group: String? = "viewer", ip: String = "203.0.113.9",
+    scope: String = "orders/read",
+    decision: String = "deny", reason: String = "no_permit", policies: [String] = [], withInput: Bool = true, route: String? = nil,
+    enforced: Bool = true
+  ) -> String {
     var entities: [String] = [
-      #"{"uid":{"type":"User","id":"demo|alice"},"attrs":{},"parents":[\#(group.map { #"{"type":"UserGroup","id":"demo|\#($0)"}"# } ?? "")]}"#
+      #"{"uid":{"type":"User","id":"demo|\#(user)"},"attrs":{},"parents":[\#(group.map { #"{"type":"UserGroup","id":"demo|\#($0)"}"# } ?? "")]}"#
     ]
     var parent = ""
     var place = ""
@@ -54,13 +67,13 @@ import Testing
       #"{"http":{"method":"\#(method)","path":"\#(path)","host":"h"},"client":{"ip":{"__extn":{"fn":"ip","arg":"\#(ip)"}}},"token":{"scope":["\#(scope)"]}}"#
     let input = withInput ? #","input":{"entities":[\#(entities.joined(separator: ","))],"context":\#(context)}"# : ""
     let text = #"""
-      {"v":1,"type":"decision","time":"2026-11-23T09:01:31.412Z","id":"01M83T90FM000G000000000001","decision":"\#(decision)","enforced":true,
+      {"v":1,"type":"decision","time":"2026-11-23T09:01:31.412Z","id":"01M83T90FM000G000000000001","decision":"\#(decision)","enforced":\#(enforced),
       "reason":"\#(reason)","status":403,"policies":[\#(policies.map { "\"\($0)\"" }.joined(separator: ","))],"policy_set":"sha256:1","errors":0,
-      "principal":"User::\"demo|alice\"","action":"Action::\"\#(method)\"","resource":"Path::\"\#(path)\"","route":\#(route.map { "\"\($0)\"" } ?? "null"),
+      "principal":"User::\"demo|\#(user)\"","action":"Action::\"\#(method)\"","resource":"Path::\"\#(path)\"","route":\#(route.map { "\"\($0)\"" } ?? "null"),
       "http":{"method":"\#(method)","host":"h","path":"\#(path)"},"client":{"ip":"\#(ip)","forwarded":false},
       "token":{"issuer":"demo","use":"access","expires_in_s":3411}\#(input)}
       """#
-    return try #require(RecordedDecision(try JSONParser.parse(text)))
+    return text.split(separator: "\n").joined()
   }
 
   private func why(_ record: RecordedDecision, policySet: String = "sha256:1", _ style: TextStyle = narrow) -> String {

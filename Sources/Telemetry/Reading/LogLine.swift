@@ -1,6 +1,6 @@
 internal import Bytes
 internal import Glibc
-internal import JSON
+public import JSON
 
 /// One line of a decision log, scanned without being parsed: where the values of its fields stand.
 ///
@@ -96,6 +96,19 @@ public struct LogLine {
     } catch {
       return String(decoding: value, as: UTF8.self)
     }
+  }
+
+  /// A field's value, read; nil for what the line lacks, and for what is no JSON.
+  public func json(_ field: LogField) -> JSONValue? {
+    guard let value = raw(field) else { return nil }
+    do throws(JSONError) { return try JSONParser.parse(value) } catch { return nil }
+  }
+
+  /// Appends the bytes of a field's value as written; false if there is none.
+  public func appendRaw(_ field: LogField, to bytes: inout [UInt8]) -> Bool {
+    guard let value = raw(field) else { return false }
+    bytes.append(contentsOf: value)
+    return true
   }
 
   /// A field that is a whole number.

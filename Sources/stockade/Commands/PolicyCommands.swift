@@ -18,6 +18,12 @@ enum PolicyCommands {
     return (configuration.policies.isEmpty ? "policies" : configuration.policies, Mapping(configuration))
   }
 
+  /// What a failed policy means: as the configuration says, if there is one.
+  static func onPolicyError(_ arguments: Arguments) throws(ConfigurationError) -> Authorization.OnPolicyError {
+    guard arguments["config"] != nil || ConfigurationFile.isThere else { return .deny }
+    return try ConfigurationFile.read(arguments).configuration.onPolicyError
+  }
+
   /// The folder that the flags name, read and held against its schema; prints why not and returns nil.
   static func bundle(_ arguments: Arguments, folder: String? = nil, mapping: Mapping = Mapping()) -> PolicyBundle? {
     var options = PolicyBundle.Options(knownEntities: mapping.actionEntities)
