@@ -22,6 +22,8 @@ public final class Route: Sendable {
   let methods: RouteMethods
   /// Which paths.
   let path: RoutePath
+  /// How the service behind reads paths.
+  let reading: PathReading
   /// Which hosts; nil for all.
   let host: RouteHost?
   /// Who may use it.
@@ -42,13 +44,15 @@ public final class Route: Sendable {
   public let bodyLimit: UInt64?
 
   init(
-    methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
+    methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
+    resource: ResourceTemplate?,
     scopes: [String],
     mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
     self.path = path
+    self.reading = reading
     self.host = host
     self.access = access
     self.action = action

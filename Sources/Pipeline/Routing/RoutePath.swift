@@ -91,9 +91,9 @@ struct RoutePath: Sendable {
     return Array(word.utf8)
   }
 
-  /// Whether two paths match the same requests.
-  func isSameShape(as other: RoutePath) -> Bool {
-    segments == other.segments && hasRest == other.hasRest && hasTrailingSlash == other.hasTrailingSlash
+  /// Whether a name in it has a letter that is not in lower case.
+  var hasCapitals: Bool {
+    segments.contains { if case .literal(let bytes) = $0 { bytes.contains { ASCII.lowercased($0) != $0 } } else { false } }
   }
 
   /// The value of a parameter in a path that this one matches.
