@@ -47,6 +47,7 @@ public final class Gateway {
   private let workers: [Mailbox<WorkerMessage>]
   private var threads: [RunningThread] = []
   private var keyRing: KeyRing?
+  private let lookups: EntityLookups
   private let controlShard: MetricsShard
   private var addresses: [Int: SocketAddress] = [:]
   private var drained: Set<Int> = []
@@ -68,16 +69,23 @@ public final class Gateway {
     let plan = Self.plan(configuration, snapshot, &problems)
     guard let plan, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-      client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
+      let resolver = try Resolver(loop)
+      let tls = try TLSContext(clientTrusting: .system)
+      client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal)
+      controlShard = environment.metrics.shard()
+      let lookups = EntityLookups(
+        loop, client: HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
+        serverLog: environment.serverLog, metrics: controlShard)
+      self.lookups = lookups
       let count = Self.workerCount(configuration)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }
       self.workers = workers
+      lookups.tell = { message, worker in workers[worker].post(message) }
     } catch {
       throw ConfigurationError([error.description])
     }
-    controlShard = environment.metrics.shard()
     try start(plan, listen: listen)
   }
 
@@ -131,6 +139,7 @@ public final class Gateway {
   private static func plan(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) -> ServicePlan? {
     let upstream = url(configuration.upstream, what: "the upstream", &problems)
     let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
+    for base in configuration.entitySources { _ = url(base, what: "a route's entities", &problems) }
     checkKeyURLs(configuration, snapshot, &problems)
     guard let upstream, problems.isEmpty else { return nil }
     let upstreams = [upstream] + others
@@ -166,6 +175,7 @@ public final class Gateway {
     self.snapshot = snapshot
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
+    lookups.forget()
     adopting = (Set(workers.indices), completion)
     for worker in workers { worker.post(.adopt(plan, ring.known)) }
     ring.start()
@@ -237,6 +247,7 @@ public final class Gateway {
   private func received(_ message: ControlMessage) {
     switch message {
     case .wantKeys(let issuer): keyRing?.want(issuer)
+    case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address
       if addresses.count == workers.count, let started {

@@ -6,6 +6,8 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// What came of a lookup, and until when it serves, in the loops' milliseconds.
+  case entities(EntityLookup, EntityAnswer, until: UInt64)
   /// Serve by another load, with these keys of its issuers.
   case adopt(ServicePlan, [IssuerKeys])
   /// Accept no more, and let what is in flight finish.
@@ -20,6 +22,8 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   /// A request waits for an issuer's keys.
   case wantKeys(issuer: Int)
+  /// A request of a worker waits for entities.
+  case wantEntities(EntityLookup, worker: Int)
   /// A worker listens.
   case listening(worker: Int, SocketAddress)
   /// A worker could not start.

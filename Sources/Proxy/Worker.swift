@@ -23,6 +23,8 @@ final class Worker {
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private var answers = EntityAnswers()
+  private var heldBytes = 0
   private var parked: [Dependency: [ClientConnection]] = [:]
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
@@ -70,7 +72,7 @@ final class Worker {
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
     metrics.connections(-1)
-    for dependency in Array(parked.keys) { parked[dependency]?.removeAll { $0 === client } }
+    unpark(client)
     if !isDraining, clients.count == Defaults.clientConnections - 1 { listener?.resume() }
     if isDraining, clients.isEmpty { control.post(.drained(worker: index)) }
   }
@@ -87,7 +89,30 @@ final class Worker {
     guard isFirst else { return }
     switch dependency {
     case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+    case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
+    case .body: break
     }
+  }
+
+  /// A parked exchange waits no longer.
+  func unpark(_ client: ClientConnection) {
+    guard let dependency = client.waitsFor else { return }
+    parked[dependency]?.removeAll { $0 === client }
+    if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
+  }
+
+  /// What is remembered of a lookup.
+  func answer(to lookup: EntityLookup) -> EntityAnswer? {
+    guard let answer = answers.answer(to: lookup, at: loop.now) else { return nil }
+    metrics.entityHit()
+    return answer.answer
+  }
+
+  /// Takes note of bytes of bodies that are held until they are decided on, or no longer; false if they are too many.
+  func hold(_ bytes: Int) -> Bool {
+    heldBytes += bytes
+    metrics.heldBodies(bytes)
+    return heldBytes <= Defaults.heldBodyBytes
   }
 
   private func received(_ message: WorkerMessage) {
@@ -96,6 +121,10 @@ final class Worker {
       facts.learn(keys, of: issuer)
       let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
       for client in waiting where client.phase == .parked { client.decide() }
+    case .entities(let lookup, let answer, let until):
+      answers.keep(answer, to: lookup, until: until, at: loop.now)
+      let waiting = parked.removeValue(forKey: .entities(lookup)) ?? []
+      for client in waiting where client.phase == .parked { client.received(answer) }
     case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
@@ -121,9 +150,9 @@ final class Worker {
       return
     }
     facts.adopt(keys)
-    let waiting = parked.values.flatMap { $0 }
+    answers = EntityAnswers()
     parked = [:]
-    for client in waiting where client.phase == .parked { client.beginAnew() }
+    for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
 

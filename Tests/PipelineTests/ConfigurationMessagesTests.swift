@@ -117,6 +117,44 @@ import Testing
     Case(name: "a host with a port", file: route("{ match: 'GET /', host: 'api.example.com:443' }")),
     Case(name: "an engine that is not built", file: route("{ match: 'GET /', engine: { verified_permissions: { policy_store: 'PS' } } }")),
     Case(name: "unrouted without routes", file: with("unrouted: 'path',")),
+    // What a route asks for beyond the head.
+    Case(name: "a body on a public route", file: route("{ match: 'POST /a', access: 'public', body: { fields: { a: '/a' } } }")),
+    Case(name: "a look-up for preflights", file: route("{ match: 'OPTIONS /a', access: 'preflight', entities: 'http://a/b' }")),
+    Case(name: "a body without fields", file: route("{ match: 'POST /a', body: { max: '1KiB' } }")),
+    Case(name: "a field that leads nowhere", file: route("{ match: 'POST /a', body: { fields: { amount: '/a~b' } } }")),
+    Case(name: "a field with a name that is none", file: route("{ match: 'POST /a', body: { fields: { 'a b': '/a' } } }")),
+    Case(
+      name: "a body that is larger than may come",
+      file: route("{ match: 'POST /a', body_limit: '10B', body: { max: '1KiB', fields: { a: '/a' } } }")),
+    Case(name: "a body that is too large", file: route("{ match: 'POST /a', body: { max: '1GiB', fields: { a: '/a' } } }")),
+    Case(
+      name: "a field of the body that is not named",
+      file: route("{ match: 'POST /a', body: { fields: { amount: '/a' } }, resource: { type: 'O', id: '{body.amont}' } }")),
+    Case(name: "a field of no body", file: route("{ match: 'POST /a', resource: { type: 'O', id: '{body.amount}' } }")),
+    Case(
+      name: "the principal as a part of the resource", file: route("{ match: 'GET /a', resource: { type: 'O', id: '{principal.id}' } }")),
+    Case(name: "a look-up without URL", file: route("{ match: 'GET /a', entities: { timeout: '1s' } }")),
+    Case(name: "a look-up of another kind", file: route("{ match: 'GET /a/{id}', entities: 'file:///orders/{id}' }")),
+    Case(name: "a look-up whose host a client chooses", file: route("{ match: 'GET /a/{id}', entities: 'http://{id}.internal/a' }")),
+    Case(name: "a look-up with a password", file: route("{ match: 'GET /a/{id}', entities: 'http://me:secret@orders.internal/a' }")),
+    Case(name: "a look-up without path", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.internal' }")),
+    Case(name: "a look-up with dots", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.internal/../{id}' }")),
+    Case(name: "a look-up with a fragment", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.internal/#{id}' }")),
+    Case(
+      name: "a look-up with a parameter that the path has not",
+      file: route("{ match: 'GET /a/{id}', entities: 'http://o.internal/{order}' }")),
+    Case(
+      name: "a look-up with credentials of the client",
+      file: route("{ match: 'GET /a', entities: 'http://o.internal/{header.authorization}' }")),
+    Case(
+      name: "a field that is not ours to send",
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.internal/a', headers: { Host: 'x' } } }")),
+    Case(
+      name: "a field with a line break",
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.internal/a', headers: { 'X-Key': 'a\\r\\nb' } } }")),
+    Case(
+      name: "a time that is too long for a look-up",
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.internal/a', timeout: '1h' } }")),
     // The rest.
     Case(name: "a namespace that is no name", file: with("namespace: 'My App',")),
     Case(name: "an identity header that is taken", file: with("identity_headers: { principal: 'Host' },")),
