@@ -37,6 +37,16 @@ enum ConfigurationFile {
     return (try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings), source?.name)
   }
 
+  /// The configuration of a file that something else than the command line names.
+  static func read(at path: String) throws(ConfigurationError) -> Configuration {
+    guard let data = FileManager.default.contents(atPath: path) else { throw ConfigurationError(["the configuration \(path) cannot be read"]) }
+    let folder = folder(of: path)
+    let surroundings = Surroundings(variables: ProcessInfo.processInfo.environment) { name in
+      contents(of: name.hasPrefix("/") ? name : folder + name)
+    }
+    return try Configuration.read(file: SourceText(name: path, bytes: data), flags: [:], surroundings: surroundings)
+  }
+
   private static func file(_ named: String?, _ variables: [String: String]) throws(ConfigurationError) -> SourceText? {
     if let path = named ?? variables["STOCKADE_CONFIG"], !path.isEmpty {
       guard let data = FileManager.default.contents(atPath: path) else {
@@ -51,8 +61,8 @@ enum ConfigurationFile {
     return nil
   }
 
-  // With its final slash; empty for a name without one.
-  private static func folder(of path: String) -> String {
+  /// The folder of a file with its final slash; empty for a name without one.
+  static func folder(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
     return String(decoding: path.utf8[...slash], as: UTF8.self)
   }

@@ -9,6 +9,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Its form.
   case syntax(HTTPRefusal)
   case headTimeout
+  case untraceable(detail: String)
   case multipleCredentials(detail: String)
 
   // Its credential.
@@ -55,6 +56,8 @@ public enum Rejection: Error, Sendable, Equatable {
         publicText: "The request is refused.")
     case .headTimeout:
       Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request did not arrive in time.")
+    case .untraceable:
+      Row(status: .badRequest, reason: .requestInvalid, publicText: "The request is refused.")
     case .multipleCredentials:
       Row(
         status: .badRequest, reason: .multipleCredentials, publicText: "The request carries more than one credential.",
@@ -121,7 +124,7 @@ public enum Rejection: Error, Sendable, Equatable {
   public var isFault: Bool {
     switch self {
     case .keysUnavailable, .engineFailed, .entityLookupFailed, .overloaded, .logFull: true
-    case .syntax, .headTimeout, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .bodyTimeout,
+    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .bodyTimeout,
       .bodyUnsupported, .bodyInvalid, .insufficientScope, .policyForbids, .noPolicyPermits, .policyFailed:
       false
     }
@@ -143,8 +146,9 @@ public enum Rejection: Error, Sendable, Equatable {
     case .noRoute(let detail): detail
     case .bodyTooLarge(let limit, let setting): "the route's \(setting) is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
-    case .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail), .engineFailed(let detail),
-      .entityLookupFailed(let detail), .bodyUnsupported(let detail), .bodyInvalid(let detail), .overloaded(let detail):
+    case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
+      .engineFailed(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail), .bodyInvalid(let detail),
+      .overloaded(let detail):
       detail
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
     case .headTimeout, .bodyTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil

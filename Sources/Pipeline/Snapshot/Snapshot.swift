@@ -18,6 +18,8 @@ public final class Snapshot: Sendable {
   public let identityHeaders: IdentityHeaders
   /// The types of principals and of groups: tokens alone say who is one.
   let identityTypes: [EntityType]
+  /// Whose word is taken for where a request came from.
+  public let trustedProxies: TrustedProxies
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
 
@@ -40,6 +42,7 @@ public final class Snapshot: Sendable {
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields
     identityHeaders = headers
+    trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins
   }
 }

@@ -9,8 +9,6 @@ internal import Telemetry
 /// Runs policy tests through the page that decides real requests, with real tokens: signed by a key that is made for the run, known
 /// to the run's copy of the issuers, and gone afterwards.
 public struct PolicyTests {
-  /// What the tests said.
-  public private(set) var output = ""
   /// How many went as expected.
   public private(set) var passed = 0
   /// How many did not.
@@ -56,9 +54,9 @@ public struct PolicyTests {
     return JWSSigner(kid: "policy-tests", algorithm: choice, key: key)
   }
 
-  /// Runs the tests of a file.
-  public mutating func run(_ file: PolicyTestFile) {
-    output += Diagnostic.printable(file.source.name) + "\n"
+  /// Runs the tests of a file; returns what they said.
+  public mutating func run(_ file: PolicyTestFile) -> String {
+    var output = Diagnostic.printable(file.source.name) + "\n"
     for item in file.cases {
       let complaint = complaint(about: item)
       if let complaint {
@@ -70,10 +68,8 @@ public struct PolicyTests {
         output += "  + \(Diagnostic.printable(item.name))\n"
       }
     }
+    return output
   }
-
-  /// The last line.
-  public var summary: String { "\(passed) passed, \(failed) failed\n" }
 
   private func complaint(about item: PolicyTestFile.Case) -> String? {
     guard let address = HTTP.IPAddress(item.ip) else { return "\"\(item.ip)\" is not an IP address" }
