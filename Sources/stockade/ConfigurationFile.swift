@@ -39,7 +39,9 @@ enum ConfigurationFile {
 
   /// The configuration of a file that something else than the command line names.
   static func read(at path: String) throws(ConfigurationError) -> Configuration {
-    guard let data = FileManager.default.contents(atPath: path) else { throw ConfigurationError(["the configuration \(path) cannot be read"]) }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw ConfigurationError(["the configuration \(path) cannot be read"])
+    }
     let folder = folder(of: path)
     let surroundings = Surroundings(variables: ProcessInfo.processInfo.environment) { name in
       contents(of: name.hasPrefix("/") ? name : folder + name)

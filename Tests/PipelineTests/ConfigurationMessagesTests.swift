@@ -138,26 +138,26 @@ import Testing
       name: "the principal as a part of the resource", file: route("{ match: 'GET /a', resource: { type: 'O', id: '{principal.id}' } }")),
     Case(name: "a look-up without URL", file: route("{ match: 'GET /a', entities: { timeout: '1s' } }")),
     Case(name: "a look-up of another kind", file: route("{ match: 'GET /a/{id}', entities: 'file:///orders/{id}' }")),
-    Case(name: "a look-up whose host a client chooses", file: route("{ match: 'GET /a/{id}', entities: 'http://{id}.internal/a' }")),
-    Case(name: "a look-up with a password", file: route("{ match: 'GET /a/{id}', entities: 'http://me:secret@orders.internal/a' }")),
-    Case(name: "a look-up without path", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.internal' }")),
-    Case(name: "a look-up with dots", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.internal/../{id}' }")),
-    Case(name: "a look-up with a fragment", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.internal/#{id}' }")),
+    Case(name: "a look-up whose host a client chooses", file: route("{ match: 'GET /a/{id}', entities: 'http://{id}.example/a' }")),
+    Case(name: "a look-up with a password", file: route("{ match: 'GET /a/{id}', entities: 'http://me:secret@orders.example/a' }")),
+    Case(name: "a look-up without path", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.example' }")),
+    Case(name: "a look-up with dots", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.example/../{id}' }")),
+    Case(name: "a look-up with a fragment", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.example/#{id}' }")),
     Case(
       name: "a look-up with a parameter that the path has not",
-      file: route("{ match: 'GET /a/{id}', entities: 'http://o.internal/{order}' }")),
+      file: route("{ match: 'GET /a/{id}', entities: 'http://o.example/{order}' }")),
     Case(
       name: "a look-up with credentials of the client",
-      file: route("{ match: 'GET /a', entities: 'http://o.internal/{header.authorization}' }")),
+      file: route("{ match: 'GET /a', entities: 'http://o.example/{header.authorization}' }")),
     Case(
       name: "a field that is not ours to send",
-      file: route("{ match: 'GET /a', entities: { url: 'http://o.internal/a', headers: { Host: 'x' } } }")),
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.example/a', headers: { Host: 'x' } } }")),
     Case(
       name: "a field with a line break",
-      file: route("{ match: 'GET /a', entities: { url: 'http://o.internal/a', headers: { 'X-Key': 'a\\r\\nb' } } }")),
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.example/a', headers: { 'X-Key': 'a\\r\\nb' } } }")),
     Case(
       name: "a time that is too long for a look-up",
-      file: route("{ match: 'GET /a', entities: { url: 'http://o.internal/a', timeout: '1h' } }")),
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.example/a', timeout: '1h' } }")),
     // The rest.
     Case(name: "a namespace that is no name", file: with("namespace: 'My App',")),
     Case(name: "an identity header that is taken", file: with("identity_headers: { principal: 'Host' },")),

@@ -55,7 +55,7 @@ import Testing
   @Test func whatIsListedIsAFileThatMeansTheSame() throws {
     let configuration = try Self.read(
       """
-      { upstream: { url: 'https://orders.internal', connect_timeout: '250ms' }, workers: 3, realm: 'US$$ 1',
+      { upstream: { url: 'https://orders.example', connect_timeout: '250ms' }, workers: 3, realm: 'US$$ 1',
         issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['a'], mapping: { attributes: { level: { claim: 'custom:level', type: 'long' } } } } },
         routes: [ { match: 'POST /a/{id}', resource: { type: 'A', id: '{id}', parents: [ { type: 'B', id: 'b' } ] }, body_limit: '1MiB' } ] }
       """)

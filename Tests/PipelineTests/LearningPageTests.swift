@@ -25,9 +25,9 @@ import Testing
       body: { max: '60B', fields: { amount: '/amount', tags: 'tags', who: '/customer/0' } } },
     { match: 'POST /orders', action: 'place', resource: { type: 'Order', id: 'o-{body.number}' }, body: { fields: { number: '/number' } } },
     { match: 'PUT /orders/{id}', action: 'change', resource: { type: 'Order', id: '{id}' },
-      entities: { url: 'http://orders.internal:8000/entities/{id}/of/{principal.id}?q={query.q}&h=x', timeout: '250ms' } },
-    { match: 'PUT /plain/{id}', action: 'change', resource: { type: 'Order', id: '{id}' }, entities: 'http://orders.internal/{id}/{header.x-part}/' },
-    { match: 'POST /tried', action: 'pay', mode: 'observe', body: { fields: { amount: '/amount' } }, entities: 'http://orders.internal/e' },
+      entities: { url: 'http://orders.example:8000/entities/{id}/of/{principal.id}?q={query.q}&h=x', timeout: '250ms' } },
+    { match: 'PUT /plain/{id}', action: 'change', resource: { type: 'Order', id: '{id}' }, entities: 'http://orders.example/{id}/{header.x-part}/' },
+    { match: 'POST /tried', action: 'pay', mode: 'observe', body: { fields: { amount: '/amount' } }, entities: 'http://orders.example/e' },
     """
 
   private func desk(_ more: String = "") throws -> Desk {
@@ -194,12 +194,12 @@ import Testing
   @Test func valuesStayWhereTheyArePutInTheURL() throws {
     let desk = try desk()
     func url(_ target: String, _ fields: [String] = []) throws -> String { try lookup(desk, target, fields).1.url }
-    let base = "http://orders.internal:8000/entities"
+    let base = "http://orders.example:8000/entities"
     #expect(try url("/orders/42?q=a") == "\(base)/42/of/demo%7Calice?q=a&h=x")
     #expect(try url("/orders/a%3Fb%23c?q=%26h%3Dy%23") == "\(base)/a%3Fb%23c/of/demo%7Calice?q=%26h%3Dy%23&h=x")
     #expect(try url("/orders/%25%C3%A9%20b?q=a/../b") == "\(base)/%25%C3%A9%20b/of/demo%7Calice?q=a%2F..%2Fb&h=x")
     #expect(try url("/orders/@evil.example:80?q=") == "\(base)/%40evil.example%3A80/of/demo%7Calice?q=&h=x")
-    #expect(try url("/plain/1", ["X-Part: a/b"]) == "http://orders.internal/1/a%2Fb/")
+    #expect(try url("/plain/1", ["X-Part: a/b"]) == "http://orders.example/1/a%2Fb/")
     let alice = try desk.token("alice")
     #expect(try desk.verdict("PUT /orders/42", token: alice) == "400 request_invalid", "a value is missing")
     for part in ["..", ".", ""] {
@@ -222,7 +222,7 @@ import Testing
       policies: Self.policies,
       configuration: """
         routes: [ { match: 'PUT /orders/{id}', action: 'change', resource: { type: 'Order', id: '{id}', attributes: { owner: '{id}' } },
-          entities: 'http://orders.internal/{id}' } ],
+          entities: 'http://orders.example/{id}' } ],
         """)
     var (exchange, lookup) = try lookup(desk, "/orders/7")
     exchange.entitiesArrived(lookup.answer(Array(Self.order("7", owner: "demo|alice").utf8)))
@@ -238,7 +238,7 @@ import Testing
     let desk = try Desk(
       policies: policies, schema: schema,
       configuration:
-        "routes: [ { match: 'PUT /orders/{id}', action: 'change', resource: { type: 'Order', id: '{id}' }, entities: 'http://orders.internal/{id}' } ],"
+        "routes: [ { match: 'PUT /orders/{id}', action: 'change', resource: { type: 'Order', id: '{id}' }, entities: 'http://orders.example/{id}' } ],"
     )
     func verdict(_ attributes: String) throws -> String {
       var (exchange, lookup) = try lookup(desk, "/orders/7")

@@ -42,7 +42,7 @@ enum MoreBuilder {
   ) -> EntitySource? {
     guard let setting, setting.origin != .byDefault else { return nil }
     guard let written = setting["url"], let text = written.text else {
-      report.add(setting, "has no url", help: "write entities: { url: 'http://orders.internal/entities/orders/{id}' }")
+      report.add(setting, "has no url", help: "write entities: { url: 'http://orders.example/entities/orders/{id}' }")
       return nil
     }
     let url: URLTemplate

@@ -24,7 +24,7 @@ struct URLTemplate: Sendable {
     let scheme = ["http://", "https://"].first { ASCII.equalsIgnoringCase(bytes.prefix($0.utf8.count), $0.utf8) }
     guard let scheme else {
       throw RoutePath.Mistake(
-        message: "\"\(text)\" does not say where entities are", help: "write a URL such as http://orders.internal/entities/orders/{id}")
+        message: "\"\(text)\" does not say where entities are", help: "write a URL such as http://orders.example/entities/orders/{id}")
     }
     let rest = bytes.dropFirst(scheme.utf8.count)
     let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
@@ -37,13 +37,13 @@ struct URLTemplate: Sendable {
         message: "a URL has no place for names and passwords", help: "write headers: { Authorization: '${file:/run/secrets/orders}' }")
     }
     guard Array(authority).withUnsafeBytes({ Authority.canonicalHost($0) }) != nil else {
-      throw RoutePath.Mistake(message: "\"\(text)\" names no host", help: "write a URL such as http://orders.internal/entities/orders/{id}")
+      throw RoutePath.Mistake(message: "\"\(text)\" names no host", help: "write a URL such as http://orders.example/entities/orders/{id}")
     }
     base = scheme + String(decoding: authority, as: UTF8.self)
     let target = rest[authority.endIndex...]
     let segments = target.prefix { $0 != UInt8(ascii: "?") }.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     guard target.first == UInt8(ascii: "/") else {
-      throw RoutePath.Mistake(message: "\"\(text)\" has no path", help: "write a URL such as http://orders.internal/entities/orders/{id}")
+      throw RoutePath.Mistake(message: "\"\(text)\" has no path", help: "write a URL such as http://orders.example/entities/orders/{id}")
     }
     guard !segments.dropFirst().dropLast().contains(where: \.isEmpty), !segments.contains(where: Self.isDots)
     else {

@@ -32,7 +32,7 @@ public final class Route: Sendable {
   let resource: ResourceTemplate?
   /// The fields of the body that policies see; nil where the body goes by unread.
   public let body: BodyFields?
-  /// Where entities are looked up; nil for nowhere.
+  /// Where entities are looked up; nil if they are not.
   let entities: EntitySource?
   /// Whether more must be learned than the head and the token say.
   let asksForMore: Bool

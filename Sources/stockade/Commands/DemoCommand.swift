@@ -177,7 +177,9 @@ final class Demo {
 
   // The policies, and the configuration that belongs to them.
   private static func policies(_ arguments: Arguments) throws(ConfigurationError) -> (PolicyFiles, SourceText?) {
-    guard let folder = folder(arguments) else { return (SamplePolicies.files, SourceText(name: "demo.json5", SamplePolicies.configuration)) }
+    guard let folder = folder(arguments) else {
+      return (SamplePolicies.files, SourceText(name: "demo.json5", SamplePolicies.configuration))
+    }
     let path = folder.hasSuffix("/") ? folder + "demo.json5" : folder + "/demo.json5"
     return (try PolicyFolder.read(folder), FileManager.default.contents(atPath: path).map { SourceText(name: path, bytes: $0) })
   }
