@@ -75,7 +75,7 @@ public final class Gateway {
       controlShard = environment.metrics.shard()
       let lookups = EntityLookups(
         loop, client: HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
-        serverLog: environment.serverLog, metrics: controlShard)
+        generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
       self.lookups = lookups
       let count = Self.workerCount(configuration)
       mailbox = try Mailbox()
@@ -177,7 +177,7 @@ public final class Gateway {
     self.snapshot = snapshot
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
-    lookups.forget()
+    lookups.adopt(snapshot.generation)
     adopting = (Set(workers.indices), completion)
     for worker in workers { worker.post(.adopt(plan, ring.known)) }
     ring.start()

@@ -152,7 +152,7 @@ final class Worker {
       let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
       for client in waiting where client.phase == .parked { client.decide() }
     case .entities(let lookup, let answer, let until):
-      answers.keep(answer, to: lookup, until: until, at: loop.now)
+      if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
       let waiting = parked.removeValue(forKey: .entities(lookup)) ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
     case .adopt(let plan, let keys): adopt(plan, keys)

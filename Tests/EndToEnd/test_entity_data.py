@@ -6,12 +6,13 @@ import http.client
 import http.server
 import json
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 import requests
-from processes import Stockade, eventually, free_port
+from processes import Stockade, binary, eventually, free_port
 from test_data_plane import Upstream
 
 POLICIES = """
@@ -501,3 +502,28 @@ class TestLookups:
         assert slow.answer()[0] == 200
         assert upstream.requests[-1][1] == body
         assert server.end() == 0, server.text()
+
+
+def test_policy_tests_say_what_bodies_and_sources_say(tmp_path, pool, upstream, source):
+    start(tmp_path, pool, upstream, source, "written").end()
+    (tmp_path / "policies" / "tests").mkdir()
+    mine = json.loads(order("7", "demo|alice"))
+    tests = [
+        {"name": "small", "as": "alice", "request": "POST /small/1", "body": {"amount": 5}, "expect": "allow", "by": ["small"]},
+        {"name": "large", "as": "alice", "request": "POST /small/1", "body": {"amount": 500}, "expect": "deny", "by": []},
+        {"name": "broken", "as": "alice", "request": "POST /small/1", "body": {"amount": 0.5}, "expect": "deny", "reason": "body_invalid"},
+        {"name": "none", "as": "alice", "request": "POST /small/1", "expect": "deny", "reason": "no_permit"},
+        {"name": "long", "as": "alice", "request": "POST /small/1", "body": ["x" * 50], "expect": "deny", "reason": "request_too_large"},
+        {"name": "typed", "as": "alice", "request": "POST /small/1", "body": {}, "headers": {"Content-Type": "text/plain"},
+         "expect": "deny", "reason": "body_unsupported"},
+        {"name": "mine", "as": "alice", "request": "PUT /orders/7", "entities": mine, "expect": "allow", "by": ["owner"]},
+        {"name": "nobody's", "as": "alice", "request": "PUT /orders/7", "expect": "deny", "by": []},
+        {"name": "both", "as": "alice", "request": "PUT /both/1", "body": {"order": 7}, "entities": mine, "expect": "allow", "by": ["owner"]},
+        {"name": "fails", "as": "alice", "request": "PUT /orders/7", "entities": [{}], "expect": "error", "reason": "entity_lookup_failed"},
+    ]  # fmt: skip
+    file = {"principals": {"alice": {"issuer": "main", "claims": {"sub": "alice"}}}, "tests": tests}
+    (tmp_path / "policies" / "tests" / "data.test.json").write_text(json.dumps(file))
+    done = subprocess.run(
+        [binary(), "check", "--config", tmp_path / "stockade.json5"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0 and "10 passed, 0 failed" in done.stdout, done.stdout + done.stderr

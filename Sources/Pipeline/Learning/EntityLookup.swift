@@ -34,6 +34,8 @@ public struct EntityLookup: Hashable, Sendable, CustomStringConvertible {
   public let source: EntitySource
   /// The whole URL.
   public let url: String
+  /// The load that the question belongs to.
+  public var generation: UInt64 { snapshot.generation }
   private let snapshot: Snapshot
 
   init(_ source: EntitySource, url: String, under snapshot: Snapshot) {

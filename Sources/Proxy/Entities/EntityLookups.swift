@@ -20,6 +20,7 @@ final class EntityLookups {
   /// How a worker is told.
   var tell: (WorkerMessage, Int) -> Void = { _, _ in }
   private var answers = EntityAnswers()
+  private var generation: UInt64
   private var flights: [EntityLookup: Flight] = [:]
   // Those whose turn has not come, the first of them at `next`.
   private var waiting: [EntityLookup] = []
@@ -37,16 +38,20 @@ final class EntityLookups {
     return limits
   }
 
-  init(_ loop: EventLoop, client: HTTPClient, serverLog: ServerLog, metrics: MetricsShard) {
+  init(_ loop: EventLoop, client: HTTPClient, generation: UInt64, serverLog: ServerLog, metrics: MetricsShard) {
     self.loop = loop
     self.client = client
+    self.generation = generation
     self.serverLog = serverLog
     self.metrics = metrics
     duration = metrics.histogram(.entityLookupDuration)
   }
 
-  /// Forgets all answers: another load is in force.
-  func forget() { answers = EntityAnswers() }
+  /// Another load is in force: answers for the one before serve no more.
+  func adopt(_ generation: UInt64) {
+    self.generation = generation
+    answers = EntityAnswers()
+  }
 
   /// A worker waits for the answer to a lookup.
   func want(_ lookup: EntityLookup, for worker: Int) {
@@ -122,7 +127,7 @@ final class EntityLookups {
     metrics.observe(duration, micros: Int(clamping: micros))
     metrics.publish()
     let until = loop.now + serves
-    answers.keep(answer, to: lookup, until: until, at: loop.now)
+    if lookup.generation == generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
     for worker in flights.removeValue(forKey: lookup)?.workers ?? [] { tell(.entities(lookup, answer, until: until), worker) }
   }
 
