@@ -6,6 +6,7 @@ import http.client
 import http.server
 import json
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -476,6 +477,35 @@ class TestLookups:
         assert len(source.asked) == 1
         report("entity look-ups: 50 requests at once over 2 workers, 1 question")
         assert server.end() == 0, server.text()
+
+    def test_so_many_at_once_and_the_others_wait_for_their_turn(self, tmp_path, pool, upstream, source, alice):
+        gate = threading.Event()
+        source.answer = lambda path: (gate.wait(10), (200, JSON, order(path.rsplit("/", 1)[1], "demo|" + pool.subjects["alice"])))[1]
+        server = start(tmp_path, pool, upstream, source, "turns", patience="10s")
+        with concurrent.futures.ThreadPoolExecutor(80) as threads:
+            waiting = [threads.submit(ask, server, "PUT", f"/orders/{number}", alice["AccessToken"]) for number in range(80)]
+            server.until("all wait", lambda: "stockade_requests_in_flight 80" in requests.get(server.ops + "/metrics", timeout=5).text)
+            eventually("64 are asked", lambda: len(source.asked) >= 64)
+            assert len(source.asked) == 64
+            gate.set()
+            assert {done.result().status_code for done in waiting} == {200}
+        assert len(source.asked) == 80
+        assert server.end() == 0, server.text()
+
+    def test_a_client_that_goes_while_its_order_is_looked_up_is_recorded(self, proxy, upstream, source, pool, alice):
+        gate, entered = threading.Event(), threading.Event()
+        source.answer = lambda path: (entered.set(), gate.wait(10), (404, JSON, ""))[2]
+        client = Client(proxy)
+        client.send(client.head("PUT", "/orders/7", alice["AccessToken"], "Content-Length: 0"))
+        assert entered.wait(10)
+        # A reset: a client that only ended its side may still wait for the answer.
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.file.close()
+        client.socket.close()
+        proxy.until("its record", lambda: [r for r in proxy.records() if r["status"] == 0 and r["http"]["path"] == "/orders/7"])
+        gate.set()
+        assert ask(proxy, "PUT", "/orders/8", alice["AccessToken"]).status_code == 403
+        assert not upstream.requests
 
     def test_a_reload_while_requests_wait_decides_them_by_the_new_set(self, tmp_path, pool, upstream, source, alice):
         gate, entered = threading.Event(), threading.Event()

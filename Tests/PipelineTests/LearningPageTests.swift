@@ -27,6 +27,8 @@ import Testing
     { match: 'PUT /orders/{id}', action: 'change', resource: { type: 'Order', id: '{id}' },
       entities: { url: 'http://orders.example:8000/entities/{id}/of/{principal.id}?q={query.q}&h=x', timeout: '250ms' } },
     { match: 'PUT /plain/{id}', action: 'change', resource: { type: 'Order', id: '{id}' }, entities: 'http://orders.example/{id}/{header.x-part}/' },
+    { match: 'GET /files/{rest...}', action: 'change', entities: 'http://orders.example/{rest}' },
+    { match: 'GET /scoped', scopes: ['a'], entities: 'http://orders.example/e' },
     { match: 'POST /tried', action: 'pay', mode: 'observe', body: { fields: { amount: '/amount' } }, entities: 'http://orders.example/e' },
     """
 
@@ -70,7 +72,8 @@ import Testing
   @Test(arguments: [
     #"{"amount":1.0}"#, #"{"amount":1e2}"#, #"{"amount":9223372036854775808}"#, #"{"amount":-0}"#, #"{"amount":null}"#,
     #"{"tags":["free",null]}"#, #"{"customer":[{"vip":true,"age":1.5}]}"#, #"{"amount":1,"amount":1000}"#, #"{"amount":1"#,
-    #"{"amount":1}{"#, "amount=1", "\u{feff}{}", #"{"a":"\ud800"}"#,
+    #"{"amount":1,"Amount":1000}"#, #"{"AMOUNT":1}"#, "{\"tag\u{17f}\":[]}", #"{"Customer":[]}"#, #"{"amount":1}{"#, "amount=1",
+    "\u{feff}{}", #"{"a":"\ud800"}"#,
   ])
   func whatCedarCannotHoldOrTwoReadersCouldReadInTwoWaysIsRefused(body: String) throws {
     #expect(try verdict(desk(), "POST /orders/1/payments", body) == "400 body_invalid")
@@ -111,6 +114,8 @@ import Testing
     let desk = try desk()
     #expect(try desk.verdict("POST /orders", ["Content-Type: application/json", "Content-Length: 10"]) == "401 no_token")
     #expect(try desk.verdict("PUT /orders/1?q=1") == "401 no_token", "nor is anything looked up for him")
+    #expect(try desk.verdict("GET /scoped", token: try desk.token("alice")) == "403 insufficient_scope")
+    #expect(try desk.verdict("POST /tried", ["Content-Length: 10"]) == "would-refuse no_token", "his body goes by unread")
     var exchange = try exchange(desk, "POST /orders", "{}")
     _ = desk.verdict(&exchange)
     #expect(exchange.record(status: 0, wallMillis: 0, observed: false).resource == nil, "what is not known yet is not told")
@@ -199,6 +204,8 @@ import Testing
     #expect(try url("/orders/a%3Fb%23c?q=%26h%3Dy%23") == "\(base)/a%3Fb%23c/of/demo%7Calice?q=%26h%3Dy%23&h=x")
     #expect(try url("/orders/%25%C3%A9%20b?q=a/../b") == "\(base)/%25%C3%A9%20b/of/demo%7Calice?q=a%2F..%2Fb&h=x")
     #expect(try url("/orders/@evil.example:80?q=") == "\(base)/%40evil.example%3A80/of/demo%7Calice?q=&h=x")
+    var files = try desk.exchange("GET /files/a/b%20c/", token: try desk.token("alice"))
+    #expect(desk.verdict(&files) == "wait entities(entities of http://orders.example/a%2Fb%20c%2F)")
     #expect(try url("/plain/1", ["X-Part: a/b"]) == "http://orders.example/1/a%2Fb/")
     let alice = try desk.token("alice")
     #expect(try desk.verdict("PUT /orders/42", token: alice) == "400 request_invalid", "a value is missing")
@@ -227,6 +234,14 @@ import Testing
     var (exchange, lookup) = try lookup(desk, "/orders/7")
     exchange.entitiesArrived(lookup.answer(Array(Self.order("7", owner: "demo|alice").utf8)))
     #expect(desk.verdict(&exchange) == "503 entity_lookup_failed")
+  }
+
+  @Test func aStaticEntityIsNotLookedUpToSaySomethingElse() throws {
+    let desk = try Desk(
+      policies: Self.policies, entities: #"[{"uid":{"type":"Order","id":"7"},"attrs":{"owner":"nobody"},"parents":[]}]"#,
+      configuration: "routes: [\(Self.routes)],")
+    #expect(try verdict(desk, Self.order("7", owner: "demo|alice")) == "503 entity_lookup_failed")
+    #expect(try verdict(desk, Self.order("8", owner: "demo|alice")) == "403 no_permit")
   }
 
   @Test func withASchemaTheAnswerIsReadByItAndHeldToIt() throws {

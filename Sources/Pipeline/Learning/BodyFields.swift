@@ -44,6 +44,9 @@ public struct BodyFields: Sendable {
     }
     var record: [Record.Field] = []
     for (name, pointer) in fields {
+      guard !Self.isUnclear(pointer, in: json) else {
+        return .failure(.bodyInvalid(detail: "the body has a name that differs from one on the way to \(pointer) in case only"))
+      }
       guard let found = pointer.value(in: json) else { continue }
       guard let value = Self.value(found) else {
         return .failure(.bodyInvalid(detail: "the body's \(pointer) is, or holds, null or a number that is no 64-bit integer"))
@@ -51,6 +54,31 @@ public struct BodyFields: Sendable {
       record.append(Record.Field(name, value))
     }
     return .success(Record(lastWins: record))
+  }
+
+  // Some readers take names without regard to case (Go's encoding/json does): a service with one of them would read what was
+  // not decided on.
+  private static func isUnclear(_ pointer: JSONPointer, in root: JSONValue) -> Bool {
+    var here = root
+    for token in pointer.tokens {
+      for member in here.object ?? [] where !exactlyEquals(member.name, token) && isSameFolded(member.name, token) { return true }
+      guard let next = JSONPointer(member: token).value(in: here) else { return false }
+      here = next
+    }
+    return false
+  }
+
+  // ASCII letters, and the two others that fold to one: U+017F to s, U+212A to k.
+  private static func isSameFolded(_ a: String, _ b: String) -> Bool {
+    func folded(_ scalar: Unicode.Scalar) -> UInt32 {
+      switch scalar.value {
+      case 0x41...0x5a: scalar.value + 0x20
+      case 0x17f: 0x73
+      case 0x212a: 0x6b
+      default: scalar.value
+      }
+    }
+    return a.unicodeScalars.elementsEqual(b.unicodeScalars) { folded($0) == folded($1) }
   }
 
   // Nesting is bounded by the reader.
