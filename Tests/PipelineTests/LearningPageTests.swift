@@ -130,6 +130,26 @@ import Testing
     #expect(try verdict(desk, "POST /orders", #"{"number":[7]}"#) == "400 request_invalid")
   }
 
+  @Test func theBodyCanSayWhatTheResourceIsLikeAndWhatItIsIn() throws {
+    let desk = try Desk(
+      policies:
+        #"permit (principal, action == Action::"place", resource in Tenant::"acme") when { resource.amount <= 100 && resource.gift };"#,
+      configuration: """
+        routes: [ { match: 'POST /orders', action: 'place', body: { fields: { amount: 'amount', gift: 'gift', tenant: '/customer/tenant' } },
+          resource: { type: 'Order', id: 'new', parents: [ { type: 'Tenant', id: '{body.tenant}' } ],
+            attributes: { amount: { value: '{body.amount}', type: 'long' }, gift: { value: '{body.gift}', type: 'bool', optional: true } } } } ],
+        """)
+    let line = "POST /orders"
+    #expect(try verdict(desk, line, #"{"amount":100,"gift":true,"customer":{"tenant":"acme"}}"#) == "forward")
+    #expect(try verdict(desk, line, #"{"amount":101,"gift":true,"customer":{"tenant":"acme"}}"#) == "403 no_permit")
+    #expect(try verdict(desk, line, #"{"amount":100,"gift":true,"customer":{"tenant":"other"}}"#) == "403 no_permit")
+    #expect(
+      try verdict(desk, line, #"{"amount":100,"customer":{"tenant":"acme"}}"#) == "403 no_permit", "an optional attribute is left out")
+    #expect(try verdict(desk, line, #"{"gift":true,"customer":{"tenant":"acme"}}"#) == "400 request_invalid")
+    #expect(try verdict(desk, line, #"{"amount":"many","gift":true,"customer":{"tenant":"acme"}}"#) == "400 request_invalid")
+    #expect(try verdict(desk, line, #"{"amount":100,"gift":true,"customer":{}}"#) == "400 request_invalid", "a parent cannot be left out")
+  }
+
   @Test func whatTheServiceWouldReadOtherwiseIsTakenFromTheForwardedHead() throws {
     let desk = try desk()
     var exchange = try exchange(desk, "POST /orders", #"{"number":7}"#, more: ["Content_Type: text/plain", "Expect: 100-continue"])
