@@ -31,9 +31,11 @@ public enum Fields {
       "upstream.max_connections", .integer(1...65_535), "How many connections to it a worker opens at most",
       default: "\(Defaults.upstreamConnections)"),
     Field(
-      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH", default: Defaults.listen, flag: "listen"),
+      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH; fd:NAME, a socket of systemd's",
+      default: Defaults.listen, flag: "listen"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
-    Field("ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are", default: Defaults.opsListen, flag: "ops-listen"),
+    Field(
+      "ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are; as listen", default: Defaults.opsListen, flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
     Field("drain", .object, "Leaving in good order"),
     Field(

@@ -69,7 +69,7 @@ final class Demo {
     process = try GatewayProcess(
       loaded,
       load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, file: nil) },
-      extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
+      extras: RunSettings.Extras(supervisor: .fromEnvironment()), loop: loop, serverLog: serverLog, log: log)
   }
 
   func run() -> ExitStatus {
