@@ -51,7 +51,7 @@ final class Worker {
 
   // Of an address each worker has a socket of its own, over which the kernel spreads connections. A socket that was handed over has
   // one queue, which wakes every worker that waits: whoever is first takes one connection and leaves the next to the others.
-  // (EPOLLEXCLUSIVE would wake only one, and always the same: connections that live long would all be with it.)
+  // (EPOLLEXCLUSIVE would wake only one, and always the same while it is idle: connections that live long would all be with it.)
   private static func listenerOptions(_ setup: WorkerSetup) -> Listener.Options {
     var options = Listener.Options()
     guard setup.sharesPlace else { return options }
