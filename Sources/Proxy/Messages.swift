@@ -41,6 +41,7 @@ enum ControlMessage: Sendable {
   enum Event: Sendable {
     case acceptFailed
     case upstreamUnreachable
+    case proxyHeaderRefused
   }
 }
 

@@ -183,14 +183,14 @@ def test_a_successor_on_the_same_sockets_loses_no_request(tmp_path, pool, nginx,
         if order == "as systemd restarts":
             assert before.end() == 0, before.text()
         server = Handed(tmp_path, f"generation-{generation}", sockets, *flags)
-        server.until("it has served", lambda server=server: server.log.exists() and server.log.read_text().count("\n") > 20)
+        server.until("it has served", lambda server=server: server.log.exists() and server.log.read_text().count("\n") > 200)
         if before.is_alive():
             assert before.end() == 0, before.text()
     stop.set()
     for thread in threads:
         thread.join()
     assert server.end() == 0, server.text()
-    assert wrong == [] and min(counts) > 20, (wrong[:5], counts)
+    assert wrong == [] and min(counts) > 0 and sum(counts) > 600, (wrong[:5], counts)
     # A close is announced, or waits until nothing has come for a while.
     assert len(again) <= 3 * 2, again
 
