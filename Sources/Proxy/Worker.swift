@@ -46,11 +46,24 @@ final class Worker {
     instance = setup.instance
     facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
     service = try Service(setup.plan, after: nil, loop: loop)
-    var options = Listener.Options()
-    options.reusePort = setup.sharesPort
-    listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
+    listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
+      accepted(fd, from: peer)
+    }
     try setup.mailbox.attach(to: loop) { [unowned self] message in received(message) }
     loop.onTurnEnd = { [unowned self] in endTurn() }
+  }
+
+  // Of an address each worker has a socket of its own, over which the kernel spreads connections. A socket that was handed over has
+  // one queue, which wakes every worker that waits: whoever is first takes one connection and leaves the next to the others.
+  // (EPOLLEXCLUSIVE would wake only one, and always the same while it is idle: connections that live long would all be with it.)
+  private static func listenerOptions(_ setup: WorkerSetup) -> Listener.Options {
+    var options = Listener.Options()
+    guard setup.sharesPlace else { return options }
+    switch setup.listen {
+    case .address: options.reusePort = true
+    case .socket: options.acceptsPerTurn = 1
+    }
+    return options
   }
 
   /// Where it listens, the real port included.
@@ -156,6 +169,7 @@ final class Worker {
       let waiting = parked.removeValue(forKey: .entities(lookup)) ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
     case .adopt(let plan, let keys): adopt(plan, keys)
+    case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
       for greeting in Array(greetings.values) { greeting.close(because: nil) }

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import FoundationEssentials
+internal import Net
 internal import Pipeline
 
 /// Finds and reads the configuration: the file, the environment, the flags.
@@ -28,12 +29,16 @@ enum ConfigurationFile {
     }
   }
 
-  /// The configuration, and the file it came from.
-  static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
+  /// The configuration, and the file it came from. `sockets` are those handed over to this process, if it is the one to listen.
+  static func read(_ arguments: Arguments, sockets: [Systemd.InheritedSocket]? = nil) throws(ConfigurationError)
+    -> (configuration: Configuration, file: String?)
+  {
     let variables = ProcessInfo.processInfo.environment
     let source = try file(arguments["config"], variables)
     let folder = source.map { Self.folder(of: $0.name) } ?? ""
-    let surroundings = Surroundings(variables: variables) { path in contents(of: path.hasPrefix("/") ? path : folder + path) }
+    let surroundings = Surroundings(
+      variables: variables, readFile: { path in contents(of: path.hasPrefix("/") ? path : folder + path) },
+      problemOfPlace: { text in ListenPlace.problem(of: text, among: sockets).map { ($0.message, $0.help) } })
     return (try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings), source?.name)
   }
 

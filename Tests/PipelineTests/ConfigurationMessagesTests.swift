@@ -1,4 +1,5 @@
 import Bytes
+import Net
 import TestSupport
 import Testing
 
@@ -11,6 +12,7 @@ import Testing
     var file: String?
     var flags: [String: [String]] = [:]
     var variables: [String: String] = [:]
+    var sockets: [Systemd.InheritedSocket]?
   }
 
   /// A configuration that is in order, with lines added and some of it replaced.
@@ -19,6 +21,10 @@ import Testing
   }
   private static let pool = "cognito: 'us-east-1_AbC123', client_ids: ['app']"
   private static func route(_ text: String) -> String { with("routes: [\n    \(text)\n  ],") }
+
+  private static func handedOver(_ names: String) -> [Systemd.InheritedSocket] {
+    Systemd.inheritedSockets(listenPID: "1", listenFDs: "3", names: names, processID: 1)
+  }
 
   private static let cases: [Case] = [
     // The text.
@@ -65,6 +71,21 @@ import Testing
     Case(name: "a reference without end", file: with("realm: '${REALM',")),
     Case(name: "a dollar sign", file: with("realm: 'cash $ carry',")),
     Case(name: "a file that is not there", file: with("realm: '${file:/run/secrets/realm}',")),
+    Case(name: "a variable in a path that is not set", file: with("realm: '${file:${CREDENTIALS_DIRECTORY}/realm}',")),
+    Case(
+      name: "a file of a variable that is not there", file: with("realm: '${file:${SECRETS:-/run}/realm}',"), variables: ["SECRETS": "/a}b"]
+    ),
+    Case(name: "references that are too deep", file: with("realm: '${A:-${B:-${C:-${D:-${E:-x}}}}}',")),
+    Case(name: "a reference in another without end", file: with("realm: '${A:-${B:-x}',")),
+    // Places.
+    Case(name: "an address without port", file: with("listen: 'localhost',")),
+    Case(name: "a host name for an address", file: with("ops: { listen: 'ops.example.com:9902' },")),
+    Case(name: "a socket without name", file: with("listen: 'fd:',")),
+    Case(name: "a socket and none was handed over", file: with("listen: 'fd:http',"), sockets: []),
+    Case(name: "a socket that was not handed over", file: with("listen: 'fd:web',"), sockets: handedOver("http:ops:")),
+    Case(name: "two sockets of one name", file: with("listen: 'fd:http',"), sockets: handedOver("http:http:ops")),
+    Case(name: "one socket for both", file: with("listen: 'fd:http', ops: 'fd:http',"), sockets: handedOver("http:ops:x")),
+    Case(name: "a flag's address", file: with(""), flags: ["listen": ["8080"]]),
     Case(name: "a variable of the wrong type", file: with("workers: '${MANY}',"), variables: ["MANY": "many"]),
     // What is needed.
     Case(name: "nothing said"),
@@ -182,7 +203,9 @@ import Testing
       do throws(ConfigurationError) {
         _ = try Configuration.read(
           file: item.file.map { SourceText(name: "stockade.json5", $0) }, flags: item.flags,
-          surroundings: Surroundings(variables: item.variables))
+          surroundings: Surroundings(
+            variables: item.variables,
+            problemOfPlace: { text in ListenPlace.problem(of: text, among: item.sockets).map { ($0.message, $0.help) } }))
         text += "IN ORDER\n"
         Issue.record("\(item.name) is taken")
       } catch {

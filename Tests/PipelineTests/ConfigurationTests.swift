@@ -79,6 +79,19 @@ import Testing
     #expect(configuration.json["listen"]?.string == "‹masked›")
   }
 
+  @Test func referencesMayStandInPathsAndDefaults() throws {
+    let text = """
+      { upstream: '${UP:-http://${HOST:-127.0.0.1}:${PORT}}', realm: '${file:${CREDENTIALS_DIRECTORY}/realm}${A:-$$}${B:-}',
+        issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['${SET:-${UNSET}}'] } } }
+      """
+    let configuration = try Self.read(
+      text, variables: ["PORT": "1", "CREDENTIALS_DIRECTORY": "/run/${PORT}}", "SET": "x"], files: ["/run/${PORT}}/realm": "secret"])
+    #expect(configuration.upstream == "http://127.0.0.1:1")
+    #expect(configuration.realm == "secret$", "what a variable holds is not looked at again, in a path neither")
+    #expect(configuration.issuers[0].clientIDs == ["x"], "a default that is not needed is not filled")
+    #expect(configuration.json["realm"]?.string == "‹masked›")
+  }
+
   @Test func namesThatOnlyLookEqualAreNotKnown() {
     // U+212A KELVIN SIGN is canonically K, and Swift's == says so.
     #expect(throws: ConfigurationError.self) {

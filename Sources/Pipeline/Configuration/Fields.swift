@@ -32,7 +32,8 @@ public enum Fields {
       "upstream.max_connections", .integer(1...65_535), "How many connections to it a worker opens at most",
       default: "\(Defaults.upstreamConnections)"),
     Field(
-      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH", default: Defaults.listen, flag: "listen"),
+      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH; fd:NAME, a socket of systemd's",
+      default: Defaults.listen, flag: "listen"),
     Field(
       "trusted_proxies", .texts("NETWORK"),
       "Proxies in front whose word is taken for where a request came from: 10.0.0.0/8, an address, or unix for a unix socket's peers"),
@@ -44,7 +45,8 @@ public enum Fields {
       "Whether connections begin with a PROXY protocol header (version 1 or 2); then trusted proxies alone may connect",
       default: "false"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
-    Field("ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are", default: Defaults.opsListen, flag: "ops-listen"),
+    Field(
+      "ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are; as listen", default: Defaults.opsListen, flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
     Field("drain", .object, "Leaving in good order"),
     Field(
