@@ -174,6 +174,18 @@ import Testing
   @Test(arguments: [("Pet store API", "PetStoreAPI"), ("3D prints", "_3DPrints"), ("größe", "GrE"), ("in", "In"), ("", nil), ("—", nil)])
   func theTitleMakesTheNamespace(_ title: String, _ namespace: String?) { #expect(APINames.namespace(ofTitle: title) == namespace) }
 
+  @Test(arguments: [
+    "\"/{all+}\": { \"options\": {} }", "\"/a\": { \"get\": { \"security\": [] } }", "\"/{all+}\": { \"get\": { \"security\": [] } }",
+  ])
+  func anAPIThatAsksForNoCredentialsGetsNoPolicies(_ paths: String) {
+    let document = Self.document(Self.with(paths))
+    #expect(!Self.scaffold(document, .verifiedPermissions).policies.contains("permit ("))
+    for mapping in APIMapping.allCases {
+      let flaw = Self.flaw(in: document, mapping)
+      #expect(flaw == nil, "\(flaw ?? "")")
+    }
+  }
+
   // MARK: What cannot be read
 
   private static let mistakes: [(name: String, text: String)] = [

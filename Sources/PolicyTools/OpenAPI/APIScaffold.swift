@@ -119,14 +119,18 @@ public struct APIScaffold {
 
   /// The starter policies, laid out as `stockade format` does.
   public var policies: String {
-    var text = """
-      // What no policy permits is refused; a forbid wins over every permit.
-      // Every operation is an action of its own, named as the schema lists it. Write your own groups here, and see what would
-      // be refused: mode 'observe' logs it and lets it pass. Administrators may do everything:
-      @id("admins-all")
-      permit (principal in \(group("admin")), action, resource);
+    let beginning = "// What no policy permits is refused; a forbid wins over every permit.\n"
+    guard !asked.isEmpty else {
+      return Self.formatted(beginning + "// The API has no operation that asks for credentials, so there is nothing to permit yet.\n")
+    }
+    var text =
+      beginning + """
+        // Every operation is an action of its own, named as the schema lists it. Write your own groups here, and see what would
+        // be refused: mode 'observe' logs it and lets it pass. Administrators may do everything:
+        @id("admins-all")
+        permit (principal in \(group("admin")), action, resource);
 
-      """
+        """
     if !reads.isEmpty {
       text += """
 
@@ -140,6 +144,10 @@ public struct APIScaffold {
 
         """
     }
+    return Self.formatted(text)
+  }
+
+  private static func formatted(_ text: String) -> String {
     do throws(ParseErrors) { return try PolicyFormatter.format(text) } catch { return text }
   }
 
@@ -207,7 +215,8 @@ public struct APIScaffold {
     }
     tests.append(test("without a token nothing", "nobody", asked, "deny"))
     tests.append(test("open to everyone", "nobody", document.operations.filter { $0.access == .open }, "allow"))
-    if !document.operations.contains(where: \.path.hasRest) {
+    // A path that is for everything below leaves none that the API does not have.
+    if !document.operations.contains(where: { $0.path.hasRest && $0.access != .preflight }) {
       let longest = document.operations.map(\.path.segments.count).max() ?? 0
       let path = String(repeating: "/" + word, count: longest + 1)
       tests.append(
