@@ -125,8 +125,8 @@ struct FirstConfiguration {
       "stockade check" + (document.map { " --openapi \(Self.word($0))" } ?? "") + (basePath.map { " --base-path \(Self.word($0))" } ?? "")
     lines +=
       needsClient
-      ? "next: put the id of your app client into stockade.json5 (client_ids), then: \(check) && stockade run\n"
-      : "next: \(check) && stockade run\n"
+      ? "next: put the id of your app client into stockade.json5 (client_ids), then: \(check) --online && stockade run\n"
+      : "next: \(check) --online && stockade run\n"
     Terminal.error(warnings)
     Terminal.out(lines)
     return .success
