@@ -21,9 +21,13 @@ public final class Route: Sendable {
   /// Which methods.
   let methods: RouteMethods
   /// Which paths.
-  let path: RoutePath
+  public let path: RoutePath
   /// Which hosts; nil for all.
   let host: RouteHost?
+  /// The methods by name; empty for all.
+  public var methodNames: [String] { methods.tokens }
+  /// A host that the route is for: the one it names, or some host below it; nil if it is for all.
+  public var exampleHost: String? { host.map { $0.isWildcard ? "x" + String(decoding: $0.name, as: UTF8.self) : $0.text } }
   /// Who may use it.
   public let access: Access
   /// Cedar's action; nil for the method's.
