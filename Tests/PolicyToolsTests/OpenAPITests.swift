@@ -84,8 +84,8 @@ import Testing
       let snapshot = try SnapshotBuilder.build(
         configuration, policies: PolicyFiles(policies: [policies], schema: schema, entities: nil, hash: ""), generation: 1)
       var run = try PolicyTests(snapshot)
-      run.run(tests)
-      guard run.failed == 0, run.passed > 0 else { return run.output }
+      let output = run.run(tests)
+      guard run.failed == 0, run.passed > 0 else { return output }
       let drift = APIDrift(document, configuration, mapping: mapping)
       return drift.errorCount == 0 ? nil : drift.report
     } catch {
