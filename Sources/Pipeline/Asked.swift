@@ -6,7 +6,7 @@ internal import JSON
 public struct Asked: Sendable {
   /// Who, what, with what, under which circumstances.
   public let request: Request
-  /// The principal, its groups, the resource and its ancestors, as token and request say them.
+  /// The principal, its groups, the resource and its ancestors, as token and request say them, and what was looked up for them.
   public let entities: [Entity]
 
   /// The question as records keep it, `{"entities": […], "context": {…}}` in Cedar's JSON; nil if that cannot hold it.
@@ -18,6 +18,23 @@ public struct Asked: Sendable {
       "entities": .array(telling.map { (entity: Entity) -> JSONValue in EntitiesJSON.json(entity) }),
       "context": EntitiesJSON.json(request.context),
     ])
+  }
+
+  // As layers of entities are laid: the parents of both, and the content of the one that has any.
+  static func merged(_ entities: [Entity]) -> [Entity] {
+    var places: [EntityUID: Int] = [:]
+    var merged: [Entity] = []
+    for entity in entities {
+      guard let place = places[entity.uid] else {
+        places[entity.uid] = merged.count
+        merged.append(entity)
+        continue
+      }
+      merged[place].parents.formUnion(entity.parents)
+      if merged[place].attributes.isEmpty { merged[place].attributes = entity.attributes }
+      if merged[place].tags.isEmpty { merged[place].tags = entity.tags }
+    }
+    return merged
   }
 
   // A claim that happens to be written as Cedar's JSON writes entities would be read back as one.
@@ -51,7 +68,9 @@ extension Exchange {
     guard let question = trail.question, let identity = trail.identity else { return nil }
     do throws(Stop) {
       let mapped = try snapshot.mapping.request(question, by: identity, from: client.peer, head, at: time)
-      return Asked(request: mapped.request, entities: identity.claimed + mapped.resourceEntities)
+      let entities = identity.claimed + mapped.resourceEntities
+      return Asked(
+        request: mapped.request, entities: mapped.learnedEntities.isEmpty ? entities : Asked.merged(entities + mapped.learnedEntities))
     } catch {
       return nil
     }

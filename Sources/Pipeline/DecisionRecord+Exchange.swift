@@ -33,12 +33,13 @@ extension Exchange {
     if let response = trail.response {
       record.policies = response.determining.map(\.description)
       record.errors = response.errors.count
+      record.isAudited = snapshot.authorization.notes.isAudited(response)
       record.engine = "local"
     }
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description
-      record.resource = question.resource.description
+      record.resource = question.resource?.description
       record.route = question.route?.text
     }
     if let identity = trail.identity {

@@ -10,12 +10,17 @@ public enum Check {
   ///   - bundle: the folder's files, as read.
   ///   - folder: what the folder is called in the summary.
   ///   - denyWarnings: whether warnings fail the check as errors do.
-  public static func run(_ bundle: PolicyBundle, folder: String, denyWarnings: Bool = false) -> ToolOutcome {
+  ///   - allowed: kinds of oddities that are not reported; by default all.
+  public static func run(
+    _ bundle: PolicyBundle, folder: String, denyWarnings: Bool = false, allowed: Set<Lint> = Set(Lint.allCases)
+  ) -> ToolOutcome {
     var text = summary(of: bundle, folder)
-    for problem in bundle.problems.prefix(shown) { text += problem.rendered }
-    if bundle.problems.count > shown { text += "... and \(bundle.problems.count - shown) more\n" }
-    let errors = bundle.problems.count { $0.diagnostic.severity == .error }
-    let warnings = bundle.problems.count { $0.diagnostic.severity == .warning }
+    // Of policies with mistakes nothing else can be told.
+    let problems = bundle.problems + (bundle.isSound ? Lint.problems(in: bundle, allowed: allowed) : [])
+    for problem in problems.prefix(shown) { text += problem.rendered }
+    if problems.count > shown { text += "... and \(problems.count - shown) more\n" }
+    let errors = problems.count { $0.diagnostic.severity == .error }
+    let warnings = problems.count { $0.diagnostic.severity == .warning }
     var counts: [String] = []
     if errors > 0 { counts.append(counted(errors, "error", "errors")) }
     if warnings > 0 { counts.append(counted(warnings, "warning", "warnings")) }

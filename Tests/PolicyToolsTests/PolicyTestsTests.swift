@@ -18,7 +18,7 @@ import Testing
     permit(principal == User::"robot", action, resource) when { context.missing };
     """
 
-  private static func tests(_ policies: String = policies) throws -> PolicyTests {
+  private static func tests(_ policies: String = policies) throws -> (tests: PolicyTests, stage: PolicyTestStage) {
     var configuration = Configuration(upstream: "http://127.0.0.1:1")
     var issuer = IssuerConfiguration(name: "main", kind: .oidc(issuer: "https://main.invalid"))
     issuer.clientIDs = ["app"]
@@ -27,7 +27,7 @@ import Testing
     let files = PolicyFiles(policies: [SourceText(name: "policies/a.cedar", policies)], schema: nil, entities: nil, hash: "sha256:1")
     let snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     let bundle = PolicyBundle(.init(policies: files.policies), options: .init(knownEntities: Mapping().actionEntities))
-    return try PolicyTests(snapshot, bundle)
+    return (PolicyTests(bundle), try PolicyTestStage(snapshot))
   }
 
   private static let file = """
@@ -98,11 +98,11 @@ import Testing
   }
 
   @Test func everythingThatCanBeExpectedIsHeld() throws {
-    var tests = try Self.tests()
-    tests.run(testFile("a.test.json5", Self.file))
+    var (tests, stage) = try Self.tests()
+    tests.run(testFile("a.test.json5", Self.file), on: stage)
     #expect(tests.failed == 0 && tests.passed == 13, "\(tests.report())")
-    tests.run(testFile("failing.json5", Self.failing))
-    tests.run(testFile("cedar.json", Self.runTests))
+    tests.run(testFile("failing.json5", Self.failing), on: stage)
+    tests.run(testFile("cedar.json", Self.runTests), on: stage)
     #expect(tests.passed == 15 && tests.failed == 12)
     var text = ""
     for (name, style) in [
@@ -121,11 +121,11 @@ import Testing
   }
 
   @Test func coverageIsCountedAndComparedInWholeNumbers() throws {
-    var tests = try Self.tests()
+    var (tests, stage) = try Self.tests()
     #expect(tests.coverage.policies.covered == 0 && tests.coverage.policies.total == 4)
     // Two operands of the first policy, one each of the third and the fourth; a constant is none.
     #expect(tests.coverage.conditions.total == 4)
-    tests.run(testFile("a.test.json5", Self.file))
+    tests.run(testFile("a.test.json5", Self.file), on: stage)
     #expect(tests.coverage.policies.covered == 3 && tests.coverage.conditions.covered == 3)
     #expect(tests.coverage.policies.reaches(75) && !tests.coverage.policies.reaches(76))
     let nearly = PolicyCoverage.Share(covered: 9_999, total: 10_000)
@@ -135,8 +135,8 @@ import Testing
 
   @Test func aFilterIsAPartOfTheNameAfterTheFile() throws {
     for (pattern, count) in [("viewers", 1), ("many: alice", 2), ("a.test*PUT", 2), ("nothing", 0), ("", 13)] {
-      var tests = try Self.tests()
-      tests.run(testFile("a.test.json5", Self.file), matching: pattern)
+      var (tests, stage) = try Self.tests()
+      tests.run(testFile("a.test.json5", Self.file), on: stage, matching: pattern)
       #expect(tests.passed + tests.failed == count, "\(pattern)")
     }
   }

@@ -60,6 +60,12 @@ public struct PolicyBundle: Sendable {
     /// What to tell.
     public var diagnostic: Diagnostic
 
+    /// Something to tell.
+    public init(source: SourceText?, diagnostic: Diagnostic) {
+      self.source = source
+      self.diagnostic = diagnostic
+    }
+
     /// The report as drawn text, ended by a newline.
     public var rendered: String { source.map { diagnostic.rendered(in: $0) } ?? "\(diagnostic.severity.rawValue): \(diagnostic.message)\n" }
   }
@@ -153,6 +159,9 @@ public struct PolicyBundle: Sendable {
   private mutating func add(
     _ statement: Policy, _ file: Int, _ body: (inout PolicySet, Policy) throws(PolicySetError) -> Void
   ) {
+    for mistake in PolicyVocabulary.mistakes(in: statement) {
+      report(.error, mistake.message, at: mistake.span, in: sources.policies[file], help: mistake.help)
+    }
     do throws(PolicySetError) {
       try body(&policies, statement)
       files[statement.id] = file

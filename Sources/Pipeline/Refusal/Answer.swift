@@ -14,9 +14,12 @@ public struct Answer: Sendable {
   /// The body, `application/problem+json`.
   public let body: [UInt8]
 
-  /// The answer to a refused request; `cors` are fields that let a script of another origin read it.
-  public init(_ rejection: Rejection, id: DecisionID, realm: String, cors: [(name: String, value: String)] = []) {
-    status = rejection.status
+  /// The answer to a refused request; `cors` are fields that let a script of another origin read it, `manner` is what the policy that
+  /// refused it has to say.
+  public init(
+    _ rejection: Rejection, id: DecisionID, realm: String, cors: [(name: String, value: String)] = [], manner: PolicyNotes.Manner? = nil
+  ) {
+    status = manner?.status ?? rejection.status
     var fields: [(name: String, value: String)] = []
     if status == .unauthorized || rejection.row.bearerError != nil {
       fields.append(("WWW-Authenticate", Self.challenge(rejection, realm: realm)))
@@ -24,7 +27,7 @@ public struct Answer: Sendable {
     if status == .methodNotAllowed { fields.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")) }
     if let seconds = rejection.retryAfter { fields.append(("Retry-After", String(seconds))) }
     self.fields = fields + cors
-    body = Self.problem(status, text: rejection.publicText, id: id)
+    body = Self.problem(status, text: manner?.message ?? rejection.publicText, id: id)
   }
 
   /// The answer to an allowed request whose upstream failed.

@@ -43,7 +43,7 @@ public struct PolicyFiles: Sendable {
       set.policies.filter { $0.effect == .forbid }.map(\.id) + set.links.filter { set.statement($0.id)?.effect != .permit }.map(\.id)
     let authorizer = Authorizer(policies: set, entities: bundle.entities, words: RequestWords.words(mapping))
     return Authorization(
-      policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids),
-      words: RequestWords(mapping, in: authorizer))
+      policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids), notes: PolicyNotes(set),
+      schema: bundle.schema, words: RequestWords(mapping, in: authorizer))
   }
 }

@@ -86,7 +86,8 @@ struct ExplanationView {
     let word = Self.word(assessment.verdict)
     let place = bundle.place(of: assessment.policy).map { "  " + style.toned(style.fitted($0, nil), .faint) } ?? ""
     let name = style.toned(style.fitted(assessment.policy.text, nil), .strong)
-    var out = "\(assessment.effect.rawValue) \(name)\(place)  " + style.toned(word.text, word.tone) + "\n"
+    let owner = bundle.policies.statement(assessment.policy)?.annotation("owner").map { "  owner: \(style.fitted($0, 30))" } ?? ""
+    var out = "\(assessment.effect.rawValue) \(name)\(place)\(owner)  " + style.toned(word.text, word.tone) + "\n"
     for element in assessment.scope { out += row(mark: element.verdict, element.text, value: Self.gaps(element.verdict), seen: []) }
     for clause in assessment.clauses { out += rows(for: clause) }
     return out

@@ -5,7 +5,7 @@ internal import Crypto
 internal import HTTP
 internal import JOSE
 internal import JSON
-public import Pipeline
+internal import Pipeline
 internal import Telemetry
 
 /// Runs policy tests through the page that decides real requests, with real tokens: signed by a key that is made for the run, known
@@ -25,61 +25,29 @@ public struct PolicyTests {
   /// What the tests reached of the policies.
   public private(set) var coverage: PolicyCoverage
 
-  private let snapshot: Snapshot
   private let bundle: PolicyBundle
   private let authorizer: Authorizer
-  private let facts: Facts
-  private let signers: [JWSSigner]
-  private let stray: JWSSigner
 
-  /// Tests against a snapshot, and the bundle that its policies were made of.
-  public init(_ snapshot: Snapshot, _ bundle: PolicyBundle) throws(ConfigurationError) {
-    self.snapshot = snapshot
+  /// Tests of the policies of a bundle.
+  public init(_ bundle: PolicyBundle) {
     self.bundle = bundle
     authorizer = Authorizer(policies: bundle.policies, entities: bundle.entities)
     coverage = PolicyCoverage(bundle)
-    facts = Facts(issuers: snapshot.issuers.issuers.count, cacheKey: (0, 0))
-    do throws(KeyError) {
-      let rsa = try PrivateKey.generateRSA()
-      var signers: [JWSSigner] = []
-      for issuer in snapshot.issuers.issuers { signers.append(try Self.signer(for: issuer.rules.algorithms, rsa)) }
-      self.signers = signers
-      stray = JWSSigner(kid: "policy-tests", algorithm: .rs256, key: rsa)
-    } catch {
-      throw ConfigurationError(["no key could be made for the tests: \(error)"])
-    }
-    for (index, signer) in signers.enumerated() {
-      let set: JWKSet
-      do throws(JWKSetError) { set = try JWKSet.parse(Array(JSONValue.object(["keys": .array([signer.publicJWK])]).text.utf8)) } catch {
-        throw ConfigurationError(["no key set could be made for the tests: \(error)"])
-      }
-      facts.learn(.known(.init(set: set, generation: 1, mayRefetchAt: .max, isStale: false)), of: index)
-    }
-  }
-
-  private static func signer(for algorithms: Set<JWSAlgorithm>, _ rsa: PrivateKey) throws(KeyError) -> JWSSigner {
-    let choice = JWSAlgorithm.allCases.first { algorithms.contains($0) } ?? .rs256
-    let key: PrivateKey
-    switch choice {
-    case .rs256, .rs384, .rs512, .ps256, .ps384, .ps512: key = rsa
-    case .es256: key = try PrivateKey.generateEC(.p256)
-    case .es384: key = try PrivateKey.generateEC(.p384)
-    case .es512: key = try PrivateKey.generateEC(.p521)
-    case .edDSA: key = try PrivateKey.generateEd25519()
-    }
-    return JWSSigner(kid: "policy-tests", algorithm: choice, key: key)
   }
 
   /// Runs the tests of a file.
   ///
   /// - Parameters:
+  ///   - stage: under what their requests are decided.
   ///   - pattern: which of them: those whose `file:name` has this in it, `*` standing for anything; nil for all.
   ///   - nanos: a clock, for how long each takes.
-  public mutating func run(_ file: PolicyTestFile, matching pattern: String? = nil, nanos: () -> UInt64 = { 0 }) {
+  public mutating func run(
+    _ file: PolicyTestFile, on stage: PolicyTestStage, matching pattern: String? = nil, nanos: () -> UInt64 = { 0 }
+  ) {
     for item in file.cases {
       if let pattern, !Self.matches("\(file.source.name):\(item.name)", pattern) { continue }
       let start = nanos()
-      let complaint = complaint(about: item, in: file.source)
+      let complaint = complaint(about: item, in: file.source, on: stage)
       results.append(
         Result(
           file: file.source.name, line: file.source.position(of: item.span.lowerBound).line, name: item.name, nanos: nanos() &- start,
@@ -96,38 +64,39 @@ public struct PolicyTests {
   /// How many did not.
   public var failed: Int { results.count { $0.complaint != nil } }
 
-  private mutating func complaint(about item: PolicyTestFile.Case, in source: SourceText) -> String? {
+  private mutating func complaint(about item: PolicyTestFile.Case, in source: SourceText, on stage: PolicyTestStage) -> String? {
     switch item.question {
-    case .http(let question): complaint(about: item, question)
+    case .http(let question): complaint(about: item, question, on: stage)
     case .cedar(let request, let entities, let isAlone): complaint(about: item, request, entities, isAlone, source)
     }
   }
 
   // MARK: - Requests of clients
 
-  private mutating func complaint(about item: PolicyTestFile.Case, _ question: PolicyTestFile.HTTPQuestion) -> String? {
+  private mutating func complaint(about item: PolicyTestFile.Case, _ question: PolicyTestFile.HTTPQuestion, on stage: PolicyTestStage)
+    -> String?
+  {
     guard let address = HTTP.IPAddress(question.ip) else { return "\"\(question.ip)\" is not an IP address" }
-    var exchange = Exchange(peer: Peer(address: question.ip, octets: address.octets), under: snapshot)
+    var exchange = Exchange(peer: Peer(address: question.ip, octets: address.octets), under: stage.snapshot)
     var lines = ["\(question.method) \(question.target) HTTP/1.1"]
     if !question.headers.contains(where: { ASCII.equalsIgnoringCase($0.name.utf8, "host".utf8) }) { lines.append("Host: localhost") }
     lines += question.headers.map { "\($0.name): \($0.value)" }
+    if let body = question.body {
+      let hasType = question.headers.contains { ASCII.equalsIgnoringCase($0.name.utf8, "content-type".utf8) }
+      lines += (hasType ? [] : ["Content-Type: application/json"]) + ["Content-Length: \(body.count)"]
+    }
     if let principal = question.principal {
-      do throws(KeyError) { lines.append("Authorization: Bearer \(try token(of: principal, at: question.time))") } catch {
+      do throws(KeyError) { lines.append("Authorization: Bearer \(try stage.token(of: principal, at: question.time))") } catch {
         return "no token: \(error)"
       }
     }
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
-    exchange.begin(id: DecisionID(milliseconds: 0, random: (0, 0)), at: question.time, under: snapshot)
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: stage.snapshot.mapping.headLimits, into: &exchange.head) }
+    exchange.begin(id: DecisionID(milliseconds: 0, random: (0, 0)), at: question.time, under: stage.snapshot)
     var status: Int64?
     var forwarded: [UInt8] = []
     switch outcome {
-    case .complete:
-      switch exchange.decide(facts) {
-      case .forward(let permit): ForwardedHead(upstreamAuthority: "localhost").append(exchange, with: permit, to: &forwarded)
-      case .refuse(let rejection): status = Int64(rejection.status.code)
-      case .wait: return "the keys of an issuer are not known"
-      }
+    case .complete: status = decide(&exchange, question, stage, &forwarded)
     case .refused(let refusal):
       exchange.refused(.syntax(refusal))
       status = Int64(refusal.status.code)
@@ -146,6 +115,26 @@ public struct PolicyTests {
       if status != wanted { return "expected the status \(wanted), got \(status): \(got)" }
     }
     return item.forwards.lazy.compactMap { Self.complaint(aboutField: $0.name, $0.value, in: forwarded) }.first
+  }
+
+  /// Decides; the status of a refusal, or the head that is forwarded. What the page waits for is what the test says: the body, and
+  /// the answer to a look-up, at most once each.
+  private func decide(
+    _ exchange: inout Exchange, _ question: PolicyTestFile.HTTPQuestion, _ stage: PolicyTestStage, _ forwarded: inout [UInt8]
+  ) -> Int64? {
+    for _ in 0..<3 {
+      switch exchange.decide(stage.facts) {
+      case .forward(let permit):
+        ForwardedHead(upstreamAuthority: "localhost").append(exchange, with: permit, to: &forwarded)
+        return nil
+      case .refuse(let rejection): return Int64((exchange.manner?.status ?? rejection.status).code)
+      case .wait(.body): (question.body ?? []).withUnsafeBytes { exchange.bodyArrived($0) }
+      case .wait(.entities(let lookup)):
+        exchange.entitiesArrived(question.entities.map { lookup.answer($0) } ?? .entities([], size: 0))
+      case .wait(.keys): return nil
+      }
+    }
+    return nil
   }
 
   private func complaint(about item: PolicyTestFile.Case, _ decision: String, _ policies: [String], _ got: String) -> String? {
@@ -223,36 +212,5 @@ public struct PolicyTests {
       let number = id.text.split(separator: "#").last
     else { return id.text }
     return "policy\(number)"
-  }
-
-  // MARK: - Tokens
-
-  // What a token of the issuer has, with the test's claims over it.
-  private func token(of principal: PolicyTestFile.Principal, at time: Int64) throws(KeyError) -> String {
-    let claims = principal.claims
-    guard let issuer = snapshot.issuers.issuers.first(where: { exactlyEquals($0.name, principal.issuer) }) else {
-      // Of an issuer that nobody configured: such a token must be refused.
-      return try stray.token(
-        claims: .object(["iss": .string("https://\(principal.issuer).invalid"), "sub": .string("x"), "exp": .integer(time + 300)]))
-    }
-    let client = claims["client_id"]?.string ?? issuer.rules.clientIDs?.map(\.string).min() ?? "policy-tests"
-    var base: [JSONValue.Member] = []
-    func add(_ name: String, _ value: JSONValue) {
-      if claims[name] == nil { base.append(JSONValue.Member(name: name, value: value)) }
-    }
-    add("iss", .string(issuer.rules.issuers.first ?? ""))
-    add("sub", .string(client))
-    add("iat", .integer(time))
-    add("exp", .integer(time + 300))
-    var header: KeyValuePairs<String, JSONValue> = [:]
-    switch issuer.rules.profile {
-    case .cognito:
-      add("token_use", .string(principal.isIDToken ? "id" : "access"))
-      if principal.isIDToken { add("aud", .string(client)) } else { add("client_id", .string(client)) }
-    case .oidc:
-      add("aud", .string(principal.isIDToken ? client : issuer.rules.audiences.map(\.string).min() ?? client))
-      if principal.isIDToken { add("nonce", .string("policy-tests")) } else { header = ["typ": .string("at+jwt")] }
-    }
-    return try signers[issuer.index].token(claims: JSONValue(.object(base + (claims.object ?? []))), header: header)
   }
 }

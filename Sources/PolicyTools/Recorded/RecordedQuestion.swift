@@ -6,6 +6,8 @@ internal import Telemetry
 /// Reads the questions of many records, quickly: only what is asked for is made of a line.
 struct RecordedQuestionReader {
   private var names: [[UInt8]: EntityUID] = [:]
+  private var knownEntities: [[UInt8]: Entity] = [:]
+  private var knownFields: [[UInt8]: Record.Field] = [:]
   private var key: [UInt8] = []
 
   /// A question that was recorded whole.
@@ -30,21 +32,75 @@ struct RecordedQuestionReader {
       }
       if !pointers.isEmpty { throw Obstacle(reason: "left out of the record: \(pointers.joined(separator: ", "))") }
     }
-    guard let input = line.json(Self.input) else {
+    guard let input = line.unread(Self.input) else {
       throw Obstacle(reason: "what the policies saw was not recorded (log.decisions.record: 'replayable')")
     }
     let (principal, action, resource) = (try name(line, Self.principal), try name(line, Self.action), try name(line, Self.resource))
-    guard let elements = input["entities"], let context = input["context"] else { throw Self.unreadable }
-    do throws(ParseErrors) {
-      let record = try EntitiesJSON.context(context, action: action)
-      return Question(
-        request: Request(principal: principal, action: action, resource: resource, context: record),
-        entities: try EntitiesJSON.entities(elements))
-    } catch {
-      throw Self.unreadable
+    var (entities, context): ([Entity]?, Record?)
+    for member in input.members ?? [] {
+      if member.name.elementsEqual("entities".utf8) { entities = try self.entities(member.value) }
+      if member.name.elementsEqual("context".utf8) { context = try self.context(member.value) }
     }
+    guard let entities, let context else { throw Self.unreadable }
+    return Question(
+      request: Request(principal: principal, action: action, resource: resource, context: context), entities: entities)
   }
 
+  private mutating func entities(_ list: RawJSON) throws(Obstacle) -> [Entity] {
+    guard let elements = list.elements else { throw Self.unreadable }
+    var entities: [Entity] = []
+    entities.reserveCapacity(elements.count)
+    for element in elements {
+      key.removeAll(keepingCapacity: true)
+      key.append(contentsOf: element.bytes)
+      if let known = knownEntities[key] {
+        entities.append(known)
+        continue
+      }
+      let entity: Entity
+      do {
+        guard let one = try EntitiesJSON.entities(.array([try JSONParser.parse(element.bytes)])).first else { throw Self.unreadable }
+        entity = one
+      } catch { throw Self.unreadable }
+      if knownEntities.count < Self.mostKept { knownEntities[key] = entity }
+      entities.append(entity)
+    }
+    return entities
+  }
+
+  // Field by field: of most, another record had the same.
+  private mutating func context(_ record: RawJSON) throws(Obstacle) -> Record {
+    guard let members = record.members else { throw Self.unreadable }
+    var fields: [Record.Field] = []
+    fields.reserveCapacity(members.count)
+    for member in members {
+      key.removeAll(keepingCapacity: true)
+      key.append(contentsOf: Self.opening)
+      key.append(contentsOf: member.name)
+      key.append(contentsOf: Self.between)
+      key.append(contentsOf: member.value.bytes)
+      key.append(UInt8(ascii: "}"))
+      if let known = knownFields[key] {
+        fields.append(known)
+        continue
+      }
+      let field: Record.Field
+      do {
+        let read = try EntitiesJSON.context(try JSONParser.parse(key), action: Self.anyAction).fields
+        guard let one = read.first, read.count == 1 else { throw Self.unreadable }
+        field = one
+      } catch { throw Self.unreadable }
+      if knownFields.count < Self.mostKept { knownFields[key] = field }
+      fields.append(field)
+    }
+    guard let context = Record(fields) else { throw Self.unreadable }
+    return context
+  }
+
+  private static let opening = Array("{\"".utf8)
+  private static let between = Array("\":".utf8)
+  // Without a schema nothing is read differently for an action.
+  private static let anyAction = EntityUID(type: EntityType(unchecked: "Action"), id: "")
   private static let unreadable = Obstacle(reason: "what the policies saw is not written as this build reads it")
 
   // The same few names come again and again.
@@ -55,14 +111,15 @@ struct RecordedQuestionReader {
     guard let text = line.text(field), !text.hasSuffix("…") else { throw Obstacle(reason: "a name was too long to be recorded") }
     do throws(ParseErrors) {
       let uid = try PolicyParser.parseEntityUID(text)
-      if names.count < Self.mostNames { names[key] = uid }
+      if names.count < Self.mostKept { names[key] = uid }
       return uid
     } catch {
       throw Self.unreadable
     }
   }
 
-  private static let mostNames = 65_536
+  // Beyond that many, a log says something new all the time.
+  private static let mostKept = 65_536
   private static let input = field("input")
   private static let redacted = field("redacted")
   private static let principal = field("principal")

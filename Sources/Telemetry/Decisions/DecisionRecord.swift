@@ -48,6 +48,8 @@ public struct DecisionRecord: Sendable {
   public var engine: String?
   /// Microseconds spent on deciding.
   public var authorizeMicros: Int?
+  /// Microseconds that the request waited for entities; nil if none were looked up.
+  public var lookupMicros: Int?
   /// Microseconds from the first byte of the request to the response's head.
   public var totalMicros: Int?
   /// Microseconds from the first byte forwarded to the upstream's response head.
@@ -60,6 +62,8 @@ public struct DecisionRecord: Sendable {
   public var spanID: String?
   /// The host or pod that decided.
   public var instance: String = ""
+  /// Whether a policy that determined the decision asks for it to be marked.
+  public var isAudited = false
   /// JSON Pointers to what was left out of the line.
   public var redacted: [String] = []
   /// What the policies saw, as Cedar JSON; nil unless records are to be replayable.

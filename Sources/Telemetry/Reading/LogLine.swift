@@ -104,6 +104,9 @@ public struct LogLine {
     do throws(JSONError) { return try JSONParser.parse(value) } catch { return nil }
   }
 
+  /// A field's value, not read yet; nil for what the line lacks.
+  public func unread(_ field: LogField) -> RawJSON? { raw(field).map { RawJSON(bytes: $0) } }
+
   /// Appends the bytes of a field's value as written; false if there is none.
   public func appendRaw(_ field: LogField, to bytes: inout [UInt8]) -> Bool {
     guard let value = raw(field) else { return false }

@@ -1,7 +1,6 @@
 internal import Bytes
 internal import CedarSchema
 internal import FoundationEssentials
-internal import Net
 internal import Pipeline
 internal import PolicyTools
 
@@ -65,10 +64,8 @@ private struct TestRun {
     }
     guard let bundle = PolicyCommands.bundle(arguments, folder: folder, mapping: mapping) else { return .invalid }
     let hasConfiguration = arguments["config"] != nil || ConfigurationFile.isThere
-    let configuration = hasConfiguration ? try ConfigurationFile.read(arguments).configuration : ConfigurationCheck.standIn(for: files)
-    let snapshot = try SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1)
-    var tests = try PolicyTests(snapshot, bundle)
-    for file in files { tests.run(file, matching: arguments["filter"]) { LoopClock.monotonicNanos() } }
+    let configuration = hasConfiguration ? try ConfigurationFile.read(arguments).configuration : nil
+    let tests = try PolicyTestRun.run(files, folder, bundle, configuration, matching: arguments["filter"])
     guard tests.passed + tests.failed > 0 else { return none("no test is called like \(arguments["filter"] ?? "")") }
     return try report(tests)
   }

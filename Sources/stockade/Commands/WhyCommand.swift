@@ -56,6 +56,10 @@ enum DecisionFinder {
   /// The decision of that id, the only one whose id ends so, or the last of all.
   static func find(_ wanted: String, in files: [String]) throws(Failure) -> RecordedDecision {
     let isLast = wanted == "last"
+    // Less than that would find some decision by chance.
+    guard isLast || wanted.utf8.count >= 4 else {
+      throw Failure(message: "\(wanted) is too short; write at least the last 4 characters of an id")
+    }
     let field = LogField("id")
     let filter = isLast ? LogFilter() : LogFilter(field.map { [.matches($0, ["*" + wanted.uppercased()])] } ?? [])
     var search = LogSearch(filter)
