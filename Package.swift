@@ -93,7 +93,7 @@ let package = Package(
 
     // Floor 3: I/O, threads and clocks; and what we tell the world.
     room("Net", on: ["Bytes", "HTTP", "CSystem", "COpenSSL"]),
-    room("Telemetry", on: ["Bytes", "JSON", "CSystem", "Net"]),
+    room("Telemetry", on: ["Bytes", "JSON", "Crypto", "HTTP", "CSystem", "Net"]),
 
     // Floor 4: the page (pure), and the development stand-ins.
     room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),

@@ -205,7 +205,10 @@ extension GatewayProcess {
     let format: DecisionLog.Format =
       isText ? .text(DecisionText(isTerminal: isTerminal) { ProcessInfo.processInfo.environment[$0] }) : .json
     do throws(SystemCallError) {
-      return try DecisionLog(DecisionLog.Options(destination: destination, format: format), serverLog: serverLog)
+      return try DecisionLog(
+        DecisionLog.Options(
+          destination: destination, format: format, onFull: configuration.logOnFull, capacityLines: configuration.logQueue,
+          shape: configuration.logShape), serverLog: serverLog)
     } catch {
       throw ConfigurationError(["the decision log cannot be opened: \(error)"])
     }

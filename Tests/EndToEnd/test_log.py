@@ -107,3 +107,69 @@ def test_a_terminal_gets_readable_lines(workplace, pool, nginx):
     finally:
         assert server.end() == 0, server.text()
         os.close(controller)
+
+
+def configured(workplace, pool, nginx, name, settings, **more):
+    """Under a configuration file with settings of the decision log."""
+    path = workplace / f"{name}.json5"
+    path.write_text("{ log: { decisions: " + settings + " } }")
+    return Stockade(workplace, name, *run_flags(pool, nginx.url), "--config", str(path), **more)
+
+
+def test_what_is_left_out_of_decisions_is_nowhere_in_the_log(workplace, pool, nginx, alice):
+    key = workplace / "log-key"
+    key.write_text("a key of more than 16 bytes\n")
+    log = "{ record: 'replayable', principal: 'hmac', hmac_key: '${file:" + str(key) + "}', client_ip: 'prefix', drop: ['/http/user_agent'] }"
+    server = configured(workplace, pool, nginx, "shaped", log)
+    try:
+        headers = {"Authorization": "Bearer " + alice["AccessToken"], "User-Agent": "a-very-own-agent"}
+        answers = [requests.get(server.proxy + "/orders/42", headers=headers, timeout=30) for _ in range(2)]
+        records = [server.record(answer.headers["X-Stockade-Decision-Id"]) for answer in answers]
+    finally:
+        assert server.end() == 0, server.text()
+    text = server.log.read_text()
+    assert "alice" not in text and "a-very-own-agent" not in text and "127.0.0.1/" not in text
+    assert records[0]["principal"] == records[1]["principal"] and records[0]["principal"].startswith('User::"hmac:')
+    assert records[0]["client"]["ip"] == "127.0.0.0/24"
+    assert records[0]["redacted"] == ["/principal", "/input", "/client/ip", "/http/user_agent"]
+
+
+def test_of_what_is_allowed_some_is_written_and_of_what_is_refused_all(workplace, pool, nginx, alice):
+    server = configured(workplace, pool, nginx, "sampled", "{ allowed_one_in: 1000000 }")
+    try:
+        headers = {"Authorization": "Bearer " + alice["AccessToken"]}
+        for _ in range(5):
+            assert requests.get(server.proxy + "/orders/42", headers=headers, timeout=30).status_code == 200
+        server.record(refused(server))
+        assert len(server.records()) <= 1 + 1
+        metrics = requests.get(server.ops + "/metrics", timeout=10).text
+        assert 'decision="allow"' in metrics
+    finally:
+        assert server.end() == 0, server.text()
+
+
+def test_a_stuck_reader_refuses_requests_only_where_that_is_asked_for(workplace, pool, nginx, alice):
+    headers = {"Authorization": "Bearer " + alice["AccessToken"]}
+    for on_full, allowed in [("drop", True), ("deny", False)]:
+        reader, writer = os.pipe()
+        server = configured(workplace, pool, nginx, f"stuck-{on_full}", f"{{ on_full: '{on_full}', queue: 10 }}", log="stdout", stdout=writer)
+        os.close(writer)
+        try:
+            session = requests.Session()
+            statuses = [session.get(server.proxy + "/orders/42", headers=headers, timeout=30).status_code for _ in range(400)]
+            assert (set(statuses) == {200}) == allowed, (on_full, set(statuses))
+            if not allowed:
+                assert set(statuses) == {200, 503}
+        finally:
+            os.set_blocking(reader, False)
+            os.close(reader)
+            assert server.end() == 0, server.text()
+
+
+def test_settings_that_make_no_sense_stop_the_start(workplace, pool, nginx):
+    for name, log, complaint in [
+        ("keyless", "{ principal: 'hmac' }", "need a key of at least 16 bytes"),
+        ("undroppable", "{ drop: ['/decision'] }", "cannot be left out of decisions"),
+    ]:
+        server = configured(workplace, pool, nginx, name, log, waits=False)
+        assert server.process.wait(30) == 3 and complaint in server.err.read_text()

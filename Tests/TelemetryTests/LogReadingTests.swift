@@ -74,6 +74,7 @@ private let day = sampleDay().map(jsonLine).joined()
     record.upstreamError = "reset"
     record.lookupMicros = 7
     record.isAudited = true
+    record.weight = 10
     record.redacted = ["/client/ip"]
     record.input = .object(["context": .object([:])])
     record.policies = (0..<100).map { "p\($0)" }

@@ -3,6 +3,7 @@ internal import Cedar
 internal import CedarSchema
 internal import HTTP
 internal import JOSE
+internal import Telemetry
 
 extension Configuration {
   /// Reads a configuration: the file if there is one, then variables, then flags; or says everything that is wrong with it.
@@ -33,7 +34,7 @@ extension Configuration {
         root["upstream"], "no service to protect is given", help: "name it with --to URL, or upstream: 'URL', such as http://127.0.0.1:3000"
       )
     }
-    readProcess(root)
+    readProcess(root, &report)
     checkPlaces(root, surroundings, &report)
     readProxies(root, &report)
     readHeaders(root, &report)
@@ -57,7 +58,7 @@ extension Configuration {
     }
   }
 
-  private mutating func readProcess(_ root: Setting) {
+  private mutating func readProcess(_ root: Setting, _ report: inout ConfigurationReport) {
     if let text = root.text("mode"), let mode = Snapshot.Mode(rawValue: text) { self.mode = mode }
     if let text = root["policies"]?.text("ids"), let ids = PolicyBundle.Options.PolicyIDs(rawValue: text) { policyIDs = ids }
     if let text = root.text("on_policy_error"), let rule = Authorization.OnPolicyError(rawValue: text) { onPolicyError = rule }
@@ -78,6 +79,7 @@ extension Configuration {
     log = decisions?.text("to") ?? log
     logFormat = decisions?.text("format") ?? logFormat
     recordsInput = decisions?.text("record") == "replayable"
+    if let decisions { readShape(decisions, &report) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
 
@@ -89,6 +91,31 @@ extension Configuration {
     if listen.utf8.starts(with: "fd:".utf8), exactlyEquals(listen, opsListen) {
       report.add(ops, "\(opsListen) is where requests arrive", help: "operations need a place of their own")
     }
+  }
+
+  private mutating func readShape(_ decisions: Setting, _ report: inout ConfigurationReport) {
+    logOnFull = decisions.text("on_full").flatMap(DecisionLog.FullPolicy.init) ?? .drop
+    if let count = decisions["queue"]?.integer { logQueue = Int(clamping: count) }
+    var principals = DecisionShape.Principals.plain
+    switch decisions.text("principal") {
+    case "omit": principals = .omitted
+    case "hmac":
+      let key = decisions.text("hmac_key") ?? ""
+      if key.utf8.count < 16 {
+        report.add(
+          decisions["hmac_key"] ?? decisions["principal"], "hashes of principals need a key of at least 16 bytes",
+          help: "write log: { decisions: { principal: 'hmac', hmac_key: '${file:/run/secrets/log-key}' } }")
+      }
+      principals = .hashed(key: Secret(Array(key.utf8)))
+    default: break
+    }
+    let drops = decisions["drop"]?.texts ?? []
+    for drop in drops {
+      if let problem = DecisionShape.problem(ofDrop: drop) { report.add(decisions["drop"], problem.message, help: problem.help) }
+    }
+    logShape = DecisionShape(
+      principals: principals, addresses: decisions.text("client_ip").flatMap(DecisionShape.Addresses.init) ?? .full, drops: drops,
+      allowedOneIn: Int(clamping: decisions["allowed_one_in"]?.integer ?? 1))
   }
 
   private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }

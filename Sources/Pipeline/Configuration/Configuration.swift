@@ -1,6 +1,7 @@
 public import Bytes
 public import CedarSchema
 public import JOSE
+public import Telemetry
 
 /// What an operator says: where to listen, what to protect, whom to trust, which policies.
 ///
@@ -60,6 +61,12 @@ public struct Configuration: Sendable {
   public var log = "stdout"
   /// How they are written: `json`, `text` or `auto`.
   public var logFormat = "auto"
+  /// What happens to a request when the log has no room.
+  public var logOnFull = DecisionLog.FullPolicy.drop
+  /// How many lines may wait to be written.
+  public var logQueue = 8192
+  /// What of decisions is written.
+  public var logShape = DecisionShape()
   /// Whether records hold what the policies saw, so that `why` and `replay` can ask again.
   public var recordsInput = false
   /// Every setting with its origin, if the configuration was read and not made by a program.

@@ -1,5 +1,6 @@
 internal import CedarSchema
 internal import HTTP
+internal import Telemetry
 
 /// Every setting there is. The table drives the reader, the defaults, the flags and variables, the JSON Schema, and what
 /// `stockade config show` prints.
@@ -65,6 +66,22 @@ public enum Fields {
     Field(
       "log.decisions.record", .choice(["decision", "replayable"]),
       "replayable: with what the policies saw, claims included, for stockade why and replay", default: "decision", flag: "log-record"),
+    Field(
+      "log.decisions.on_full", .choice(DecisionLog.FullPolicy.allCases.map(\.rawValue)),
+      "What happens to a request when the log cannot keep up: its line is dropped and counted, it waits, or it is refused", default: "drop"),
+    Field("log.decisions.queue", .integer(1...1_000_000), "How many lines may wait to be written", default: "8192"),
+    Field(
+      "log.decisions.principal", .choice(["plain", "hmac", "omit"]),
+      "How principals are written; hmac: as a hash that needs the key; without plain, what the policies saw is left out too",
+      default: "plain"),
+    Field("log.decisions.hmac_key", .text("KEY"), "The key of these hashes, at least 16 bytes: ${file:…}", secret: true),
+    Field(
+      "log.decisions.client_ip", .choice(DecisionShape.Addresses.allCases.map(\.rawValue)),
+      "How addresses are written; prefix: 24 bits of an IPv4 address, 48 of an IPv6 one", default: "full"),
+    Field("log.decisions.drop", .texts("POINTER"), "What is left out, such as /http/user_agent or /input/context/token/email"),
+    Field(
+      "log.decisions.allowed_one_in", .integer(1...1_000_000),
+      "Of so many decisions that allowed, one is written; refusals always are", default: "1"),
     Field("realm", .text("NAME"), "What challenges call the protected space", default: Defaults.realm),
     Field("development", .flag, "accept a development issuer (stockade demo's); never in production", default: "false", flag: "dev"),
     Field("identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed"),

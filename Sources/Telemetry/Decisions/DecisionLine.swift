@@ -52,6 +52,10 @@ struct DecisionLine {
     member(#","span_id":"#, record.spanID, limit: Limits.name, to: &line)
     member(#","instance":"#, record.instance, limit: Limits.name, to: &line)
     if record.isAudited { line.append(#","audit":true"#) }
+    if record.weight != 1 {
+      line.append(#","weight":"#)
+      line.append(integer: record.weight)
+    }
     appendRedacted(record.redacted, to: &line)
     if let input = record.input {
       line.append(#","input":"#)
@@ -63,7 +67,7 @@ struct DecisionLine {
   private func appendRedacted(_ pointers: [String], to line: inout LineCursor) {
     guard !pointers.isEmpty else { return }
     for (index, pointer) in pointers.enumerated() {
-      line.append(index == 0 ? #","redacted":[""# : #","""#)
+      line.append(index == 0 ? #","redacted":[""# : #",""#)
       line.append(escaping: pointer, limit: Limits.name)
       line.append(ASCII.quote)
     }

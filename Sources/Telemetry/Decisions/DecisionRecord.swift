@@ -64,6 +64,8 @@ public struct DecisionRecord: Sendable {
   public var instance: String = ""
   /// Whether a policy that determined the decision asks for it to be marked.
   public var isAudited = false
+  /// How many decisions the line stands for, where not all that allowed are written.
+  public var weight = 1
   /// JSON Pointers to what was left out of the line.
   public var redacted: [String] = []
   /// What the policies saw, as Cedar JSON; nil unless records are to be replayable.

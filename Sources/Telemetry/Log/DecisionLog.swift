@@ -35,13 +35,17 @@ public final class DecisionLog: Sendable {
     public var capacityLines: Int
     /// How many bytes may wait.
     public var capacityBytes: Int
+    /// What of decisions is written.
+    public var shape: DecisionShape
 
     /// Settings; the defaults are a bounded queue that drops.
     public init(
       destination: DecisionLogDestination = .standardOutput, format: Format = .json, onFull: FullPolicy = .drop,
-      capacityLines: Int = 8192, capacityBytes: Int = 16 << 20
+      capacityLines: Int = 8192, capacityBytes: Int = 16 << 20,
+      shape: DecisionShape = DecisionShape()
     ) {
       self.destination = destination
+      self.shape = shape
       self.format = format
       self.onFull = onFull
       self.capacityLines = max(capacityLines, 1)

@@ -15,11 +15,13 @@ public final class DecisionLogPort {
   // The text style keeps a time stamp's text, so it lives here as a variable.
   private var text: DecisionText?
   private let isOff: Bool
+  private let isPlain: Bool
 
   init(queue: DecisionQueue, options: DecisionLog.Options) {
     self.queue = queue
     self.options = options
     self.isOff = options.destination == .none
+    self.isPlain = options.shape.isPlain
     if case .text(let style) = options.format { text = style }
   }
 
@@ -53,6 +55,10 @@ public final class DecisionLogPort {
   ///   - slot: The room taken for it; nil for a request that was refused because there was none.
   public func write(_ record: borrowing DecisionRecord, in slot: Slot?) {
     if isOff { return }
+    guard options.shape.keeps(record) else {
+      if let slot { release(slot) }
+      return
+    }
     if slot?.isCounted != true {
       if options.onFull == .block && slot != nil {
         queue.takeRoomRegardless()
@@ -61,11 +67,21 @@ public final class DecisionLogPort {
         return
       }
     }
-    batch.write { line in
-      if text == nil { json.append(record, to: &line) } else { text?.append(record, to: &line) }
+    if isPlain {
+      append(record)
+    } else {
+      var shaped = copy record
+      options.shape.apply(to: &shaped)
+      append(shaped)
     }
     batchLines += 1
     if batch.count >= Self.largestBatch { flush() }
+  }
+
+  private func append(_ record: borrowing DecisionRecord) {
+    batch.write { line in
+      if text == nil { json.append(record, to: &line) } else { text?.append(record, to: &line) }
+    }
   }
 
   /// Hands the batch to the writer thread. Call it at the end of every turn of the loop.
