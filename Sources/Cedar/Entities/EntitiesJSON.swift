@@ -188,6 +188,8 @@ extension EntitiesJSON {
     case .decimal(let number): call("decimal", .string(number.spelling ?? number.canonical))
     case .ip(let address): call("ip", .string(address.spelling ?? address.canonical))
     case .duration(let span): call("duration", .string(span.spelling ?? "\(span.milliseconds)ms"))
+    case .unknown(let unknown):
+      .object(["__extn": .object(["fn": .string(unknown.function), "args": .array(unknown.arguments.map(json))])])
     case .datetime(let instant):
       if let spelling = instant.spelling {
         call("datetime", .string(spelling))

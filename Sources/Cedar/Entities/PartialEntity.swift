@@ -43,10 +43,16 @@ extension EntitiesJSON {
       throw ParseError("action `\(uid)` comes from the schema and cannot be listed among partial entities", at: span(uidJSON))
     }
     let expected = try expectation(of: uid, schema, uidJSON)
-    return PartialEntity(
+    let entity = PartialEntity(
       uid: uid,
       attributes: try field("attrs").map { (attributes) throws(ParseError) in try attributeRecord(attributes, of: uid, expected) },
       parents: try field("parents").map { (list) throws(ParseError) in try parents(list, of: uid) },
       tags: try field("tags").map { (tags) throws(ParseError) in try tagRecord(tags, of: uid, expected) })
+    for record in [entity.attributes, entity.tags] {
+      guard let record, Value.record(record).holdsUnknown else { continue }
+      throw ParseError(
+        "`\(uid)` holds an `unknown`", at: span(json), help: "leave out `attrs` or `tags` as a whole if something in it is unknown")
+    }
+    return entity
   }
 }

@@ -23,7 +23,13 @@ extension Schema {
   /// Checks a context against the context type of an action.
   public func check(context: Record, for action: EntityUID) throws(ConformanceError) {
     guard let definition = self.action(action) else { throw undeclared(action) }
-    for field in context.fields { try checkUIDs(in: field.value) }
+    for field in context.fields {
+      if field.value.holdsUnknown {
+        throw .context(
+          action: action, TypeMismatch(path: [field.key], problem: "a context cannot hold an `unknown` where there is a schema"))
+      }
+      try checkUIDs(in: field.value)
+    }
     if let mismatch = definition.context.mismatch(with: context) { throw .context(action: action, mismatch) }
   }
 }
