@@ -72,11 +72,11 @@ private func compare(_ policies: [Policy], _ request: Request, _ entities: Entit
       let rest = list.filter { entity in !ofToken.contains { $0.uid == entity.uid } }
       let ofRequest = cases.chance(50) ? Array(rest.prefix(1)) : rest.filter { _ in cases.chance(25) }
       let fixed = rest.filter { entity in !ofRequest.contains { $0.uid == entity.uid } }
-      do throws(EntitiesError) {
-        let layered = Authorizer(policies: set, entities: try Entities(fixed))
-        let answer = try layered.isAuthorized(request, with: layered.prepare(ofToken), and: ofRequest, in: evaluation)
-        precondition(answer == actual, "in layers the answer is another")
-      } catch { preconditionFailure("a part of a hierarchy has no cycle") }
+      let base: Entities
+      do throws(EntitiesError) { base = try Entities(fixed) } catch { preconditionFailure("a part of a hierarchy has no cycle") }
+      let layered = Authorizer(policies: set, entities: base)
+      let answer = try layered.isAuthorized(request, with: layered.prepare(ofToken), and: ofRequest, in: evaluation)
+      precondition(answer == actual, "in layers the answer is another")
     } catch { preconditionFailure("no overlay, no conflict") }
   } catch { preconditionFailure("ids differ") }
 }
