@@ -61,6 +61,15 @@ import Testing
     } catch let errors as ParseErrors { #expect(errors.errors.count == 2) }
   }
 
+  @Test func `every mistake of an entity is reported`() throws {
+    let json =
+      #"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": null, "y": 1.5}, "parents": [1, {"type": "U", "id": "b"}, 2], "tags": {"t": null}}]"#
+    do {
+      _ = try EntitiesJSON.entities(JSONParser.parse(json))
+      Issue.record("accepted")
+    } catch let errors as ParseErrors { #expect(errors.errors.count == 5) }
+  }
+
   @Test func `what is written is read as the same`() throws {
     for seed in 0..<50 as Range<UInt64> {
       var cases = RandomCases(seed: seed)
