@@ -69,6 +69,16 @@ import Testing
     #expect(response.errors.map(\.error.kind) == [.attributeMissing, .nonvalue])
   }
 
+  /// Found by fuzzing: it depended on which key had been numbered first.
+  @Test(arguments: ["p", "q"]) func `of several unknowns an error names the same one, whatever was read before`(_ key: String) throws {
+    let name = Value.unknown(Unknown("unknown", [.string("x")]))
+    let record = Record(lastWins: [Record.Field("p", .unknown(Unknown("ip", [name]))), Record.Field("q", name)])
+    let entity = Entity(uid: try uid("User::\"a\""), attributes: Record(lastWins: [Record.Field("rec", .record(record))]))
+    let text = "permit(principal, action, resource) when { context has \(key) || principal.rec == {} };"
+    let response = try authorizer(text, [entity]).isAuthorized(request())
+    #expect(response.errors.map(\.error.message) == ["the expression contains an unknown: `ip(unknown(\"x\"))`"])
+  }
+
   @Test func `a forbid that an unknown leaves open leaves no permit determining`() throws {
     let response = try withUnknowns("permit(principal, action, resource); forbid(principal, action, resource) when { principal.u };")
       .isAuthorized(request())

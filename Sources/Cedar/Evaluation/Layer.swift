@@ -466,27 +466,39 @@ struct Layer {
   /// Whether this layer or one below holds anything unknown.
   var holdsUnknowns: Bool { endUnknown > 0 }
 
-  /// Something unknown in a value.
-  func firstUnknown(in cell: Cell) -> Cell? { firstCell(in: cell) { $0.tag == .unknown } }
+  /// Whether something in a value is unknown.
+  func holdsUnknown(_ cell: Cell) -> Bool { contains(cell) { $0.tag == .unknown } }
+
+  /// What is unknown in a value, in words; of several the first by its text, since numbers follow from what came before.
+  func nameOfUnknown(in cell: Cell) -> String? {
+    var name: String?
+    _ = contains(cell) { part in
+      guard part.tag == .unknown, part.bits >= 0 else { return false }
+      let text = unknown(number: part.number).description
+      if name.map({ Text.compare(text, $0) < 0 }) ?? true { name = text }
+      return false
+    }
+    return name
+  }
 
   /// Whether every part of a value can be had without the others: none may fail once the unknown is known.
   func isProjectable(_ cell: Cell) -> Bool {
-    firstCell(in: cell) { $0.tag == .unknown && ($0.bits < 0 || !unknown(number: $0.number).isName) } == nil
+    !contains(cell) { $0.tag == .unknown && ($0.bits < 0 || !unknown(number: $0.number).isName) }
   }
 
-  /// A part of a value, visited with a list and each set and record once: equal ones have one number, however often they
-  /// occur.
-  private func firstCell(in cell: Cell, where matches: (Cell) -> Bool) -> Cell? {
-    guard cell.tag == .set || cell.tag == .record else { return matches(cell) ? cell : nil }
+  /// Whether some part of a value matches. Parts are visited with a list, and each set and record once: equal ones have one
+  /// number, however often they occur.
+  private func contains(_ cell: Cell, where matches: (Cell) -> Bool) -> Bool {
+    guard cell.tag == .set || cell.tag == .record else { return matches(cell) }
     var seenSets: Set<Int32> = []
     var seenRecords: Set<Int32> = []
     var queue = [cell]
     while let next = queue.popLast() {
-      if matches(next) { return next }
+      if matches(next) { return true }
       if next.tag == .set, seenSets.insert(next.number).inserted { queue += elements(ofSet: next.number) }
       if next.tag == .record, seenRecords.insert(next.number).inserted { queue += fields(ofRecord: next.number).map(\.cell) }
     }
-    return nil
+    return false
   }
 
   // MARK: Entities

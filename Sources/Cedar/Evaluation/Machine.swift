@@ -24,8 +24,8 @@ struct Machine {
   let context: Cell
   /// Whether an operand may be unknown; then conditions are run with an observer that says so.
   let meetsUnknowns: Bool
-  /// The first unknown that an operator of the run at hand needed, and which operator.
-  var needed: (unknown: Cell, node: Int32)?
+  /// The first operand of the run at hand in which something is unknown, and of which operator.
+  var needed: (operand: Cell, node: Int32)?
   /// What the last run that gave nil failed with, and at which expression.
   var failure: (error: EvaluationError, node: Int32)?
 

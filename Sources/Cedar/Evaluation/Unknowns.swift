@@ -41,8 +41,8 @@ extension Machine {
     case .call, .undefinedCall: operands = Int(step.b)
     }
     let first = sp - (operands - 1)
-    guard let unknown = firstUnknown(among: UnsafeBufferPointer(start: first, count: operands)) else { return false }
-    note(unknown, step)
+    guard let unknown = (0..<operands).first(where: { layer.holdsUnknown(first[$0]) }) else { return false }
+    note(first[unknown], step)
     sp = first
     sp.pointee = .leftover
     switch step.opcode {
@@ -53,11 +53,6 @@ extension Machine {
     default: break
     }
     return true
-  }
-
-  private func firstUnknown(among cells: UnsafeBufferPointer<Cell>) -> Cell? {
-    for cell in cells { if let unknown = layer.firstUnknown(in: cell) { return unknown } }
-    return nil
   }
 
   /// Whether a path of keys comes to something unknown before its last key; the last key's value may be unknown.
@@ -72,12 +67,12 @@ extension Machine {
         if !layer.isProjectable(here) {
           // An attribute that is not there is missing whatever the others turn out to be.
           if step.opcode != .has, next == nil { return false }
-          note(layer.firstUnknown(in: here), step)
+          note(here, step)
           return true
         }
       default:
-        guard let unknown = layer.firstUnknown(in: here) else { return false }
-        note(unknown, step)
+        guard layer.holdsUnknown(here) else { return false }
+        note(here, step)
         return true
       }
       guard let next else { return false }
@@ -86,18 +81,17 @@ extension Machine {
     return false
   }
 
-  private mutating func note(_ unknown: Cell?, _ step: Instruction) {
-    if needed == nil, let unknown { needed = (unknown, step.node) }
+  private mutating func note(_ operand: Cell, _ step: Instruction) {
+    if needed == nil { needed = (operand, step.node) }
   }
 
   /// Whether the outcome of a run up to `end` is not all known; then that is its failure.
   @inline(never)
   mutating func failsForUnknown(_ cell: Cell, _ end: Int) -> Bool {
-    guard let unknown = layer.firstUnknown(in: cell) else { return false }
-    let cause = needed ?? (unknown, program.code[end - 1].node)
-    failure = (
-      EvaluationError(.nonvalue, "the expression contains an unknown: `\(layer.unknown(number: cause.unknown.number))`"), cause.node
-    )
+    guard layer.holdsUnknown(cell) else { return false }
+    let cause = needed ?? (cell, program.code[end - 1].node)
+    let name = layer.nameOfUnknown(in: cause.operand) ?? ExtensionFunction.unknown.rawValue
+    failure = (EvaluationError(.nonvalue, "the expression contains an unknown: `\(name)`"), cause.node)
     return true
   }
 }

@@ -6,9 +6,19 @@ extension Schema {
   ///
   /// Source: Cedar reference, "request validation".
   public func check(_ request: Request) throws(ConformanceError) {
-    guard entityType(request.principal.type) != nil else { throw .undeclaredPrincipalType(request.principal.type) }
+    try checkNames(of: request)
+    try check(context: request.context, for: request.action)
+  }
+
+  /// Checks a request but for its context.
+  public func checkNames(of request: Request) throws(ConformanceError) {
+    guard entityType(request.principal.type) != nil else {
+      throw .undeclaredPrincipalType(request.principal.type, suggestion: nearestType(to: request.principal.type)?.text)
+    }
     try check(request.principal)
-    guard entityType(request.resource.type) != nil else { throw .undeclaredResourceType(request.resource.type) }
+    guard entityType(request.resource.type) != nil else {
+      throw .undeclaredResourceType(request.resource.type, suggestion: nearestType(to: request.resource.type)?.text)
+    }
     try check(request.resource)
     guard let action = action(request.action) else { throw undeclared(request.action) }
     guard action.principals.contains(request.principal.type) else {
@@ -17,7 +27,6 @@ extension Schema {
     guard action.resources.contains(request.resource.type) else {
       throw .resourceType(request.resource.type, action: request.action, valid: action.resources)
     }
-    try check(context: request.context, for: request.action)
   }
 
   /// Checks a context against the context type of an action.
