@@ -30,6 +30,12 @@ public final class Route: Sendable {
   let action: EntityUID?
   /// Cedar's resource; nil for the path's.
   let resource: ResourceTemplate?
+  /// The fields of the body that policies see; nil where the body goes by unread.
+  public let body: BodyFields?
+  /// Where entities are looked up; nil if they are not.
+  let entities: EntitySource?
+  /// Whether more must be learned than the head and the token say.
+  let asksForMore: Bool
   /// Scopes that a token must have, all of them.
   public let scopes: [String]
   /// Whether decisions are enforced; nil as for all requests.
@@ -43,8 +49,8 @@ public final class Route: Sendable {
 
   init(
     methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
-    scopes: [String],
-    mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
+    body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?,
+    bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -53,6 +59,9 @@ public final class Route: Sendable {
     self.access = access
     self.action = action
     self.resource = resource
+    self.body = body
+    self.entities = entities
+    asksForMore = body != nil || entities != nil
     self.scopes = scopes
     self.mode = mode
     self.upstream = upstream

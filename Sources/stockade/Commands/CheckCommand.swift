@@ -64,11 +64,25 @@ struct ConfigurationCheck {
       Terminal.error(problems)
       return .invalid
     }
-    let configuration = configuration ?? Self.standIn(for: files)
-    var tests = try PolicyTests(SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1))
-    for file in files { tests.run(file) }
-    Terminal.out(tests.output + tests.summary)
-    return tests.failed == 0 ? .success : .testsFailed
+    let policies = try PolicyFolder.read(folder)
+    // By the configuration's path; empty where the file names none, or one was given.
+    var runs: [String: PolicyTests] = [:]
+    for file in files {
+      let path = configuration == nil ? file.configuration.map { ConfigurationFile.folder(of: file.source.name) + $0 } : nil
+      var tests: PolicyTests
+      if let known = runs[path ?? ""] {
+        tests = known
+      } else {
+        let configuration = try path.map { (path) throws(ConfigurationError) in try ConfigurationFile.read(at: path) }
+        tests = try PolicyTests(
+          SnapshotBuilder.build(configuration ?? self.configuration ?? Self.standIn(for: files), policies: policies, generation: 1))
+      }
+      Terminal.out(tests.run(file))
+      runs[path ?? ""] = tests
+    }
+    let failed = runs.values.reduce(0) { $0 + $1.failed }
+    Terminal.out("\(runs.values.reduce(0) { $0 + $1.passed }) passed, \(failed) failed\n")
+    return failed == 0 ? .success : .testsFailed
   }
 
   // Without a configuration the issuers of the tests are taken for user pools whose name is their prefix, as the demo's is.
