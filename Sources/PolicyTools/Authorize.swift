@@ -26,6 +26,8 @@ public enum Authorize {
   static func verdict(_ response: Response, _ bundle: PolicyBundle) -> String {
     let reasons = response.determining.map { id in bundle.place(of: id).map { "\(id)  (\($0))" } ?? "\(id)" }.joined(separator: ", ")
     switch response.decision {
+    // An unknown left a forbid open, so that no permit determines the answer.
+    case .allow where reasons.isEmpty: return "ALLOW  permitted, as far as a forbid that needs an unknown does not apply"
     case .allow: return "ALLOW  permitted by \(reasons)"
     case .deny: return reasons.isEmpty ? "DENY  no policy permits this" : "DENY  forbidden by \(reasons)"
     }

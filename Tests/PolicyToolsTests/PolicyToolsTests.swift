@@ -88,7 +88,7 @@ import Testing
     #expect(Check.run(bundle(impossible), folder: "p/").status == .success)
     let outcome = Check.run(bundle(impossible), folder: "p/", denyWarnings: true)
     #expect(outcome.status == .invalid)
-    #expect(outcome.output.contains("1 warning\n"))
+    #expect(outcome.output.contains("1 warning\n") && outcome.output.contains("help: look for two parts"))
   }
 
   @Test func policiesAreNamedByTheirIDElseByFileAndPlace() {

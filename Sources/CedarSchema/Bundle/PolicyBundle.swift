@@ -169,8 +169,22 @@ public struct PolicyBundle: Sendable {
   private mutating func validate(_ options: Options) {
     guard let schema else { return }
     let result = Validator(schema, mode: options.mode, level: options.level).validate(policies)
-    for error in result.errors { report(.error, error.message, at: error.span, of: error.policy, help: error.help) }
-    for warning in result.warnings { report(.warning, warning.message, at: warning.span, of: warning.policy, help: nil) }
+    // A scope that names what the schema does not have applies to nothing; to say so as well hides what is wrong with it.
+    let misnamed = Set(result.errors.filter { isMisnamed($0) }.map(\.policy))
+    for error in result.errors where error.kind != .invalidActionApplication || !misnamed.contains(error.policy) {
+      report(.error, error.message, at: error.span, of: error.policy, help: error.help)
+    }
+    let inapplicable = misnamed.union(result.errors.filter { $0.kind == .invalidActionApplication }.map(\.policy))
+    for warning in result.warnings where warning.kind != .impossiblePolicy || !inapplicable.contains(warning.policy) {
+      report(.warning, warning.message, at: warning.span, of: warning.policy, help: warning.help)
+    }
+  }
+
+  /// Whether an error is a name in a scope that the schema does not have.
+  private func isMisnamed(_ error: ValidationError) -> Bool {
+    guard error.kind == .unrecognizedEntityType || error.kind == .unrecognizedActionID else { return false }
+    guard let condition = policies.statement(error.policy)?.conditions.first else { return true }
+    return error.span.end <= condition.span.start
   }
 
   private mutating func readEntities(_ options: Options) {
@@ -182,15 +196,19 @@ public struct PolicyBundle: Sendable {
       switch result {
       case .failure(let error): return report(.error, "\(error)", at: SourceSpan(error.offset, error.offset + error.length), in: source)
       case .success(let json):
-        do throws(ParseErrors) { given = try EntitiesJSON.entities(json, schema: schema) } catch { return report(error, in: source) }
+        let (readable, errors) = EntitiesJSON.readable(json, schema: schema)
+        given = readable.map(\.entity)
+        if !errors.isEmpty { report(ParseErrors(errors), in: source) }
         if let schema {
-          for (entity, element) in zip(given, json.array ?? []) where !entity.uid.type.isAction {
-            do throws(ConformanceError) { try schema.check(entity) } catch {
-              let span = element["uid"]?.span ?? element.span
-              report(.error, "\(error)", at: SourceSpan(span.lowerBound, span.upperBound), in: source, help: error.help)
+          for (entity, json) in readable where !entity.uid.type.isAction {
+            for problem in schema.problems(in: entity) {
+              let span = Self.place(of: problem, in: json).span
+              report(.error, "\(problem)", at: SourceSpan(span.lowerBound, span.upperBound), in: source, help: problem.help)
             }
           }
         }
+        // What is missing would be found missing once more.
+        guard errors.isEmpty else { return }
       }
     }
     var taken = Set(given.map(\.uid))
@@ -208,6 +226,18 @@ public struct PolicyBundle: Sendable {
       // Mistakes of single entities have been told already, with their places.
       if isSoundSoFar(in: sources.entities) { report(.error, "\(error)", in: sources.entities) }
     }
+  }
+
+  /// The part of an entity's JSON that a problem is about.
+  private static func place(of problem: ConformanceError, in json: JSONValue) -> JSONValue {
+    let part: JSONValue? =
+      switch problem {
+      case .unexpectedAttribute(_, let key), .attributeType(_, let key, _): json["attrs"]?[key]
+      case .unexpectedTag(_, let key), .tagType(_, let key, _): json["tags"]?[key]
+      case .ancestorType: json["parents"]
+      default: nil
+      }
+    return part ?? json["uid"] ?? json
   }
 
   // MARK: - Reporting
