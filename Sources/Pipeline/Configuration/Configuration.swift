@@ -191,6 +191,8 @@ public enum Defaults {
   public static let connectTimeoutMillis: UInt64 = 2_000
   /// How long the upstream may take to begin its response.
   public static let responseTimeoutMillis: UInt64 = 60_000
+  /// How long a tunnel of another protocol may be silent on both sides.
+  public static let tunnelIdleMillis: UInt64 = 600_000
   /// How long a body may pause, either way.
   public static let bodyIdleTimeoutMillis: UInt64 = 60_000
   /// How long an idle upstream connection is kept: shorter than common servers' own limits (nginx 75 s, node 5 s).

@@ -18,6 +18,8 @@ final class ClientConnection: StreamOwner {
     case parked
     /// Allowed: an upstream connection serves it, or is being made.
     case forwarding
+    /// Client and service speak another protocol.
+    case tunnelling
     /// The last bytes are on their way.
     case closing
     case closed
@@ -38,6 +40,7 @@ final class ClientConnection: StreamOwner {
 
   // The exchange in flight.
   private var upstream: UpstreamConnection?
+  private var tunnel: Tunnel?
   private var requestBody = BodyRelay(from: .none, asChunks: false)
   private var collected = CollectedBody()
   /// What the page waits for.
@@ -471,6 +474,43 @@ final class ClientConnection: StreamOwner {
   /// Whether the client understands interim responses.
   var takesInterimResponses: Bool { exchange.head.minorVersion == 1 }
 
+  /// Whether the client offered another protocol.
+  var offersUpgrade: Bool { exchange.head.upgradeRange != nil }
+
+  /// The service speaks another protocol from here on: the decision's record is written, and what both say is passed on.
+  func protocolsSwitched(_ head: borrowing ResponseHead, saying rest: UnsafeRawBufferPointer, _ service: ByteStream) {
+    var toClient = ByteQueue()
+    swap(&toClient, &outbound)
+    var out = worker.takeBuffer()
+    let rewrite = ResponseRewrite(framing: .none, keepAlive: true, clientMinorVersion: 1)
+    HeadWriter.appendResponse(head, rewrite, adding: worker.responseFields(for: exchange), to: &out)
+    toClient.append(out)
+    worker.giveBack(out)
+    toClient.append(rest)
+    record(status: head.status.code)
+    phase = .tunnelling
+    deadline.set(Defaults.tunnelIdleMillis)
+    var toService = ByteQueue()
+    swap(&toService, &inbound)
+    let tunnel = Tunnel(
+      client: stream, toClient, upstream: service, toService, of: worker,
+      moved: { [unowned self] in deadline.set(Defaults.tunnelIdleMillis) },
+      over: { [unowned self] end in tunnelEnded(end) })
+    self.tunnel = tunnel
+    tunnel.begin()
+  }
+
+  private func tunnelEnded(_ end: Tunnel.End) {
+    guard phase == .tunnelling else { return }
+    switch end {
+    case .ended:
+      upstream?.close()
+      upstream = nil
+      close()
+    case .broken: abort()
+    }
+  }
+
   /// Bytes of the response went by.
   func responseGoesOn() { deadline.set(Defaults.bodyIdleTimeoutMillis) }
 
@@ -585,7 +625,7 @@ final class ClientConnection: StreamOwner {
       deadline.set(Defaults.bodyIdleTimeoutMillis)
       upstream?.pump()
     case .reading: proceed()
-    case .parked, .collecting, .closed: break
+    case .parked, .collecting, .tunnelling, .closed: break
     }
   }
 
@@ -630,6 +670,7 @@ final class ClientConnection: StreamOwner {
   private func forget() {
     upstream?.abort()
     upstream = nil
+    tunnel = nil
     phase = .closed
     deadline.clear()
     inbound.release()
@@ -652,7 +693,7 @@ final class ClientConnection: StreamOwner {
     case .forwarding:
       upstream?.abort()
       fail(.timeout)
-    case .closing: abort()
+    case .tunnelling, .closing: abort()
     case .closed: break
     }
   }
