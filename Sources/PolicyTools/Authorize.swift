@@ -4,13 +4,19 @@ public import CedarSchema
 
 /// `authorize`: one decision, and by which policies.
 public enum Authorize {
-  /// Decides a request by the policies and entities of a sound bundle. The answer is Cedar's own.
+  /// Decides a request by the policies in force and the entities of a sound bundle. The answer is Cedar's own; what policies in the
+  /// shadow would make of it is a message.
   public static func run(_ bundle: PolicyBundle, _ request: Request, overlay: [Entity] = []) -> ToolOutcome {
     guard bundle.isSound else { return unsound(bundle) }
     do throws(OverlayError) {
-      let response = try Authorizer(policies: bundle.policies, entities: bundle.entities).isAuthorized(request, and: overlay)
+      func ask(_ policies: PolicySet) throws(OverlayError) -> Response {
+        try Authorizer(policies: policies, entities: bundle.entities).isAuthorized(request, and: overlay)
+      }
+      let response = try ask(bundle.policiesInForce)
+      let shadows = bundle.shadowed.isEmpty ? nil : shadowNote(response, all: try ask(bundle.policies), bundle)
       return ToolOutcome(
-        output: verdict(response, bundle) + "\n", messages: failures(response, bundle) + (note(on: response, bundle) ?? ""),
+        output: verdict(response, bundle) + "\n",
+        messages: failures(response, bundle) + (note(on: response, bundle) ?? "") + (shadows ?? ""),
         status: response.decision == .allow ? .success : .denied)
     } catch {
       return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
@@ -36,6 +42,11 @@ public enum Authorize {
     let forbids = response.errors.filter { bundle.policies.statement($0.policy)?.effect == .forbid }
     guard response.decision == .allow, let first = forbids.first else { return nil }
     return "note: \(first.policy) is a forbid that failed; the proxy refuses such a request unless told to skip failed policies\n"
+  }
+
+  /// What policies in the shadow would change; nil if nothing.
+  static func shadowNote(_ response: Response, all: Response, _ bundle: PolicyBundle) -> String? {
+    response == all ? nil : "note: with the policies in the shadow: \(verdict(all, bundle))\n"
   }
 
   private static func failures(_ response: Response, _ bundle: PolicyBundle) -> String {

@@ -1,6 +1,8 @@
 internal import Bytes
 internal import FoundationEssentials
+internal import Net
 internal import Pipeline
+internal import Proxy
 
 /// Finds and reads the configuration: the file, the environment, the flags.
 enum ConfigurationFile {
@@ -30,11 +32,41 @@ enum ConfigurationFile {
 
   /// The configuration, and the file it came from.
   static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
+    let (configuration, files) = try readNotingFiles(arguments)
+    return (configuration, files.configuration)
+  }
+
+  /// The configuration, with all files that it was read from.
+  static func readNotingFiles(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, files: Files) {
     let variables = ProcessInfo.processInfo.environment
     let source = try file(arguments["config"], variables)
-    let folder = source.map { Self.folder(of: $0.name) } ?? ""
-    let surroundings = Surroundings(variables: variables) { path in contents(of: path.hasPrefix("/") ? path : folder + path) }
-    return (try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings), source?.name)
+    let named = Locked<[String]>([])
+    let surroundings = Surroundings(
+      variables: variables,
+      readFile: { path in
+        named.withLock { $0.append(path) }
+        return contents(of: path)
+      }, problemOfAddress: Gateway.problem)
+    let configuration = try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings)
+    return (configuration, Files(configuration: source?.name, named: named.withLock { $0 }))
+  }
+
+  /// The files of one configuration.
+  struct Files: Sendable {
+    /// The configuration itself, if it is a file.
+    var configuration: String?
+    /// What it names: secrets, and keys of issuers.
+    var named: [String]
+
+    /// The folders they are in.
+    var folders: [String] {
+      var folders: [String] = []
+      for path in [configuration].compactMap({ $0 }) + named {
+        let folder = ConfigurationFile.folder(of: path)
+        if !folders.contains(where: { exactlyEquals($0, folder) }) { folders.append(folder) }
+      }
+      return folders
+    }
   }
 
   private static func file(_ named: String?, _ variables: [String: String]) throws(ConfigurationError) -> SourceText? {
@@ -51,15 +83,15 @@ enum ConfigurationFile {
     return nil
   }
 
-  // With its final slash; empty for a name without one.
+  // With its final slash.
   private static func folder(of path: String) -> String {
-    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "./" }
     return String(decoding: path.utf8[...slash], as: UTF8.self)
   }
 
   private static func contents(of path: String) -> (contents: String?, problem: String) {
     guard let data = FileManager.default.contents(atPath: path) else { return (nil, "\(path) cannot be read") }
-    guard data.count <= 64 * 1024 else { return (nil, "\(path) is larger than 64 KiB, too large for a value") }
+    guard data.count <= 512 * 1024 else { return (nil, "\(path) is larger than 512 KiB") }
     guard let text = String(validating: data, as: UTF8.self) else { return (nil, "\(path) is not UTF-8 text") }
     return (text, "")
   }

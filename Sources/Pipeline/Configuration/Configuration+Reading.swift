@@ -15,14 +15,14 @@ extension Configuration {
     let reader = ConfigurationReader(file: file, flags: flags, surroundings: surroundings)
     var report = reader.report
     guard reader.isReadable else { throw ConfigurationError(report.problems) }
-    let configuration = Configuration(reader.root, source: file, &report)
+    let configuration = Configuration(reader.root, source: file, surroundings, &report)
     // What does not depend on policies is checked here, so that all that is wrong with the file is told at once.
     SnapshotBuilder.check(configuration, &report)
     guard report.isEmpty else { throw ConfigurationError(report.problems) }
     return configuration
   }
 
-  private init(_ root: Setting, source: SourceText?, _ report: inout ConfigurationReport) {
+  private init(_ root: Setting, source: SourceText?, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
     self.init(upstream: root["upstream"]?.text("url") ?? "")
     settings = root
     self.source = source
@@ -33,10 +33,13 @@ extension Configuration {
       )
     }
     readProcess(root)
+    checkAddresses(root, surroundings, &report)
     readHeaders(root, &report)
     readContext(root, &report)
     for (name, setting) in root["issuers"]?.members ?? [] {
-      if let issuer = IssuerConfiguration(name, setting, &report) { issuers.append(issuer) }
+      guard var issuer = IssuerConfiguration(name, setting, &report) else { continue }
+      issuer.keyFile = keyFile(setting, surroundings, &report)
+      issuers.append(issuer)
     }
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
@@ -77,13 +80,42 @@ extension Configuration {
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
 
+  private func keyFile(_ issuer: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) -> SourceText? {
+    guard let named = issuer["jwks_file"], let text = named.text else { return nil }
+    if let url = issuer["jwks_url"] {
+      report.add(
+        named, "keys come from one place, and jwks_url names another", help: "keep one of them", related: (url, "the other is here"))
+      return nil
+    }
+    let path = besideFile(text, named.origin)
+    let (contents, problem) = surroundings.readFile(path)
+    guard let contents else {
+      report.add(named, problem, help: "name a file with the issuer's key set, as its jwks_uri serves it")
+      return nil
+    }
+    return SourceText(name: path, contents)
+  }
+
+  private func checkAddresses(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
+    func check(_ setting: Setting?, _ use: Surroundings.AddressUse) {
+      guard let setting, let text = setting.text, !text.isEmpty, let problem = surroundings.problemOfAddress(text, use) else { return }
+      report.add(setting, problem.message, help: problem.help)
+    }
+    check(root["upstream"]?["url"], .service)
+    check(root["listen"], .listener)
+    check(root["ops"]?["listen"], .listener)
+    for (_, issuer) in root["issuers"]?.members ?? [] {
+      check(issuer["jwks_url"], .keys(mayBePlain: issuer["allow_insecure_jwks"]?.bool ?? false))
+    }
+    for (_, route) in root["routes"]?.members ?? [] { check(route["upstream"], .service) }
+  }
+
   private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }
 
   /// A path of the file begins at the file's folder; one of a flag or variable where the process was started.
   private func besideFile(_ path: String, _ origin: Setting.Origin) -> String {
-    guard case .file = origin, let name = source?.name, path.utf8.first != UInt8(ascii: "/") else { return path }
-    guard let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
-    return String(decoding: name.utf8[...slash], as: UTF8.self) + path
+    guard case .file = origin, let source else { return path }
+    return source.beside(path)
   }
 
   private mutating func readHeaders(_ root: Setting, _ report: inout ConfigurationReport) {
@@ -106,7 +138,7 @@ extension Configuration {
       for (setting, name) in names where !name.isEmpty {
         if let problem = IdentityHeaders.problem(ofName: name) { report.add(setting, problem) }
         if let other = seen.updateValue(setting, forKey: IdentityHeaders.folded(name)) {
-          report.add(setting, "\(name) is already the field for \(other.path)", related: (other, "here"))
+          report.add(setting, "\(name) is already the field for \(other.path)", help: "choose another name", related: (other, "here"))
         }
       }
     }
@@ -179,6 +211,8 @@ extension IssuerConfiguration {
     groupType = mapping.text("group_type") ?? groupType
     idClaim = mapping.text("id_claim") ?? idClaim
     groupClaim = mapping.text("group_claim")
+    scopeClaim = mapping.text("scope_claim")
+    namespace = mapping.text("namespace")
     for (name, attribute) in mapping["attributes"]?.members ?? [] {
       guard let claim = attribute.text("claim") else {
         report.add(attribute, "names no claim", help: "write { claim: 'department' }")

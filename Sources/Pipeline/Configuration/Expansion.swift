@@ -7,18 +7,49 @@ public struct Surroundings: Sendable {
   /// Reads a file named by `${file:PATH}`: its contents, or nil and why.
   public var readFile: @Sendable (_ path: String) -> (contents: String?, problem: String)
 
+  /// Says what is wrong with an address, and what to do; nil if nothing is. Who opens connections knows what an address is.
+  public var problemOfAddress: @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)?
+
+  /// What an address is for.
+  public enum AddressUse: Sendable {
+    /// To listen at.
+    case listener
+    /// The service behind, or that of a route.
+    case service
+    /// An issuer's keys; whether it was said that they may be fetched over plain HTTP.
+    case keys(mayBePlain: Bool)
+  }
+
   /// Surroundings.
   public init(
     variables: [String: String] = [:],
-    readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") }
+    readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") },
+    problemOfAddress: @escaping @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)? = { _, _ in nil }
   ) {
     self.variables = variables
     self.readFile = readFile
+    self.problemOfAddress = problemOfAddress
+  }
+
+  /// The same, where paths begin at a file's folder.
+  func beside(_ file: SourceText?) -> Surroundings {
+    guard let file else { return self }
+    var beside = self
+    beside.readFile = { [readFile] path in readFile(file.beside(path)) }
+    return beside
+  }
+}
+
+extension SourceText {
+  /// A path that stands in this text: it begins at the text's folder, unless it is absolute.
+  func beside(_ path: String) -> String {
+    guard path.utf8.first != UInt8(ascii: "/"), let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+    return String(decoding: name.utf8[...slash], as: UTF8.self) + path
   }
 }
 
 /// `${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `${file:PATH}` and `$$` inside a parsed string: what comes in is never read as
-/// syntax, neither of the file nor of another expansion.
+/// syntax, neither of the file nor of another expansion. A path may have variables in it: `${file:${CREDENTIALS_DIRECTORY}/key}`.
 struct Expansion {
   /// The text with everything put in.
   var text = ""
@@ -29,7 +60,12 @@ struct Expansion {
   /// What could not be put in: the reference as written, what is wrong, and what to do.
   var problems: [(reference: String, message: String, help: String?)] = []
 
-  init(_ source: String, _ surroundings: Surroundings) {
+  private let isPath: Bool
+
+  init(_ source: String, _ surroundings: Surroundings) { self.init(source, surroundings, isPath: false) }
+
+  private init(_ source: String, _ surroundings: Surroundings, isPath: Bool) {
+    self.isPath = isPath
     guard source.utf8.contains(UInt8(ascii: "$")) else {
       text = source
       return
@@ -48,7 +84,7 @@ struct Expansion {
         rest = rest.dropFirst(2)
         isChanged = true
       } else if next == UInt8(ascii: "{") {
-        guard let end = rest.firstIndex(of: UInt8(ascii: "}")) else {
+        guard let end = Self.end(of: rest) else {
           problems.append(("${", "`${` has no `}` in this string", "write $$ for a dollar sign that means itself"))
           return
         }
@@ -64,14 +100,40 @@ struct Expansion {
     text = String(decoding: out, as: UTF8.self)
   }
 
+  // Where a reference ends: at the first brace, or behind the variables in a file's path.
+  private static func end(of text: Substring.UTF8View) -> Substring.UTF8View.Index? {
+    guard text.starts(with: "${file:".utf8) else { return text.firstIndex(of: UInt8(ascii: "}")) }
+    var depth = 0
+    var before: UInt8 = 0
+    for index in text.indices {
+      if text[index] == UInt8(ascii: "{"), before == UInt8(ascii: "$") { depth += 1 }
+      if text[index] == UInt8(ascii: "}") {
+        depth -= 1
+        if depth == 0 { return index }
+      }
+      before = text[index]
+    }
+    return nil
+  }
+
   private mutating func value(of inner: String, _ surroundings: Surroundings) -> String {
     let reference = "${\(inner)}"
     if inner.utf8.starts(with: "file:".utf8) {
       isSecret = true
-      let path = String(decoding: inner.utf8.dropFirst(5), as: UTF8.self)
+      guard !isPath else {
+        problems.append((reference, "\(reference) stands in the path of a file", "a path may have variables in it, and no other file"))
+        return ""
+      }
+      let inPath = Expansion(String(decoding: inner.utf8.dropFirst(5), as: UTF8.self), surroundings, isPath: true)
+      guard inPath.problems.isEmpty else {
+        problems += inPath.problems
+        return ""
+      }
+      let path = inPath.text
       let (contents, problem) = surroundings.readFile(path)
       guard let contents else {
-        problems.append((reference, "\(reference): \(problem)", nil))
+        problems.append(
+          (reference, "\(reference): \(problem)", "name a file that may be read; a relative path begins at the configuration's folder"))
         return ""
       }
       // Editors end a file with a newline; no secret does.

@@ -65,10 +65,12 @@ final class Demo {
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
     let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
-    loaded = Loaded(configuration: configuration, files: files, file: nil)
+    let folders = [arguments["policies"] ?? "policies"]
+    loaded = Loaded(configuration: configuration, files: files, folders: folders)
     process = try GatewayProcess(
       loaded,
-      load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, file: nil) },
+      load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, folders: folders)
+      },
       extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
   }
 

@@ -19,9 +19,11 @@ let runCommand = Command(
     let extras = try RunSettings.read(arguments)
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
-        let (configuration, file) = try ConfigurationFile.read(arguments)
+        let (configuration, files) = try ConfigurationFile.readNotingFiles(arguments)
         guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
-        return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
+        return Loaded(
+          configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: files.configuration,
+          folders: files.folders + [configuration.policies])
       }, extras: extras)
   }
 }
