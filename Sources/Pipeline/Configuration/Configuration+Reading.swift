@@ -71,6 +71,7 @@ extension Configuration {
     if let service = root["upstream"] {
       upstreamLimits.connectTimeoutMillis = Self.millis(service["connect_timeout"]) ?? upstreamLimits.connectTimeoutMillis
       upstreamLimits.responseTimeoutMillis = Self.millis(service["response_timeout"]) ?? upstreamLimits.responseTimeoutMillis
+      upstreamLimits.bodyTimeoutMillis = Self.millis(service["body_timeout"]) ?? upstreamLimits.bodyTimeoutMillis
       upstreamLimits.idleMillis = Self.millis(service["idle_timeout"]) ?? upstreamLimits.idleMillis
       if let count = service["max_connections"]?.integer { upstreamLimits.connections = Int(clamping: count) }
     }

@@ -89,6 +89,8 @@ public struct UpstreamLimits: Sendable, Equatable {
   public var connectTimeoutMillis = Defaults.connectTimeoutMillis
   /// How long it may take to begin its response, in milliseconds.
   public var responseTimeoutMillis = Defaults.responseTimeoutMillis
+  /// How long a body may pause, in milliseconds.
+  public var bodyTimeoutMillis = Defaults.bodyIdleTimeoutMillis
   /// How long an idle connection is kept, in milliseconds.
   public var idleMillis = Defaults.upstreamIdleMillis
   /// How many connections a worker opens at most.

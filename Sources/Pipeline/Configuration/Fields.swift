@@ -25,6 +25,9 @@ public enum Fields {
       "upstream.response_timeout", .duration(timeout), "How long it may take to begin its response",
       default: millis(Defaults.responseTimeoutMillis)),
     Field(
+      "upstream.body_timeout", .duration(timeout), "How long a body may pause on its way, in either direction",
+      default: millis(Defaults.bodyIdleTimeoutMillis)),
+    Field(
       "upstream.idle_timeout", .duration(timeout), "How long an idle connection to it is kept", default: millis(Defaults.upstreamIdleMillis)
     ),
     Field(
@@ -137,7 +140,9 @@ public enum Fields {
     Field("routes.*.scopes", .texts("SCOPE"), "Scopes that the token must have, all of them"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
+    Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
+    Field("routes.*.body_timeout", .duration(timeout), "As upstream.body_timeout, for this route"),
     Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
     Field("routes.*.engine", .object, "Who decides, for this route"),
     Field("routes.*.engine.local", .object, "The Cedar engine in this process"),
