@@ -1,6 +1,7 @@
 internal import Bytes
 public import Cedar
 public import CedarSchema
+internal import JSON
 
 /// `authorize`: one decision, and by which policies.
 public enum Authorize {
@@ -18,6 +19,35 @@ public enum Authorize {
         output: verdict(response, bundle) + "\n",
         messages: failures(response, bundle) + (note(on: response, bundle) ?? "") + (shadows ?? ""),
         status: response.decision == .allow ? .success : .denied)
+    } catch {
+      return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
+    }
+  }
+
+  /// The same as one line of JSON.
+  public static func json(_ bundle: PolicyBundle, _ request: Request, overlay: [Entity] = []) -> ToolOutcome {
+    guard bundle.isSound else { return unsound(bundle) }
+    func answer(_ policies: PolicySet) throws(OverlayError) -> (response: Response, json: [JSONValue.Member]) {
+      let response = try Authorizer(policies: policies, entities: bundle.entities).isAuthorized(request, and: overlay)
+      let errors = response.errors.map { failure in
+        JSONValue.object(["policy": .string(failure.policy.text), "message": .string(failure.error.message)])
+      }
+      return (
+        response,
+        [
+          .init(name: "decision", value: .string(response.decision.rawValue)),
+          .init(name: "policies", value: .array(response.determining.map { .string($0.text) })),
+          .init(name: "errors", value: .array(errors)),
+        ]
+      )
+    }
+    do throws(OverlayError) {
+      var (response, members) = try answer(bundle.policiesInForce)
+      if !bundle.shadowed.isEmpty {
+        let all = try answer(bundle.policies)
+        if all.response != response { members.append(.init(name: "would", value: JSONValue(.object(all.json)))) }
+      }
+      return ToolOutcome(output: JSONValue(.object(members)).text + "\n", status: response.decision == .allow ? .success : .denied)
     } catch {
       return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
     }

@@ -22,7 +22,7 @@ extension Exchange {
   func askShadow(_ question: Question, by identity: Identity, beside response: Response, _ facts: Facts) -> ShadowDecision? {
     guard let shadow = snapshot.shadow else { return nil }
     do throws(Stop) {
-      let answer = try snapshot.mapping.ask(question, by: identity, from: peer, head, at: time, of: shadow, facts.evaluation)
+      let answer = try snapshot.mapping.ask(question, by: identity, from: client.peer, head, at: time, of: shadow, facts.evaluation)
       let together = response.joined(with: answer)
       guard together != response else { return nil }
       do throws(Stop) { try shadow.enforce(together) } catch {

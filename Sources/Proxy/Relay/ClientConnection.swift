@@ -48,11 +48,17 @@ final class ClientConnection: StreamOwner {
   private var beganAt: UInt64 = 0
   private var decidedAt: UInt64 = 0
 
-  init(_ stream: ByteStream, peer: Peer, worker: Worker) {
+  /// - Parameter received: what was read already of what the client says.
+  init(_ stream: ByteStream, peer: Peer, worker: Worker, received: ByteQueue? = nil) {
     self.worker = worker
     self.stream = stream
     service = worker.service
     exchange = Exchange(peer: peer, under: worker.service.snapshot)
+    if let received {
+      inbound = received
+      // The event that brought these bytes does not come again.
+      isReadable = true
+    }
     stream.owner = self
     deadline.set(Defaults.headTimeoutMillis)
   }
