@@ -20,6 +20,10 @@ public struct Exchange: Sendable {
   public var snapshot: Snapshot
   /// The decision's name.
   public var id = DecisionID(milliseconds: 0, random: (0, 0))
+  /// What was learned of this request since its head was read.
+  var learned = Learned()
+  /// Whether the client was told to go on with its body: then nobody else tells it.
+  public private(set) var hasContinued = false
   /// What the page found on its way, for the record.
   public internal(set) var trail = Trail()
 
@@ -34,10 +38,26 @@ public struct Exchange: Sendable {
   public mutating func begin(id: DecisionID, at time: Int64, under snapshot: Snapshot) {
     self.id = id
     self.time = time
+    hasContinued = false
+    beginAnew(under: snapshot)
+  }
+
+  /// Begins this request again, under another load: nothing that was learned under the one before counts.
+  public mutating func beginAnew(under snapshot: Snapshot) {
     self.snapshot = snapshot
+    learned = Learned()
     client = Client(peer: peer)
     trail = Trail()
   }
+
+  /// The bounds of the body that the page waits for.
+  public var bodyWanted: BodyFields? { route?.body }
+  /// Notes that the client, which waited for it, was told to send the body (RFC 9110 §10.1.1).
+  public mutating func continued() { hasContinued = true }
+  /// The body that the page waits for has arrived, whole.
+  public mutating func bodyArrived(_ bytes: UnsafeRawBufferPointer) { learned.body = bodyWanted?.read(bytes) }
+  /// The answer to the lookup that the page waits for has arrived.
+  public mutating func entitiesArrived(_ answer: EntityAnswer) { learned.entities = answer }
 
   /// The matched route.
   public var route: Route? { trail.question?.route }

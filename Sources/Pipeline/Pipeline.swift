@@ -14,7 +14,7 @@ extension Exchange {
       if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }
 
       // match: what is asked, in the words of the routes?                                                        403
-      let question = try snapshot.mapping.match(head)
+      var question = try snapshot.mapping.match(head)
       trail.question = question
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
@@ -35,6 +35,15 @@ extension Exchange {
       trail.identity = identity
       try question.requireScopes(of: identity)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
+
+      // learn: what do its body and the route's source of entities say?                   400, 413, 415, 503, or wait
+      if let route = question.route, route.asksForMore {
+        let body = try learned.body(route.body, of: head)
+        question = try snapshot.mapping.match(head, to: route, with: body)
+        let values = RequestValues.All(head: head, path: route.path, body: body, principal: identity.principal)
+        question.learned = try learned.entities(from: route.entities, for: values, under: snapshot)
+        trail.question = question
+      }
 
       // map: what are we asking, in Cedar's words? authorize: may it?                                           403
       let response = try snapshot.mapping.ask(

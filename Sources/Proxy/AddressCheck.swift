@@ -6,9 +6,6 @@ extension Gateway {
   @Sendable public static func problem(of text: String, for use: Surroundings.AddressUse) -> (message: String, help: String?)? {
     do throws(NetError) {
       switch use {
-      case .listener:
-        _ = try SocketAddress.parse(text)
-        return nil
       case .service:
         let url = try HTTPURL.parse(text)
         guard url.target != "/" else { return nil }
@@ -31,9 +28,6 @@ extension Gateway {
   private static func help(for text: String, _ use: Surroundings.AddressUse) -> String? {
     let scheme: String
     switch use {
-    case .listener:
-      guard let port = UInt16(text) else { return nil }
-      return "write 127.0.0.1:\(port) for this machine alone, or 0.0.0.0:\(port) for everyone"
     case .service: scheme = "http"
     case .keys: scheme = "https"
     }

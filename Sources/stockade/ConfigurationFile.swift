@@ -32,12 +32,15 @@ enum ConfigurationFile {
 
   /// The configuration, and the file it came from.
   static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
-    let (configuration, files) = try readNotingFiles(arguments)
+    let (configuration, files) = try readNotingFiles(arguments, sockets: nil)
     return (configuration, files.configuration)
   }
 
-  /// The configuration, with all files that it was read from.
-  static func readNotingFiles(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, files: Files) {
+  /// The configuration, with all files that it was read from. `sockets` are those handed over to this process, if it is the one to
+  /// listen.
+  static func readNotingFiles(_ arguments: Arguments, sockets: [Systemd.InheritedSocket]?) throws(ConfigurationError) -> (
+    configuration: Configuration, files: Files
+  ) {
     let variables = ProcessInfo.processInfo.environment
     let source = try file(arguments["config"], variables)
     let named = Locked<[String]>([])
@@ -46,7 +49,8 @@ enum ConfigurationFile {
       readFile: { path in
         named.withLock { $0.append(path) }
         return contents(of: path)
-      }, problemOfAddress: Gateway.problem)
+      }, problemOfPlace: { text in ListenPlace.problem(of: text, among: sockets).map { ($0.message, $0.help) } },
+      problemOfAddress: Gateway.problem)
     let configuration = try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings)
     return (configuration, Files(configuration: source?.name, named: named.withLock { $0 }))
   }
@@ -69,6 +73,16 @@ enum ConfigurationFile {
     }
   }
 
+  /// The configuration of a file that something else than the command line names.
+  static func read(at path: String) throws(ConfigurationError) -> Configuration {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw ConfigurationError(["the configuration \(path) cannot be read"])
+    }
+    let surroundings = Surroundings(
+      variables: ProcessInfo.processInfo.environment, readFile: { contents(of: $0) }, problemOfAddress: Gateway.problem)
+    return try Configuration.read(file: SourceText(name: path, bytes: data), flags: [:], surroundings: surroundings)
+  }
+
   private static func file(_ named: String?, _ variables: [String: String]) throws(ConfigurationError) -> SourceText? {
     if let path = named ?? variables["STOCKADE_CONFIG"], !path.isEmpty {
       guard let data = FileManager.default.contents(atPath: path) else {
@@ -83,8 +97,8 @@ enum ConfigurationFile {
     return nil
   }
 
-  // With its final slash.
-  private static func folder(of path: String) -> String {
+  /// The folder of a file with its final slash.
+  static func folder(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "./" }
     return String(decoding: path.utf8[...slash], as: UTF8.self)
   }

@@ -41,7 +41,7 @@ final class Desk {
   }
 
   /// A desk under a configuration as a file would say it, for the issuer's pool with the prefix `demo`.
-  init(policies: String = Desk.policies, configuration text: String) throws {
+  init(policies: String = Desk.policies, schema: String? = nil, entities: String? = nil, configuration text: String) throws {
     issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
     let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
     let file = """
@@ -49,7 +49,10 @@ final class Desk {
         issuers: { main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo' } } }
       """
     let configuration = try Configuration.read(file: SourceText(name: "stockade.json5", file), flags: [:], surroundings: Surroundings())
-    snapshot = try SnapshotBuilder.build(configuration, policies: Self.files(policies), generation: 1)
+    var files = Self.files(policies)
+    files.entities = entities.map { SourceText(name: "entities.json", $0) }
+    files.schema = schema.map { SourceText(name: "schema.cedarschema", $0) }
+    snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     facts = Facts(issuers: 1, cacheKey: (1, 2))
     learnKeys()
   }

@@ -18,6 +18,8 @@ import Testing
     .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
     .overloaded(detail: "x"), .logFull,
+    .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
+    .entityLookupFailed(detail: "x"),
   ]
 
   @Test func theTableOfRefusals() {

@@ -34,6 +34,7 @@ extension Configuration {
       )
     }
     readProcess(root)
+    checkPlaces(root, surroundings, &report)
     checkAddresses(root, surroundings, &report)
     readProxies(root, &report)
     readHeaders(root, &report)
@@ -105,12 +106,20 @@ extension Configuration {
       report.add(setting, problem.message, help: problem.help)
     }
     check(root["upstream"]?["url"], .service)
-    check(root["listen"], .listener)
-    check(root["ops"]?["listen"], .listener)
     for (_, issuer) in root["issuers"]?.members ?? [] {
       check(issuer["jwks_url"], .keys(mayBePlain: issuer["allow_insecure_jwks"]?.bool ?? false))
     }
     for (_, route) in root["routes"]?.members ?? [] { check(route["upstream"], .service) }
+  }
+
+  private func checkPlaces(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
+    let ops = root["ops"]?["listen"]
+    for (setting, text) in [(root["listen"], listen), (ops, opsListen)] {
+      if let problem = surroundings.problemOfPlace(text) { report.add(setting, problem.message, help: problem.help) }
+    }
+    if listen.utf8.starts(with: "fd:".utf8), exactlyEquals(listen, opsListen) {
+      report.add(ops, "\(opsListen) is where requests arrive", help: "operations need a place of their own")
+    }
   }
 
   private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }

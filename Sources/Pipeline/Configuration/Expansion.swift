@@ -6,14 +6,14 @@ public struct Surroundings: Sendable {
   public var variables: [String: String]
   /// Reads a file named by `${file:PATH}`: its contents, or nil and why.
   public var readFile: @Sendable (_ path: String) -> (contents: String?, problem: String)
+  /// What is wrong with a text that says where to listen, and what to do; nil if nothing is.
+  public var problemOfPlace: @Sendable (_ text: String) -> (message: String, help: String?)?
 
-  /// Says what is wrong with an address, and what to do; nil if nothing is. Who opens connections knows what an address is.
+  /// What is wrong with an address, and what to do; nil if nothing is. Who opens connections knows what an address is.
   public var problemOfAddress: @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)?
 
   /// What an address is for.
   public enum AddressUse: Sendable {
-    /// To listen at.
-    case listener
     /// The service behind, or that of a route.
     case service
     /// An issuer's keys; whether it was said that they may be fetched over plain HTTP.
@@ -24,10 +24,12 @@ public struct Surroundings: Sendable {
   public init(
     variables: [String: String] = [:],
     readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") },
+    problemOfPlace: @escaping @Sendable (_ text: String) -> (message: String, help: String?)? = { _ in nil },
     problemOfAddress: @escaping @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)? = { _, _ in nil }
   ) {
     self.variables = variables
     self.readFile = readFile
+    self.problemOfPlace = problemOfPlace
     self.problemOfAddress = problemOfAddress
   }
 
@@ -49,7 +51,7 @@ extension SourceText {
 }
 
 /// `${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `${file:PATH}` and `$$` inside a parsed string: what comes in is never read as
-/// syntax, neither of the file nor of another expansion. A path may have variables in it: `${file:${CREDENTIALS_DIRECTORY}/key}`.
+/// syntax, neither of the file nor of another expansion.
 struct Expansion {
   /// The text with everything put in.
   var text = ""
@@ -60,17 +62,18 @@ struct Expansion {
   /// What could not be put in: the reference as written, what is wrong, and what to do.
   var problems: [(reference: String, message: String, help: String?)] = []
 
-  private let isPath: Bool
-
-  init(_ source: String, _ surroundings: Surroundings) { self.init(source, surroundings, isPath: false) }
-
-  private init(_ source: String, _ surroundings: Surroundings, isPath: Bool) {
-    self.isPath = isPath
+  init(_ source: String, _ surroundings: Surroundings) {
     guard source.utf8.contains(UInt8(ascii: "$")) else {
       text = source
       return
     }
-    var rest = source.utf8[...]
+    text = String(decoding: filled(source[...].utf8, surroundings, depth: 0), as: UTF8.self)
+  }
+
+  // A text with its references filled in. A path and a default may hold references in turn, so that `${file:${DIRECTORY}/name}` is
+  // what it looks like; they are filled when they are needed.
+  private mutating func filled(_ source: Substring.UTF8View, _ surroundings: Surroundings, depth: Int) -> [UInt8] {
+    var rest = source
     var out: [UInt8] = []
     while let byte = rest.first {
       guard byte == UInt8(ascii: "$") else {
@@ -78,69 +81,71 @@ struct Expansion {
         rest = rest.dropFirst()
         continue
       }
+      isChanged = true
       let next = rest.dropFirst().first
       if next == UInt8(ascii: "$") {
         out.append(byte)
         rest = rest.dropFirst(2)
-        isChanged = true
       } else if next == UInt8(ascii: "{") {
         guard let end = Self.end(of: rest) else {
           problems.append(("${", "`${` has no `}` in this string", "write $$ for a dollar sign that means itself"))
-          return
+          return out
         }
-        let inner = String(decoding: rest[rest.index(rest.startIndex, offsetBy: 2)..<end], as: UTF8.self)
-        out += Array(value(of: inner, surroundings).utf8)
+        guard depth < Self.deepest else {
+          problems.append(("${", "references stand in one another more than \(Self.deepest) deep", nil))
+          return out
+        }
+        out += value(of: rest[rest.index(rest.startIndex, offsetBy: 2)..<end], surroundings, depth: depth)
         rest = rest[rest.index(after: end)...]
-        isChanged = true
       } else {
         problems.append(("$", "a `$` that begins nothing", "write $$ for a dollar sign that means itself, or ${NAME} for a variable"))
-        return
+        return out
       }
     }
-    text = String(decoding: out, as: UTF8.self)
+    return out
   }
 
-  // Where a reference ends: at the first brace, or behind the variables in a file's path.
+  private static let deepest = 4
+
+  // The `}` of the reference that a text begins with.
   private static func end(of text: Substring.UTF8View) -> Substring.UTF8View.Index? {
-    guard text.starts(with: "${file:".utf8) else { return text.firstIndex(of: UInt8(ascii: "}")) }
-    var depth = 0
-    var before: UInt8 = 0
-    for index in text.indices {
-      if text[index] == UInt8(ascii: "{"), before == UInt8(ascii: "$") { depth += 1 }
-      if text[index] == UInt8(ascii: "}") {
-        depth -= 1
-        if depth == 0 { return index }
+    var open = 0
+    var rest = text
+    while let byte = rest.first {
+      let next = rest.dropFirst().first
+      if byte == UInt8(ascii: "$"), next == byte || next == UInt8(ascii: "{") {
+        if next != byte { open += 1 }
+        rest = rest.dropFirst(2)
+        continue
       }
-      before = text[index]
+      if byte == UInt8(ascii: "}") {
+        open -= 1
+        if open == 0 { return rest.startIndex }
+      }
+      rest = rest.dropFirst()
     }
     return nil
   }
 
-  private mutating func value(of inner: String, _ surroundings: Surroundings) -> String {
+  private mutating func value(of reference: Substring.UTF8View, _ surroundings: Surroundings, depth: Int) -> [UInt8] {
+    let inner = String(decoding: reference, as: UTF8.self)
     let reference = "${\(inner)}"
     if inner.utf8.starts(with: "file:".utf8) {
       isSecret = true
-      guard !isPath else {
-        problems.append((reference, "\(reference) stands in the path of a file", "a path may have variables in it, and no other file"))
-        return ""
-      }
-      let inPath = Expansion(String(decoding: inner.utf8.dropFirst(5), as: UTF8.self), surroundings, isPath: true)
-      guard inPath.problems.isEmpty else {
-        problems += inPath.problems
-        return ""
-      }
-      let path = inPath.text
+      let before = problems.count
+      let path = String(decoding: filled(inner.utf8.dropFirst(5), surroundings, depth: depth + 1), as: UTF8.self)
+      guard problems.count == before else { return [] }
       let (contents, problem) = surroundings.readFile(path)
       guard let contents else {
         problems.append(
           (reference, "\(reference): \(problem)", "name a file that may be read; a relative path begins at the configuration's folder"))
-        return ""
+        return []
       }
       // Editors end a file with a newline; no secret does.
       var bytes = Array(contents.utf8)
       if bytes.last == ASCII.lf { bytes.removeLast() }
       if bytes.last == ASCII.cr { bytes.removeLast() }
-      return String(decoding: bytes, as: UTF8.self)
+      return bytes
     }
     let name = inner.utf8.prefix { ASCII.isAlpha($0) || ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
     let rest = String(decoding: inner.utf8.dropFirst(name.count), as: UTF8.self)
@@ -149,17 +154,17 @@ struct Expansion {
       rest.isEmpty || rest.utf8.starts(with: ":-".utf8) || rest.utf8.starts(with: ":?".utf8)
     else {
       problems.append((reference, "\(reference) is not a reference", "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:PATH}"))
-      return ""
+      return []
     }
     // As a shell's `:-` and `:?`: an empty variable is as good as none.
-    if let value = surroundings.variables[variable], !value.isEmpty || rest.isEmpty { return value }
-    if rest.utf8.starts(with: ":-".utf8) { return String(decoding: rest.utf8.dropFirst(2), as: UTF8.self) }
+    if let value = surroundings.variables[variable], !value.isEmpty || rest.isEmpty { return Array(value.utf8) }
+    if rest.utf8.starts(with: ":-".utf8) { return filled(rest.utf8.dropFirst(2), surroundings, depth: depth + 1) }
     if rest.utf8.starts(with: ":?".utf8) {
       problems.append((reference, "\(variable) is not set: \(String(decoding: rest.utf8.dropFirst(2), as: UTF8.self))", nil))
     } else {
       problems.append(
         (reference, "\(reference) is not set in the environment", "set it, or write ${\(variable):-default} to give a default"))
     }
-    return ""
+    return []
   }
 }

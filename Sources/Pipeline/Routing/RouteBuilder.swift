@@ -59,9 +59,13 @@ struct RouteBuilder {
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
     Configuration.checkEngine(setting["engine"], &report)
+    let body = MoreBuilder.body(setting, &report)
+    var sources = TextTemplate.Sources(body: body?.fields.map(\.name) ?? [])
+    let resource = resource(setting["resource"], path, sources, &report)
+    sources.principal = true
     return Route(
       methods: methods, path: path, host: host, access: access, action: action(setting, &report),
-      resource: resource(setting["resource"], path, &report),
+      resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
       scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
       timeouts: Route.Timeouts(
@@ -75,7 +79,7 @@ struct RouteBuilder {
       report.add(setting["match"], "preflights are OPTIONS requests", help: "write 'OPTIONS /path'")
     }
     guard access != .policy else { return }
-    for name in ["action", "resource"] {
+    for name in ["action", "resource", "body", "entities"] {
       if let useless = setting[name], useless.origin != .byDefault {
         report.add(
           useless, "with access '\(access.rawValue)' no policy is asked, so this has no effect",
@@ -101,19 +105,21 @@ struct RouteBuilder {
     return EntityUID(type: TypeNames.type("Action", in: namespace), id: name)
   }
 
-  private func resource(_ setting: Setting?, _ path: RoutePath, _ report: inout ConfigurationReport) -> ResourceTemplate? {
+  private func resource(
+    _ setting: Setting?, _ path: RoutePath, _ sources: TextTemplate.Sources, _ report: inout ConfigurationReport
+  ) -> ResourceTemplate? {
     guard let setting, setting.origin != .byDefault else { return nil }
-    guard let type = type(setting, &report), let id = template(setting, "id", path, &report) else { return nil }
+    guard let type = type(setting, &report), let id = template(setting, "id", path, sources, &report) else { return nil }
     var resource = ResourceTemplate(type: type, id: id)
     for (name, attribute) in setting["attributes"]?.members ?? [] {
-      guard let template = template(attribute, "value", path, &report) else { continue }
+      guard let template = template(attribute, "value", path, sources, &report) else { continue }
       resource.attributes.append(
         ResourceTemplate.Attribute(
           name: name, template: template, type: attribute.text("type").flatMap(TypedText.init) ?? .string,
           isOptional: attribute["optional"]?.bool ?? false))
     }
     for (_, parent) in setting["parents"]?.members ?? [] {
-      guard let type = self.type(parent, &report), let id = template(parent, "id", path, &report) else { continue }
+      guard let type = self.type(parent, &report), let id = template(parent, "id", path, sources, &report) else { continue }
       resource.parents.append((type, id))
     }
     return resource
@@ -131,12 +137,14 @@ struct RouteBuilder {
     return TypeNames.type(text, in: namespace)
   }
 
-  private func template(_ setting: Setting, _ name: String, _ path: RoutePath, _ report: inout ConfigurationReport) -> TextTemplate? {
+  private func template(
+    _ setting: Setting, _ name: String, _ path: RoutePath, _ sources: TextTemplate.Sources, _ report: inout ConfigurationReport
+  ) -> TextTemplate? {
     guard let written = setting[name], let text = written.text, !text.isEmpty else {
       report.add(setting[name] ?? setting, "has no \(name)", help: "write \(name): '{id}', or another text with parameters of the path")
       return nil
     }
-    do throws(RoutePath.Mistake) { return try TextTemplate(text, for: path) } catch {
+    do throws(RoutePath.Mistake) { return try TextTemplate(text, for: path, sources) } catch {
       report.add(written, error.message, help: error.help)
       return nil
     }

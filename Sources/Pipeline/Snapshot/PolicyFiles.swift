@@ -42,7 +42,7 @@ public struct PolicyFiles: Sendable {
       let authorizer = Authorizer(policies: policies, entities: bundle.entities, words: RequestWords.words(mapping))
       return Authorization(
         policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: forbids,
-        words: RequestWords(mapping, in: authorizer), isShadow: isShadow)
+        schema: bundle.schema, words: RequestWords(mapping, in: authorizer), isShadow: isShadow)
     }
     let set = bundle.policiesInForce
     let inForce = authorization(set, forbids: Self.forbids(of: set), isShadow: false)
