@@ -246,7 +246,8 @@ extension GatewayProcess {
   private var condition: String {
     let now = numbers.withLock { $0 }
     let place = proxyAddress.map { " at \($0)" } ?? ""
-    return "Serving\(place): \(now.isObserving ? "observing" : "enforcing") \(now.policies) policies, generation \(generation)"
+    return
+      "Serving\(place): \(now.mode == Snapshot.Mode.observe.rawValue ? "observing" : "enforcing") \(now.policies) policies, generation \(generation)"
   }
 
   /// Whether `/readyz` says so.

