@@ -74,6 +74,8 @@ public struct PolicyBundle: Sendable {
   public private(set) var entities = Entities()
   /// Everything there is to tell, file by file, each file's in the order of its text.
   public private(set) var problems: [Problem] = []
+  /// Policies and links in the shadow: those of which `@mode("shadow")` says so, a link by its template.
+  public private(set) var shadowed: Set<PolicyID> = []
   // The file that a policy, template or link stands in.
   private var files: [PolicyID: Int] = [:]
 
@@ -144,6 +146,7 @@ public struct PolicyBundle: Sendable {
       do throws(PolicySetError) {
         try policies.link(link)
         files[link.id] = file
+        if let template = policies.template(link.template), PolicyMode(of: template) == .shadow { shadowed.insert(link.id) }
       } catch {
         report(.error, "\(error)\(elsewhere(link.id))", in: sources.policies[file])
       }
@@ -156,11 +159,22 @@ public struct PolicyBundle: Sendable {
     do throws(PolicySetError) {
       try body(&policies, statement)
       files[statement.id] = file
+      readMode(of: statement, file)
     } catch {
       let named = statement.annotations.first { exactlyEquals($0.key, "id") }?.span
       report(
         .error, "\(error)\(elsewhere(statement.id))", at: named ?? statement.span, in: sources.policies[file],
         help: "every `@id` names one policy; choose another")
+    }
+  }
+
+  private mutating func readMode(of statement: Policy, _ file: Int) {
+    switch PolicyMode(of: statement) {
+    case .enforce: break
+    case .shadow: if policies.policy(statement.id) != nil { shadowed.insert(statement.id) }
+    case nil:
+      let (span, message, help) = PolicyMode.mistake(in: statement)
+      report(.error, message, at: span, in: sources.policies[file], help: help)
     }
   }
 

@@ -349,7 +349,7 @@ final class ClientConnection: StreamOwner {
     if !fresh, let pooled = pool.take() { return serve(on: pooled) }
     let attempt = attempt
     deadline.clear()
-    pool.connect(for: worker) { [weak self] result in
+    pool.connect(for: worker, within: exchange.route?.timeouts.connect) { [weak self] result in
       guard let self, phase == .forwarding, upstream == nil, self.attempt == attempt else {
         if case .success(let connection) = result { connection.close() }
         return
@@ -369,7 +369,8 @@ final class ClientConnection: StreamOwner {
     if !isProceeding { proceed() } else { pumpRequest() }
   }
 
-  private var responseTimeout: UInt64 { exchange.route?.responseTimeoutMillis ?? service.limits.responseTimeoutMillis }
+  private var responseTimeout: UInt64 { exchange.route?.timeouts.response ?? service.limits.responseTimeoutMillis }
+  private var bodyTimeout: UInt64 { exchange.route?.timeouts.body ?? service.limits.bodyTimeoutMillis }
 
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
@@ -406,7 +407,7 @@ final class ClientConnection: StreamOwner {
           return abandon()
         }
       }
-      deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : responseTimeout)
+      deadline.set(isResponding ? bodyTimeout : responseTimeout)
       if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
       if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0, setting: "body_limit")) }
     }
@@ -466,7 +467,7 @@ final class ClientConnection: StreamOwner {
       }
     // A request whose body has not ended yet may never end: what would follow it cannot be found.
     closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded
-    deadline.set(Defaults.bodyIdleTimeoutMillis)
+    deadline.set(bodyTimeout)
     record(status: head.status.code)
     return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
   }
@@ -512,7 +513,7 @@ final class ClientConnection: StreamOwner {
   }
 
   /// Bytes of the response went by.
-  func responseGoesOn() { deadline.set(Defaults.bodyIdleTimeoutMillis) }
+  func responseGoesOn() { deadline.set(bodyTimeout) }
 
   /// Whether the whole request was sent: only then may its upstream connection serve another.
   var requestIsSent: Bool { requestBody.isEnded && collected.isEmpty }
@@ -622,7 +623,7 @@ final class ClientConnection: StreamOwner {
     switch phase {
     case .closing: endStream()
     case .forwarding:
-      deadline.set(Defaults.bodyIdleTimeoutMillis)
+      deadline.set(bodyTimeout)
       upstream?.pump()
     case .reading: proceed()
     case .parked, .collecting, .tunnelling, .closed: break

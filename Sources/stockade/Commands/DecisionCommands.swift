@@ -67,11 +67,12 @@ let authorizeCommand = Command(
   name: "authorize",
   summary: "decide one request by a policy folder; exit 0 allow, 2 deny",
   operand: nil,
-  flags: RequestFlags.flags,
+  flags: RequestFlags.flags + [Flag("json", nil, "print JSON: the decision, the policies that determine it, and what failed")],
   examples: [#"stockade authorize --principal 'User::"alice"' --action 'Action::"GET"' --resource 'Path::"/orders/42"' --context '{}'"#]
 ) { arguments in
   switch RequestFlags.read(arguments) {
-  case .success(let (bundle, request)): PolicyCommands.finish(Authorize.run(bundle, request))
+  case .success(let (bundle, request)):
+    PolicyCommands.finish(arguments.has("json") ? Authorize.json(bundle, request) : Authorize.run(bundle, request))
   case .failure(let refused): refused.status
   }
 }
