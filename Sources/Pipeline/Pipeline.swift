@@ -14,7 +14,7 @@ extension Exchange {
       if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }
 
       // match: what is asked, in the words of the routes?                                                        403
-      var question = try snapshot.mapping.match(head)
+      var question = try snapshot.mapping.match(&head)
       trail.question = question
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 

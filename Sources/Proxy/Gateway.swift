@@ -72,7 +72,6 @@ public final class Gateway {
     let plan = Self.plan(configuration, snapshot, &problems)
     guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-<<<<<<< HEAD
       let resolver = try Resolver(loop)
       let tls = try TLSContext(clientTrusting: .system)
       client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal)
@@ -81,11 +80,7 @@ public final class Gateway {
         loop, client: HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
         generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
       self.lookups = lookups
-      let count = Self.workerCount(configuration)
-=======
-      client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
       let count = Self.workerCount(configuration, listen)
->>>>>>> ops
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }

@@ -13,8 +13,8 @@ final class Worker {
   let index: Int
   let loop: EventLoop
   let log: DecisionLogPort
-  let headLimits = HeadLimits()
   private(set) var service: Service
+  var headLimits: HeadLimits { service.headLimits }
   let facts: Facts
   private(set) var isDraining = false
 

@@ -85,18 +85,20 @@ final class Desk {
     var exchange = Exchange(peer: Peer(address: address, octets: octets), under: snapshot)
     let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
-    guard case .complete = outcome else {
-      Issue.record("not a head: \(requestLine) \(outcome)")
-      return exchange
-    }
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: snapshot.mapping.headLimits, into: &exchange.head) }
     exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, under: snapshot)
+    switch outcome {
+    case .complete: break
+    case .refused(let refusal): exchange.refused(.syntax(refusal))
+    case .incomplete: Issue.record("not a head: \(requestLine)")
+    }
     return exchange
   }
 
   /// What the page says, in one word.
   func verdict(_ exchange: inout Exchange) -> String {
-    switch exchange.decide(facts) {
+    if let refused = exchange.trail.rejection { return "\(refused.status.code) \(refused.reason.rawValue)" }
+    return switch exchange.decide(facts) {
     case .forward(let permit): permit.refusalObserved.map { "would-refuse \($0.reason.rawValue)" } ?? "forward"
     case .refuse(let rejection): "\(rejection.status.code) \(rejection.reason.rawValue)"
     case .wait(let dependency): "wait \(dependency)"

@@ -161,6 +161,16 @@ public enum Fields {
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
+    Field("routes.*.paths", .object, "How the service behind this route reads paths, if otherwise than byte for byte"),
+    Field(
+      "routes.*.paths.semicolon", .choice(["refuse", "data"]), "data: it knows no path parameters, ; belongs to its segment",
+      default: "refuse"),
+    Field(
+      "routes.*.paths.encoded_slash", .choice(["refuse", "data"]), "data: it splits before it decodes, %2F belongs to its segment",
+      default: "refuse"),
+    Field("routes.*.paths.trailing_slash", .choice(["differs", "same"]), "same: /a/ is /a to it, and to policies", default: "differs"),
+    Field(
+      "routes.*.paths.case", .choice(["differs", "same"]), "same: /A is /a to it; policies see paths in lower case", default: "differs"),
     Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
     Field("routes.*.engine", .object, "Who decides, for this route"),
     Field("routes.*.engine.local", .object, "The Cedar engine in this process"),

@@ -1,6 +1,6 @@
 internal import Bytes
 public import Cedar
-internal import HTTP
+public import HTTP
 
 /// What a request asks for, in the words of the routes, before anyone knows who asks.
 public struct Question: Sendable {
@@ -89,10 +89,12 @@ public struct Mapping: Sendable {
     return groups + ["GET", "OPTIONS"].map { action($0, in: "read") } + ["POST", "PUT", "PATCH", "DELETE"].map { action($0, in: "write") }
   }
 
-  /// What is asked.
-  func match(_ head: RequestHead) throws(Stop) -> Question {
+  /// What is asked. The path becomes what the route's service reads it as; what is forwarded stays as it came.
+  func match(_ head: inout RequestHead) throws(Stop) -> Question {
     guard let routes else { return byPath(head, route: nil) }
-    guard let route = routes.match(head) else {
+    let found = routes.match(head)
+    do throws(HTTPRefusal) { try head.readPath(as: found?.reading ?? .exact) } catch { throw .refuse(.syntax(error)) }
+    guard let route = found else {
       guard unrouted == .path else { throw .refuse(.noRoute(detail: nil)) }
       return byPath(head, route: nil)
     }
@@ -145,6 +147,13 @@ public struct Mapping: Sendable {
       entities.append(Entity(uid: uid, attributes: Self.attributes(path + "/", segments: head.path.count), parents: [parent]))
     }
     return entities
+  }
+
+  /// How heads are read for these routes.
+  public var headLimits: HeadLimits {
+    var limits = HeadLimits()
+    limits.path = routes?.pathRules ?? .strict
+    return limits
   }
 
   /// The fields of a request that end up in questions.
@@ -209,9 +218,20 @@ public struct Mapping: Sendable {
 
   private static func path(of head: RequestHead) -> String {
     var bytes: [UInt8] = []
+    // A slash that belongs to a segment must not look like one between two.
+    let escapes = head.path.ambiguities.contains(.encodedSlashIsData)
     for index in 0..<head.path.count {
       bytes.append(UInt8(ascii: "/"))
-      head.path.withSegment(index) { bytes.append(contentsOf: $0) }
+      head.path.withSegment(index) { segment in
+        guard escapes else { return bytes.append(contentsOf: segment) }
+        for byte in segment {
+          switch byte {
+          case UInt8(ascii: "/"): bytes.append(contentsOf: "%2F".utf8)
+          case UInt8(ascii: "%"): bytes.append(contentsOf: "%25".utf8)
+          default: bytes.append(byte)
+          }
+        }
+      }
     }
     if head.path.hasTrailingSlash { bytes.append(UInt8(ascii: "/")) }
     return String(decoding: bytes, as: UTF8.self)

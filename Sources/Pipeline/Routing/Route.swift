@@ -21,9 +21,15 @@ public final class Route: Sendable {
   /// Which methods.
   let methods: RouteMethods
   /// Which paths.
-  let path: RoutePath
+  public let path: RoutePath
+  /// How the service behind reads paths.
+  let reading: PathReading
   /// Which hosts; nil for all.
   let host: RouteHost?
+  /// The methods by name; empty for all.
+  public var methodNames: [String] { methods.tokens }
+  /// A host that the route is for: the one it names, or some host below it; nil if it is for all.
+  public var exampleHost: String? { host.map { $0.isWildcard ? "x" + String(decoding: $0.name, as: UTF8.self) : $0.text } }
   /// Who may use it.
   public let access: Access
   /// Cedar's action; nil for the method's.
@@ -48,13 +54,14 @@ public final class Route: Sendable {
   public let bodyLimit: UInt64?
 
   init(
-    methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
-    body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?,
-    bodyLimit: UInt64?
+    methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
+    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int,
+    responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
     self.path = path
+    self.reading = reading
     self.host = host
     self.access = access
     self.action = action

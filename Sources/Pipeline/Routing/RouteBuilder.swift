@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Cedar
+internal import HTTP
 
 /// Makes the route table of its settings, and says what is wrong with them.
 struct RouteBuilder {
@@ -56,6 +57,7 @@ struct RouteBuilder {
         report.add(named, "\"\(text)\" is not a host", help: "a name without scheme and port, such as api.example.com, or *.example.com")
       }
     }
+    let reading = reading(setting["paths"], path, setting, &report)
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
     Configuration.checkEngine(setting["engine"], &report)
@@ -64,12 +66,39 @@ struct RouteBuilder {
     let resource = resource(setting["resource"], path, sources, &report)
     sources.principal = true
     return Route(
-      methods: methods, path: path, host: host, access: access, action: action(setting, &report),
+      methods: methods, path: path, reading: reading, host: host, access: access, action: action(setting, &report),
       resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
       scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
       responseTimeoutMillis: setting["response_timeout"]?.count,
       bodyLimit: setting["body_limit"]?.count)
+  }
+
+  // How the service reads paths, where that is said.
+  private func reading(_ setting: Setting?, _ path: RoutePath, _ route: Setting, _ report: inout ConfigurationReport) -> PathReading {
+    var reading = PathReading.exact
+    guard let setting else { return reading }
+    if setting.text("semicolon") == "data" { reading.rules.insert(.semicolonIsData) }
+    if setting.text("encoded_slash") == "data" { reading.rules.insert(.encodedSlashIsData) }
+    reading.ignoresCase = setting.text("case") == "same"
+    reading.ignoresTrailingSlash = setting.text("trailing_slash") == "same"
+    // A slash within a segment looks like one between two: only a parameter of its own keeps the two apart.
+    if reading.rules.contains(.encodedSlashIsData) {
+      if path.hasRest {
+        report.add(
+          setting["encoded_slash"], "in {\(path.parameters.last?.name ?? "")...} a slash that is data looks like one between segments",
+          help: "name the segments: /files/{folder}/{file}")
+      } else if route["resource"] == nil || route["resource"]?.origin == .byDefault, route.text("access") == "policy" {
+        report.add(
+          setting["encoded_slash"], "in Path::\"…\" a slash that is data looks like one between segments",
+          help: "name the resource by a parameter of the path: resource: { type: 'File', id: '{file}' }")
+      }
+    }
+    if reading.ignoresCase, path.hasCapitals {
+      report.add(
+        route["match"], "with case 'same' paths are matched in lower case, and `\(path.text)` has capitals", help: "write it in lower case")
+    }
+    return reading
   }
 
   // What has no effect is a mistake: somebody believes that it protects.

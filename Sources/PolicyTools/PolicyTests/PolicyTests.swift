@@ -87,7 +87,7 @@ public struct PolicyTests {
       }
     }
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: snapshot.mapping.headLimits, into: &exchange.head) }
     exchange.begin(id: DecisionID(milliseconds: 0, random: (0, 0)), at: item.time, under: snapshot)
     switch outcome {
     case .complete: decide(&exchange, item)

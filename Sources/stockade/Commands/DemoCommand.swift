@@ -63,17 +63,9 @@ final class Demo {
     policiesName = Self.folder(arguments).map { "\($0) (edit them: a change is in force at once)" } ?? "built-in sample"
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
-<<<<<<< HEAD
     let log = try GatewayProcess.openLog(loaded.configuration, serverLog: serverLog)
-    process = try GatewayProcess(loaded, load: load, extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
-=======
-    let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
-    loaded = Loaded(configuration: configuration, files: files, file: nil)
     process = try GatewayProcess(
-      loaded,
-      load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, file: nil) },
-      extras: RunSettings.Extras(supervisor: .fromEnvironment()), loop: loop, serverLog: serverLog, log: log)
->>>>>>> ops
+      loaded, load: load, extras: RunSettings.Extras(supervisor: .fromEnvironment()), loop: loop, serverLog: serverLog, log: log)
   }
 
   func run() -> ExitStatus {
