@@ -36,6 +36,11 @@ extension Exchange {
       record.isAudited = snapshot.authorization.notes.isAudited(response)
       record.engine = "local"
     }
+    if let shadow = trail.shadow {
+      record.would = DecisionRecord.Would(
+        decision: shadow.rejection == nil ? .allow : .deny, reason: shadow.rejection?.reason ?? .policyPermit,
+        policies: shadow.response.determining.map(\.description), errors: shadow.response.errors.count)
+    }
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description

@@ -117,6 +117,8 @@ public struct Trail: Sendable {
   public internal(set) var identity: Identity?
   /// Cedar's answer.
   public internal(set) var response: Response?
+  /// What would be decided with the policies in the shadow, where that differs.
+  var shadow: ShadowDecision?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
   /// Issuers whose keys were waited for already, as bits: each at most once an exchange.

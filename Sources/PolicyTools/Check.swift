@@ -14,7 +14,7 @@ public enum Check {
   public static func run(
     _ bundle: PolicyBundle, folder: String, denyWarnings: Bool = false, allowed: Set<Lint> = Set(Lint.allCases)
   ) -> ToolOutcome {
-    var text = summary(of: bundle, folder)
+    var text = summary(of: bundle, folder) + shadows(of: bundle)
     // Of policies with mistakes nothing else can be told.
     let problems = bundle.problems + (bundle.isSound ? Lint.problems(in: bundle, allowed: allowed) : [])
     for problem in problems.prefix(shown) { text += problem.rendered }
@@ -30,6 +30,12 @@ public enum Check {
 
   // A file with thousands of mistakes has one cause; its first reports say it.
   private static let shown = 100
+
+  // Somebody may believe that they protect.
+  private static func shadows(of bundle: PolicyBundle) -> String {
+    let names = bundle.policiesInShadow.ids.map { id in Diagnostic.printable("\(id)") + (bundle.place(of: id).map { "  (\($0))" } ?? "") }
+    return names.map { "  shadow: \($0) is evaluated and logged, and NOT enforced\n" }.joined()
+  }
 
   private static func summary(of bundle: PolicyBundle, _ folder: String) -> String {
     var parts = [counted(bundle.policies.policies.count, "policy", "policies")]

@@ -95,6 +95,9 @@ import Testing
       }
       record.decision = .allow
       if shape.keeps(record) { kept += 1 }
+      record.would = .init(decision: .deny, reason: .policyForbid, policies: [], errors: 0)
+      #expect(shape.keeps(record))
+      record.would = nil
       record.isAudited = true
       #expect(shape.keeps(record))
     }

@@ -58,7 +58,10 @@ func sampleDay() -> [DecisionRecord] {
     $0.http.path = "/\u{1b}[31m\n{\"type\":\"decision\"}\u{202e}ü"
     $0.policies = ["a,\"b", "viewers-read-orders"]
   }
-  add(1000) { allow(&$0) }
+  add(1000) {
+    allow(&$0)
+    $0.would = .init(decision: .deny, reason: .policyForbid, policies: ["in-the-shadow"], errors: 0)
+  }
   return records
 }
 
@@ -78,6 +81,7 @@ private let day = sampleDay().map(jsonLine).joined()
     record.redacted = ["/client/ip"]
     record.input = .object(["context": .object([:])])
     record.policies = (0..<100).map { "p\($0)" }
+    record.would = .init(decision: .deny, reason: .policyForbid, policies: record.policies, errors: 0)
     let json = try JSONParser.parse(Array(jsonLine(record).utf8))
     let names = (json.object ?? []).flatMap { member in
       member.name == "input" ? [member.name] : (member.value.object.map { $0.map { "\(member.name).\($0.name)" } } ?? [member.name])
@@ -95,7 +99,8 @@ private let day = sampleDay().map(jsonLine).joined()
       ([], [0, 1, 2, 3, 4, 5, 6]),
       ([.isOne(.decision, of: ["deny"])], [1, 2, 3]),
       ([.isOne(.decision, of: ["deny", "error"])], [1, 2, 3, 4]),
-      ([.wouldDeny], [3]),
+      ([.wouldDeny], [3, 6]),
+      ([.isOne(try field("would.decision"), of: ["deny"])], [6]),
       ([.isOne(.reason, of: ["no_token"])], [2]),
       ([.principal(["alice"])], [1]),
       ([.principal(["demo|alice"])], [1]),

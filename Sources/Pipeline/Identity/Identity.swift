@@ -16,8 +16,9 @@ public final class Identity: Sendable {
   public let principalText: String
   /// The groups the principal is in.
   public let groups: [EntityUID]
-  /// The principal and its groups as entities, numbered for the policies in force.
-  let entities: PreparedEntities
+  // The principal and its groups as entities, numbered for the policies in force and for those in the shadow.
+  private let entities: PreparedEntities
+  private let shadowEntities: PreparedEntities?
   /// The principal and its groups, as the token says them.
   let claimed: [Entity]
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
@@ -40,14 +41,15 @@ public final class Identity: Sendable {
   let jtiHash: String?
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, claimed: [Entity],
-    tokenContext: Record?, headers: FieldBlock
+    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities,
+    shadowEntities: PreparedEntities?, claimed: [Entity], tokenContext: Record?, scopes: [String], headers: FieldBlock
   ) {
     self.issuer = issuer
     self.principal = principal
     principalText = principal.description
     self.groups = groups
     self.entities = entities
+    self.shadowEntities = shadowEntities
     self.claimed = claimed
     self.tokenContext = tokenContext
     self.headers = headers
@@ -56,7 +58,12 @@ public final class Identity: Sendable {
     kid = token.kid
     clientID = token.clientID
     expiresAt = token.expiresAt
-    scopes = token.scopes
+    self.scopes = scopes
     jtiHash = token.jti.map { Hex.encode(Digest.sha256(Array($0.utf8)).prefix(8)) }
+  }
+
+  /// The principal and its groups as entities, numbered for those policies.
+  func entities(for authorization: Authorization) -> PreparedEntities {
+    authorization.isShadow ? shadowEntities ?? entities : entities
   }
 }

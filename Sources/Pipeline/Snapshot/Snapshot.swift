@@ -12,6 +12,8 @@ public final class Snapshot: Sendable {
   public let mapping: Mapping
   /// What the policies say.
   public let authorization: Authorization
+  /// What the policies in the shadow say, for the record alone; nil if there are none.
+  public let shadow: Authorization?
   /// The realm that challenges name, RFC 9110 §11.5.
   public let realm: String
   /// How the service behind is told who asks.
@@ -33,12 +35,16 @@ public final class Snapshot: Sendable {
     case observe
   }
 
-  init(_ configuration: Configuration, generation: UInt64, issuers: IssuerTable, mapping: Mapping, authorization: Authorization) {
+  init(
+    _ configuration: Configuration, generation: UInt64, issuers: IssuerTable, mapping: Mapping, authorization: Authorization,
+    shadow: Authorization?
+  ) {
     self.generation = generation
     mode = configuration.mode
     self.issuers = issuers
     self.mapping = mapping
     self.authorization = authorization
+    self.shadow = shadow
     realm = configuration.realm
     identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders
@@ -48,4 +54,9 @@ public final class Snapshot: Sendable {
     errorOrigins = configuration.errorOrigins
     recordsInput = configuration.recordsInput
   }
+}
+
+extension Snapshot {
+  /// The routes whose decisions are not enforced though others are.
+  public var observedRoutes: [Route] { mode == .observe ? [] : (mapping.routes?.routes ?? []).filter { $0.mode == .observe } }
 }

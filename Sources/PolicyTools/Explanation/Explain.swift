@@ -24,9 +24,12 @@ public enum Explain {
     style: TextStyle = TextStyle()
   ) -> ToolOutcome {
     guard bundle.isSound else { return Authorize.unsound(bundle) }
-    let response: Response
+    let (response, all): (Response, Response?)
     do throws(OverlayError) {
-      response = try Authorizer(policies: bundle.policies, entities: bundle.entities).isAuthorized(request, and: overlay)
+      response = try Authorizer(policies: bundle.policiesInForce, entities: bundle.entities).isAuthorized(request, and: overlay)
+      all =
+        bundle.shadowed.isEmpty
+        ? nil : try Authorizer(policies: bundle.policies, entities: bundle.entities).isAuthorized(request, and: overlay)
     } catch {
       return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
     }
@@ -39,8 +42,12 @@ public enum Explain {
       let mark = style.mark(response.decision == .allow ? .yes : .no)
       var out = style.toned(mark, tone) + " " + style.wrapped(Authorize.verdict(response, bundle), used: 2, indent: 8) + "\n"
       out += view.requestRows + "\n" + view.policyRows
+      out += view.shadowRows
+      if let all, let note = Authorize.shadowNote(response, all: all, bundle) {
+        out += "\n" + style.wrapped(String(note.dropLast()), used: 0, indent: 2) + "\n"
+      }
       if let story = story(of: response, view, bundle) { out += "\n" + story }
-      if let note = Authorize.note(on: response, bundle) { out += "\n" + style.wrapped(note, used: 0, indent: 2) }
+      if let note = Authorize.note(on: response, bundle) { out += "\n" + style.wrapped(String(note.dropLast()), used: 0, indent: 2) + "\n" }
       return ToolOutcome(output: out, status: response.decision == .allow ? .success : .denied)
     } catch {
       return ToolOutcome(messages: "error: \(error)\n", status: .invalid)

@@ -13,6 +13,7 @@ struct ExplanationView {
   var principalFacts: String?
   private let assessments: [PolicyAssessment]
   private let nearest: [PolicyAssessment]
+  private let shadows: [PolicyAssessment]
 
   // Policies whose scope does not match, shown unless all are asked for.
   private static let shownMisses = 20
@@ -23,8 +24,8 @@ struct ExplanationView {
     self.bundle = bundle
     self.style = style
     let assessor = PolicyAssessor(known: known, policies: bundle.policies)
-    let ids = bundle.policies.policies.map(\.id) + bundle.policies.links.map(\.id)
-    var assessments = ids.compactMap { assessor.assess($0, withClauses: false) }
+    shadows = bundle.policiesInShadow.ids.compactMap { assessor.assess($0, withClauses: false) }
+    var assessments = bundle.policiesInForce.ids.compactMap { assessor.assess($0, withClauses: false) }
     // A permit is as near as all its parts say, so those whose scope is nearly right are assessed whole.
     let permits = assessments.filter { $0.effect == .permit }.sorted { $0.scopeMisses.count < $1.scopeMisses.count }
     let candidates = permits.prefix(Self.candidates).compactMap { assessor.assess($0.policy, withClauses: true) }
@@ -80,6 +81,11 @@ struct ExplanationView {
     var out = shown.map(rows).joined()
     if hidden > 0 { out += "... and \(counted(hidden, "policy", "policies")) whose scope does not match\n" }
     return out
+  }
+
+  /// The policies that decide nothing yet, if there are any.
+  var shadowRows: String {
+    shadows.isEmpty ? "" : "\n" + style.toned("In the shadow, not enforced:", .strong) + "\n" + shadows.map(rows).joined()
   }
 
   private func rows(for assessment: PolicyAssessment) -> String {

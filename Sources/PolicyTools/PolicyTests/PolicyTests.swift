@@ -31,7 +31,7 @@ public struct PolicyTests {
   /// Tests of the policies of a bundle.
   public init(_ bundle: PolicyBundle) {
     self.bundle = bundle
-    authorizer = Authorizer(policies: bundle.policies, entities: bundle.entities)
+    authorizer = Authorizer(policies: bundle.policiesInForce, entities: bundle.entities)
     coverage = PolicyCoverage(bundle)
   }
 
@@ -188,7 +188,7 @@ public struct PolicyTests {
     do {
       // The reference's tests bring all entities; with a schema its actions are there too.
       let store = isAlone ? try bundle.schema?.store(of: entities) ?? Entities(entities) : nil
-      let judge = store.map { Authorizer(policies: bundle.policies, entities: $0) } ?? authorizer
+      let judge = store.map { Authorizer(policies: bundle.policiesInForce, entities: $0) } ?? authorizer
       explanation = try judge.explain(request, and: isAlone ? [] : entities)
     } catch {
       return "\(error)"

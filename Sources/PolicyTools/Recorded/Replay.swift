@@ -12,8 +12,8 @@ public struct Replay: Sendable {
     let forbids: Set<PolicyID>
 
     init(_ bundle: PolicyBundle) {
-      authorizer = Authorizer(policies: bundle.policies, entities: bundle.entities)
-      let set = bundle.policies
+      let set = bundle.policiesInForce
+      authorizer = Authorizer(policies: set, entities: bundle.entities)
       forbids = Set(
         set.policies.filter { $0.effect == .forbid }.map(\.id) + set.links.filter { set.statement($0.id)?.effect == .forbid }.map(\.id))
     }

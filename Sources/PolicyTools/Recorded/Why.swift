@@ -69,7 +69,7 @@ public enum Why {
     var view = ExplanationView(known, bundle, style)
     view.everyPolicy = everyPolicy
     view.principalFacts = record.tokenFacts
-    var out = view.requestRows + "\n" + view.policyRows
+    var out = view.requestRows + "\n" + view.policyRows + view.shadowRows
     guard let whole else {
       out += "\n"
       if exactlyEquals(record.decision, "deny"), record.policies.isEmpty { out += view.nearestRows + "\n" }
@@ -79,7 +79,8 @@ public enum Why {
           used: 0, indent: 0) + "\n"
     }
     do throws(OverlayError) {
-      let response = try Authorizer(policies: bundle.policies, entities: bundle.entities).isAuthorized(whole.request, and: whole.entities)
+      let response = try Authorizer(policies: bundle.policiesInForce, entities: bundle.entities).isAuthorized(
+        whole.request, and: whole.entities)
       if !exactlyEquals(response.decision.rawValue, record.decision) {
         out +=
           "\n" + style.toned("With these policies it would be: ", .odd)

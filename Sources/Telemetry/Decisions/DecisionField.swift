@@ -56,6 +56,13 @@ public struct DecisionField: Sendable {
     DecisionField("policy_set", .text(longest: Limits.name), "The hash of the policies in force."),
     DecisionField("generation", .count, "Counted up by every load of configuration and policies."),
     DecisionField("errors", .count, "How many policies failed to evaluate."),
+    DecisionField(
+      "would", .object, optional: true, "What would be decided if the policies in the shadow were in force, where they have a say."),
+    DecisionField("decision", in: "would", .choice(Decision.allCases.map(\.rawValue)), "The decision; it was not acted upon."),
+    DecisionField("reason", in: "would", .choice(DecisionReason.allCases.map(\.rawValue)), "Why."),
+    DecisionField("policies", in: "would", .texts, "The policies that would determine it."),
+    DecisionField("policies_more", in: "would", .count, optional: true, "How many more policies than are listed would determine it."),
+    DecisionField("errors", in: "would", .count, "How many policies would fail to evaluate."),
     DecisionField("principal", .text(longest: Limits.uid), nullable: true, "Cedar's principal; null if nobody was identified."),
     DecisionField("action", .text(longest: Limits.uid), nullable: true, "Cedar's action."),
     DecisionField("resource", .text(longest: Limits.uid), nullable: true, "Cedar's resource."),

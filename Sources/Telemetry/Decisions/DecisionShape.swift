@@ -51,12 +51,18 @@ public struct DecisionShape: Sendable {
 
   /// Whether a decision is written. The choice is by its random name: a caller cannot steer it.
   func keeps(_ record: borrowing DecisionRecord) -> Bool {
-    record.decision != .allow || record.isAudited || allowedOneIn == 1 || record.id.low % allowedOneIn == 0
+    allowedOneIn == 1 || !Self.isOrdinary(record) || record.id.low % allowedOneIn == 0
+  }
+
+  // Allowed by all policies, those in the shadow too, and marked by none.
+  private static func isOrdinary(_ record: borrowing DecisionRecord) -> Bool {
+    guard record.decision == .allow, !record.isAudited else { return false }
+    return record.would.map { $0.decision == .allow } ?? true
   }
 
   /// Takes out of a record what is not to be written, and says in it what that was.
   func apply(to record: inout DecisionRecord) {
-    if record.decision == .allow, !record.isAudited, allowedOneIn > 1 { record.weight = Int(clamping: allowedOneIn) }
+    if allowedOneIn > 1, Self.isOrdinary(record) { record.weight = Int(clamping: allowedOneIn) }
     shapePrincipal(of: &record)
     shapeAddress(of: &record)
     for drop in drops { drop.apply(to: &record) }

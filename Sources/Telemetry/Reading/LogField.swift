@@ -42,6 +42,7 @@ public struct LogField: Hashable, Sendable {
   static let route = field("route")
   static let method = field("http.method")
   static let path = field("http.path")
+  static let wouldDecision = field("would.decision")
   static let totalMicros = field("total_us")
 }
 

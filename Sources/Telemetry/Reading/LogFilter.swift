@@ -17,7 +17,7 @@ public struct LogFilter: Sendable {
     case policy([String])
     /// It took at least so many microseconds.
     case slow(micros: Int)
-    /// It was refused, or could not be decided, and passed all the same.
+    /// It was refused, or could not be decided, and passed all the same; or policies in the shadow would refuse it.
     case wouldDeny
     /// It was decided at or after a time, written as the log writes times.
     case since(String)
@@ -54,7 +54,7 @@ extension LogFilter.Condition {
     case .principal: [.principal]
     case .policy: [.policies]
     case .slow: [.totalMicros]
-    case .wouldDeny: [.enforced, .decision]
+    case .wouldDeny: [.enforced, .decision, .wouldDecision]
     case .since, .until: [.time]
     }
   }
@@ -105,7 +105,10 @@ extension LogFilter.Condition {
     case .slow(let micros): return line.integer(.totalMicros).map { $0 >= micros } ?? false
     case .wouldDeny:
       guard let enforced = line.raw(.enforced), let decision = line.raw(.decision) else { return false }
-      return enforced.elementsEqual("false".utf8) && !decision.elementsEqual(#""allow""#.utf8)
+      if enforced.elementsEqual("false".utf8), !decision.elementsEqual(#""allow""#.utf8) { return true }
+      // Or the policies in the shadow would refuse it.
+      guard decision.elementsEqual(#""allow""#.utf8), let would = line.raw(.wouldDecision) else { return false }
+      return !would.elementsEqual(#""allow""#.utf8)
     case .since(let time): return line.escaped(.time).map { Self.order($0, time) >= 0 } ?? false
     case .until(let time): return line.escaped(.time).map { Self.order($0, time) < 0 } ?? false
     }

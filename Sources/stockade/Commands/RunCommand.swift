@@ -21,9 +21,11 @@ let runCommand = Command(
     let sockets = extras.supervisor.sockets
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
-        let (configuration, file) = try ConfigurationFile.read(arguments, sockets: sockets)
+        let (configuration, files) = try ConfigurationFile.readNotingFiles(arguments, sockets: sockets)
         guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
-        return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
+        return Loaded(
+          configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: files.configuration,
+          folders: files.folders + [configuration.policies])
       }, extras: extras)
   }
 }
