@@ -47,6 +47,7 @@ extension Exchange {
     } else if let token = trail.token {
       record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
     }
+    record.token?.keysAreStale = trail.keysAreStale
     record.client = DecisionRecord.ClientFacts(ip: peer.address, forwarded: false)
     guard !head.methodRange.isEmpty else { return record }
     record.http = DecisionRecord.HTTPFacts(

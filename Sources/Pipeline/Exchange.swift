@@ -14,6 +14,8 @@ public struct Exchange: Sendable {
   public var peer: Peer
   /// Seconds since 1970 when the head was complete. The page asks no other clock.
   public var time: Int64 = 0
+  /// When the head was complete, in monotonic nanoseconds: tells what was fetched before from what was fetched after.
+  public var arrival: UInt64 = 0
   /// What was in force when the request arrived; it stays in force for this request.
   public var snapshot: Snapshot
   /// The decision's name.
@@ -28,9 +30,10 @@ public struct Exchange: Sendable {
   }
 
   /// Begins the next request of the connection, whose head was just parsed into `head`.
-  public mutating func begin(id: DecisionID, at time: Int64, under snapshot: Snapshot) {
+  public mutating func begin(id: DecisionID, at time: Int64, arrival: UInt64 = 0, under snapshot: Snapshot) {
     self.id = id
     self.time = time
+    self.arrival = arrival
     self.snapshot = snapshot
     trail = Trail()
   }
@@ -82,8 +85,8 @@ public struct Trail: Sendable {
   public internal(set) var response: Response?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
-  /// Issuers whose keys were waited for already, as bits: each at most once an exchange.
-  var asked: UInt64 = 0
+  /// Whether the token was judged by keys that could not be renewed.
+  var keysAreStale = false
 }
 
 /// What an unverified token says about itself: for the record of a refusal, and for nothing else.

@@ -24,13 +24,15 @@ extension Exchange {
         let unverified = try UnverifiedToken.read(credential, in: head)
         let issuer = try snapshot.issuers.issuer(of: unverified)
         trail.token = TokenTrace(unverified, from: issuer)
-        let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
+        let keys = try facts.keys(of: issuer, for: unverified, since: arrival, at: time)
+        trail.keysAreStale = facts.keysAreStale(of: issuer.index)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
         identity = try issuer.mapping.identity(  // map
           of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
       trail.identity = identity
+      trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
 

@@ -19,6 +19,10 @@ public final class Gateway {
     public var instance: String
     /// Added to the wall clock, in milliseconds: for tests that expire tokens without waiting.
     public var clockOffsetMillis: Int64
+    /// The folder for what outlives the process; nil for none.
+    public var stateFolder: String?
+    /// Through which proxies key sets are fetched.
+    public var proxies = HTTPProxies()
 
     /// An environment.
     public init(log: DecisionLog, metrics: Metrics, serverLog: ServerLog, instance: String, clockOffsetMillis: Int64 = 0) {
@@ -68,7 +72,8 @@ public final class Gateway {
     let plan = Self.plan(configuration, snapshot, &problems)
     guard let plan, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-      client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
+      client = HTTPClient(
+        loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal, proxies: environment.proxies)
       let count = Self.workerCount(configuration)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
@@ -117,11 +122,14 @@ public final class Gateway {
     }
   }
 
+  // A development issuer's keys die with it.
+  private var snapshots: KeySnapshots? { configuration.isDevelopment ? nil : environment.stateFolder.map { KeySnapshots(folder: $0) } }
+
   private func makeKeyRing(after before: KeyRing?) -> KeyRing {
-    let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
+    let issuers = Array(zip(snapshot.issuers.issuers, configuration.issuers))
     return KeyRing(
       loop, client: client, issuers: issuers, after: before, trustsDevelopmentKeys: configuration.isDevelopment,
-      serverLog: environment.serverLog, metrics: controlShard
+      snapshots: snapshots, serverLog: environment.serverLog, metrics: controlShard
     ) { [unowned self] keys, issuer in
       for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
     }

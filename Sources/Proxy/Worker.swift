@@ -23,12 +23,16 @@ final class Worker {
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
-  private var parked: [Dependency: [ClientConnection]] = [:]
+  private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
+  private var woken: [ClientConnection] = []
+  private var isWaking = false
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
 
   /// How often one connection may read before others get their turn.
   static let roundsPerTurn = 16
+  // How many requests that waited are decided in one turn: others have not waited, and should not begin to.
+  private static let wakingsPerTurn = 32
   // 16 KiB a read was the fastest measured for relaying bodies, and keeps a turn short.
   private static let readBytes = 16 * 1024
 
@@ -70,7 +74,7 @@ final class Worker {
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
     metrics.connections(-1)
-    for dependency in Array(parked.keys) { parked[dependency]?.removeAll { $0 === client } }
+    for dependency in Array(parked.keys) { parked[dependency]?.remove(client) }
     if !isDraining, clients.count == Defaults.clientConnections - 1 { listener?.resume() }
     if isDraining, clients.isEmpty { control.post(.drained(worker: index)) }
   }
@@ -82,20 +86,40 @@ final class Worker {
 
   /// Keeps an exchange until a fact arrives, and asks for the fact.
   func park(_ client: ClientConnection, until dependency: Dependency) {
-    let isFirst = parked[dependency, default: []].isEmpty
-    parked[dependency, default: []].append(client)
-    guard isFirst else { return }
-    switch dependency {
-    case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+    let isFirst = parked[dependency]?.isEmpty ?? true
+    let turnedAway = parked[dependency, default: WaitingRoom(limit: Defaults.waitingRequests)].admit(client, from: client.origin)
+    if isFirst {
+      switch dependency {
+      case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+      }
     }
+    turnedAway?.turnedAway()
+  }
+
+  /// Lets requests go on that waited, some in this turn and the others in the next ones.
+  private func wake(_ clients: [ClientConnection]) {
+    woken += clients
+    guard !isWaking, !woken.isEmpty else { return }
+    isWaking = true
+    wakeSome()
+  }
+
+  private func wakeSome() {
+    let batch = woken.prefix(Self.wakingsPerTurn)
+    woken.removeFirst(batch.count)
+    for client in batch { client.goOn() }
+    guard !woken.isEmpty else {
+      isWaking = false
+      return
+    }
+    loop.later { [unowned self] in wakeSome() }
   }
 
   private func received(_ message: WorkerMessage) {
     switch message {
     case .keys(let keys, let issuer):
       facts.learn(keys, of: issuer)
-      let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
-      for client in waiting where client.phase == .parked { client.decide() }
+      wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
     case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
@@ -121,9 +145,9 @@ final class Worker {
       return
     }
     facts.adopt(keys)
-    let waiting = parked.values.flatMap { $0 }
+    let waiting = parked.values.flatMap(\.all)
     parked = [:]
-    for client in waiting where client.phase == .parked { client.beginAnew() }
+    wake(waiting)
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
 

@@ -49,11 +49,11 @@ final class GatewayProcess {
     do throws(NetError) { opsAddress = try SocketAddress.parse(configuration.opsListen) } catch {
       throw ConfigurationError(["ops-listen: \(error)"])
     }
-    gateway = try Gateway(
-      configuration, snapshot: snapshot,
-      environment: Gateway.Environment(
-        log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis),
-      loop: loop)
+    var environment = Gateway.Environment(
+      log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
+    environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
+    environment.proxies = try Self.proxies()
+    gateway = try Gateway(configuration, snapshot: snapshot, environment: environment, loop: loop)
     let gateway = gateway
     do throws(NetError) {
       ops = try OpsServer(loop, at: opsAddress, metrics: metrics) {
@@ -115,6 +115,14 @@ final class GatewayProcess {
     if snapshot.mode == .observe { serverLog.warn("observe_mode", ["meaning": "decisions are logged and NOT enforced"]) }
     if configuration.isDevelopment {
       serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"])
+    }
+  }
+
+  /// The proxies that the environment names, for fetching keys.
+  private static func proxies() throws(ConfigurationError) -> HTTPProxies {
+    let variables = ProcessInfo.processInfo.environment
+    do throws(NetError) { return try HTTPProxies { variables[$0] } } catch {
+      throw ConfigurationError(["the environment's proxy: \(error)"])
     }
   }
 

@@ -66,8 +66,14 @@ final class Desk {
     PolicyFiles(policies: [SourceText(name: "test.cedar", policies)], schema: nil, entities: nil, hash: "sha256:test")
   }
 
-  func learnKeys(generation: UInt64 = 1, mayRefetchAt: Int64 = .max) {
-    facts.learn(.known(.init(set: issuer.keySet, generation: generation, mayRefetchAt: mayRefetchAt, isStale: false)), of: 0)
+  func learnKeys(
+    generation: UInt64 = 1, askedAt: UInt64 = .max, failedAt: UInt64 = 0, usableUntil: Int64 = .max, isStale: Bool = false
+  ) {
+    facts.learn(
+      .known(
+        .init(
+          set: issuer.keySet, generation: generation, askedAt: askedAt, failedAt: failedAt, usableUntil: usableUntil, isStale: isStale)),
+      of: 0)
   }
 
   func token(_ name: String, _ use: TokenUse = .access, _ flaw: TokenFlaw = .none, at time: Int64 = Desk.time) throws -> String {
@@ -76,7 +82,8 @@ final class Desk {
 
   /// An exchange whose head was parsed from these lines.
   func exchange(
-    _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time
+    _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time,
+    arrival: UInt64 = 0
   ) throws -> Exchange {
     var exchange = Exchange(peer: Peer(address: octets.map(String.init).joined(separator: "."), octets: octets), under: snapshot)
     let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
@@ -86,7 +93,7 @@ final class Desk {
       Issue.record("not a head: \(requestLine) \(outcome)")
       return exchange
     }
-    exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, under: snapshot)
+    exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, arrival: arrival, under: snapshot)
     return exchange
   }
 

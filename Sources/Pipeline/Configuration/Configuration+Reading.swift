@@ -155,6 +155,9 @@ extension IssuerConfiguration {
     audiences = setting["audiences"]?.texts ?? []
     idPrefix = setting.text("id_prefix")
     jwksURL = setting.text("jwks_url")
+    if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
+    if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }
+    if let millis = setting["jwks"]?["min_interval"]?.count { keyFreshness.minimumIntervalMillis = millis }
     allowsInsecureKeys = setting["allow_insecure_jwks"]?.bool ?? false
     acceptsBareToken = setting["accept_bare_token"]?.bool
     if let use = setting.text("token_use").flatMap(TokenUse.init(name:)) { tokenUses = [use] }

@@ -112,6 +112,8 @@ public struct IssuerConfiguration: Sendable {
   public var idPrefix: String?
   /// Where the keys are, if not where the issuer says.
   public var jwksURL: String?
+  /// How fresh the keys are kept.
+  public var keyFreshness = KeyFreshness()
   /// Whether keys may be fetched over plain HTTP from elsewhere than this machine.
   public var allowsInsecureKeys = false
   /// Whether it is a development issuer.
@@ -165,6 +167,19 @@ public struct IssuerConfiguration: Sendable {
   }
 }
 
+/// How fresh an issuer's keys are kept.
+public struct KeyFreshness: Sendable, Equatable {
+  /// How old they may become before they are fetched anew, in seconds; a shorter `max-age` of theirs counts.
+  public var refreshSeconds = Defaults.keysRefreshSeconds
+  /// How much longer the last good ones serve while fetching fails, in seconds.
+  public var maximumStaleSeconds = Defaults.keysMaximumStaleSeconds
+  /// The shortest time between two fetches that unknown names of keys cause, in milliseconds.
+  public var minimumIntervalMillis = Defaults.keysMinimumIntervalMillis
+
+  /// The defaults.
+  public init() {}
+}
+
 /// Every number that has a default, with its unit and reason.
 public enum Defaults {
   /// Loopback: reachable from outside only when somebody says so.
@@ -193,8 +208,10 @@ public enum Defaults {
   public static let upstreamConnections = 1024
   /// How many client connections a worker serves at most.
   public static let clientConnections = 10_000
-  /// How long a request may wait for keys.
-  public static let keysWaitMillis: UInt64 = 5_000
+  /// How long a request may wait for keys: for its turn, and then for the fetch.
+  public static let keysWaitMillis: UInt64 = 10_000
+  /// How many requests of a worker may wait for one issuer's keys.
+  public static let waitingRequests = clientConnections / 4
   /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
   public static let drainIdleMillis: UInt64 = 500
   /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.
@@ -207,8 +224,10 @@ public enum Defaults {
   public static let maximumLifetimeSeconds: Int64 = 86_400
   /// How often keys are fetched anew, in seconds.
   public static let keysRefreshSeconds: Int64 = 3_600
-  /// Not more often than this an unknown `kid` causes a fetch, in seconds.
-  public static let keysMinimumIntervalSeconds: Int64 = 5
-  /// How long the last good keys serve while fetching fails, in seconds.
+  /// The shortest life of keys that is believed, in seconds: whatever an issuer says, it is not asked all the time.
+  public static let keysShortestLifeSeconds: Int64 = 60
+  /// Not more often than this an unknown `kid` causes a fetch, in milliseconds.
+  public static let keysMinimumIntervalMillis: UInt64 = 5_000
+  /// How long the last good keys serve while fetching fails, in seconds, counted from when they were due.
   public static let keysMaximumStaleSeconds: Int64 = 86_400
 }

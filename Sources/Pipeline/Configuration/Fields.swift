@@ -81,6 +81,17 @@ public enum Fields {
       "issuers.*.id_prefix", .text("TEXT"), "what stands before | in Cedar ids; default: the pool's id, or the issuer without https://",
       flag: "id-prefix"),
     Field("issuers.*.jwks_url", .text("URL"), "where the issuer's keys are, if not where the issuer says", flag: "jwks-url"),
+    Field("issuers.*.jwks", .object, "How fresh the issuer's keys are kept"),
+    Field(
+      "issuers.*.jwks.refresh", .duration(1000...(7 * 86_400_000)),
+      "How old they may become; a shorter max-age of the issuer's counts, down to a minute", default: "1h"),
+    Field(
+      "issuers.*.jwks.max_stale", .duration(0...(30 * 86_400_000)),
+      "How much longer the last good keys serve while the issuer cannot be reached; kept in the state directory over a restart",
+      default: "1d"),
+    Field(
+      "issuers.*.jwks.min_interval", .duration(100...60_000),
+      "The shortest time between fetches that tokens with unknown keys cause; such a token waits for its turn", default: "5s"),
     Field(
       "issuers.*.allow_insecure_jwks", .flag, "fetch keys over plain HTTP from elsewhere than this machine", default: "false",
       flag: "allow-insecure-jwks"),

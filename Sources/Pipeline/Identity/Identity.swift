@@ -8,6 +8,8 @@ public import JOSE
 public final class Identity: Sendable {
   /// The issuer's name in the configuration.
   public let issuer: String
+  /// The issuer's place in the table.
+  let issuerIndex: Int
   /// Cedar's principal.
   public let principal: EntityUID
   /// The principal as text, for the record.
@@ -34,10 +36,11 @@ public final class Identity: Sendable {
   public let scopes: [String]
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
+    token: VerifiedToken, issuer: Issuer, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
     headers: FieldBlock
   ) {
-    self.issuer = issuer
+    self.issuer = issuer.name
+    issuerIndex = issuer.index
     self.principal = principal
     principalText = principal.description
     self.groups = groups

@@ -152,7 +152,7 @@ final class ClientConnection: StreamOwner {
     attempt = 0
     beganAt = LoopClock.monotonicNanos()
     service = worker.service
-    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, under: service.snapshot)
+    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, arrival: beganAt, under: service.snapshot)
     worker.requestsInFlight(1)
   }
 
@@ -172,11 +172,26 @@ final class ClientConnection: StreamOwner {
     }
   }
 
-  /// Another load is in force, and this exchange was not decided under the one it began with.
-  func beginAnew() {
-    service = worker.service
-    exchange.begin(id: exchange.id, at: exchange.time, under: service.snapshot)
+  /// A fact has arrived. If another load is in force by now, the exchange begins anew: nothing was decided by the one before.
+  func goOn() {
+    guard phase == .parked else { return }
+    if service !== worker.service {
+      service = worker.service
+      exchange.begin(id: exchange.id, at: exchange.time, arrival: exchange.arrival, under: service.snapshot)
+    }
     decide()
+  }
+
+  /// There is no room to wait in.
+  func turnedAway() {
+    guard phase == .parked else { return }
+    refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "too many requests wait for them"))
+  }
+
+  /// Where it comes from, for sharing room fairly: an address, of IPv6 the network that one subscriber has (RFC 6177).
+  var origin: [UInt8] {
+    guard let octets = stream.peer.ip?.unmapped.octets else { return [] }
+    return octets.count == 4 ? octets : Array(octets.prefix(8))
   }
 
   // MARK: - Forward
