@@ -48,7 +48,7 @@ extension Exchange {
       record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
     }
     record.token?.keysAreStale = trail.keysAreStale
-    record.client = DecisionRecord.ClientFacts(ip: peer.address, forwarded: false)
+    record.client = DecisionRecord.ClientFacts(ip: client.peer.address, forwarded: client.isForwarded)
     guard !head.methodRange.isEmpty else { return record }
     record.http = DecisionRecord.HTTPFacts(
       method: head.methodText, host: head.host, path: head.rawPath, version: head.minorVersion == 1 ? "1.1" : "1.0",

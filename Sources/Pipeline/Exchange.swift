@@ -10,8 +10,10 @@ public import Telemetry
 public struct Exchange: Sendable {
   /// The parsed head; what is evaluated is what is forwarded.
   public var head = RequestHead()
-  /// Where the request came from: the connection's other end.
-  public var peer: Peer
+  /// The connection's other end.
+  public let peer: Peer
+  /// Where the request came from: that, or what a trusted proxy there says.
+  public internal(set) var client: Client
   /// Seconds since 1970 when the head was complete. The page asks no other clock.
   public var time: Int64 = 0
   /// When the head was complete, in monotonic nanoseconds: tells what was fetched before from what was fetched after.
@@ -26,6 +28,7 @@ public struct Exchange: Sendable {
   /// An exchange for one connection.
   public init(peer: Peer, under snapshot: Snapshot) {
     self.peer = peer
+    client = Client(peer: peer)
     self.snapshot = snapshot
   }
 
@@ -35,6 +38,7 @@ public struct Exchange: Sendable {
     self.time = time
     self.arrival = arrival
     self.snapshot = snapshot
+    client = Client(peer: peer)
     trail = Trail()
   }
 
@@ -56,6 +60,8 @@ public struct Peer: Sendable {
   public let address: String?
   /// The address for policies; nil for a unix socket.
   public let ip: Cedar.IPAddress?
+  /// The address to compare with networks; nil for a unix socket.
+  let network: HTTP.IPAddress?
 
   /// A peer by its address as text and in network byte order: 4 octets, 16, or none. An IPv4 address in IPv6 clothes
   /// (`::ffff:a.b.c.d`) is for policies the IPv4 address it stands for.
@@ -64,11 +70,28 @@ public struct Peer: Sendable {
     let isMapped = octets.count == 16 && octets[..<10].allSatisfy { $0 == 0 } && octets[10] == 0xff && octets[11] == 0xff
     let plain = isMapped ? Array(octets[12...]) : octets
     switch plain.count {
-    case 4: ip = Cedar.IPAddress(v4: UInt32(truncatingIfNeeded: Self.number(plain[...])))
-    case 16: ip = Cedar.IPAddress(v6: Self.number(plain[..<8]), Self.number(plain[8...]))
-    default: ip = nil
+    case 4:
+      let number = UInt32(truncatingIfNeeded: Self.number(plain[...]))
+      ip = Cedar.IPAddress(v4: number)
+      network = HTTP.IPAddress(v4: number)
+    case 16:
+      let (high, low) = (Self.number(plain[..<8]), Self.number(plain[8...]))
+      ip = Cedar.IPAddress(v6: high, low)
+      network = HTTP.IPAddress(v6: high, low)
+    default:
+      ip = nil
+      network = nil
     }
   }
+
+  /// What one subscriber has of addresses: an IPv4 address, of IPv6 a network (RFC 6177); empty for a unix socket.
+  public var place: [UInt8] {
+    guard let octets = network?.unmapped.octets else { return [] }
+    return octets.count == 4 ? octets : Array(octets.prefix(8))
+  }
+
+  /// A client that a proxy speaks of.
+  public init(_ address: HTTP.IPAddress) { self.init(address: address.unmapped.description, octets: address.octets) }
 
   private static func number(_ octets: ArraySlice<UInt8>) -> UInt64 { octets.reduce(0) { $0 << 8 | UInt64($1) } }
 }

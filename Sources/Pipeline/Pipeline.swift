@@ -10,6 +10,9 @@ extension Exchange {
   /// top when a missing fact arrives.
   public mutating func decide(_ facts: Facts) -> Outcome {
     do throws(Stop) {
+      // Who sent it, as far as proxies in front of us are trusted to say.                                        400
+      if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }
+
       // match: what is asked, in the words of the routes?                                                        403
       let question = try snapshot.mapping.match(head)
       trail.question = question
@@ -38,7 +41,7 @@ extension Exchange {
 
       // map: what are we asking, in Cedar's words? authorize: may it?                                           403
       let response = try snapshot.mapping.ask(
-        question, by: identity, from: peer, head, at: time, of: snapshot.authorization, facts.evaluation)
+        question, by: identity, from: client.peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response
       try snapshot.authorization.enforce(response)
       return .forward(Permit(identity: identity, refusalObserved: nil))

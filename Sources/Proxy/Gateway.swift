@@ -144,7 +144,9 @@ public final class Gateway {
     let upstreams = [upstream] + others
     do throws(NetError) {
       let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
-      return ServicePlan(snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits)
+      return ServicePlan(
+        snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
+        expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
       return nil
@@ -263,6 +265,7 @@ public final class Gateway {
     case .failed(let event, let why):
       switch event {
       case .acceptFailed: environment.serverLog.error("accept_failed", ["why": .text(why)])
+      case .proxyHeaderRefused: environment.serverLog.warn("proxy_header_refused", ["why": .text(why)])
       case .upstreamUnreachable: environment.serverLog.warn("upstream_unreachable", ["why": .text(why)])
       }
     }

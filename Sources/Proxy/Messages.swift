@@ -37,6 +37,7 @@ enum ControlMessage: Sendable {
   enum Event: Sendable {
     case acceptFailed
     case upstreamUnreachable
+    case proxyHeaderRefused
   }
 }
 

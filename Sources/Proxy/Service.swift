@@ -7,6 +7,8 @@ struct ServicePlan: Sendable {
   var upstreams: [HTTPURL]
   var upstreamTLS: TLSContext?
   var upstreamLimits: UpstreamLimits
+  /// Whether connections begin with a PROXY protocol header.
+  var expectsProxyHeader = false
 
   /// Whether the same services are reached in the same way.
   func reaches(_ other: ServicePlan) -> Bool { upstreams == other.upstreams && upstreamLimits == other.upstreamLimits }

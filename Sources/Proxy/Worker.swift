@@ -1,3 +1,4 @@
+internal import Bytes
 internal import HTTP
 internal import Net
 internal import Pipeline
@@ -23,6 +24,7 @@ final class Worker {
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
   private var woken: [ClientConnection] = []
   private var isWaking = false
@@ -61,22 +63,50 @@ final class Worker {
   private func accepted(_ fd: Int32, from peer: SocketAddress) {
     do throws(NetError) {
       let stream = try ByteStream(loop, fd: fd, peer: peer)
-      let client = ClientConnection(stream, peer: Peer(peer), worker: self)
-      clients[ObjectIdentifier(client)] = client
+      if service.plan.expectsProxyHeader {
+        let greeting = ProxyGreeting(stream, peer: Peer(peer), worker: self)
+        greetings[ObjectIdentifier(greeting)] = greeting
+        greeting.begin()
+      } else {
+        let client = ClientConnection(stream, peer: Peer(peer), worker: self)
+        clients[ObjectIdentifier(client)] = client
+      }
       metrics.connections(1)
-      if clients.count >= Defaults.clientConnections { listener?.pause() }
+      if connections >= Defaults.clientConnections { listener?.pause() }
     } catch {
-      note(error, event: .acceptFailed)
+      note(error.description, event: .acceptFailed)
     }
+  }
+
+  /// A proxy has said whom a connection is from, and what came after that is the client's.
+  func greeted(_ greeting: ProxyGreeting, _ stream: ByteStream, from peer: Peer, with bytes: ByteQueue) {
+    guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
+    let client = ClientConnection(stream, peer: peer, worker: self, received: bytes)
+    clients[ObjectIdentifier(client)] = client
+    if isDraining { client.drain() }
+    client.proceed()
+  }
+
+  /// A connection whose proxy said nothing that can be read is no more.
+  func forget(_ greeting: ProxyGreeting, because why: String?) {
+    guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
+    if let why { note(why, event: .proxyHeaderRefused) }
+    connectionEnded()
   }
 
   /// A client's connection is no more.
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
-    metrics.connections(-1)
     for dependency in Array(parked.keys) { parked[dependency]?.remove(client) }
-    if !isDraining, clients.count == Defaults.clientConnections - 1 { listener?.resume() }
-    if isDraining, clients.isEmpty { control.post(.drained(worker: index)) }
+    connectionEnded()
+  }
+
+  private var connections: Int { clients.count + greetings.count }
+
+  private func connectionEnded() {
+    metrics.connections(-1)
+    if !isDraining, connections == Defaults.clientConnections - 1 { listener?.resume() }
+    if isDraining, connections == 0 { control.post(.drained(worker: index)) }
   }
 
   // MARK: - What the page needs
@@ -123,6 +153,7 @@ final class Worker {
     case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
+      for greeting in Array(greetings.values) { greeting.close(because: nil) }
       for client in Array(clients.values) { client.cutOff() }
     case .stop:
       log.flush()
@@ -187,13 +218,13 @@ final class Worker {
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
-  func upstreamFailed(_ error: NetError) { note(error, event: .upstreamUnreachable) }
+  func upstreamFailed(_ error: NetError) { note(error.description, event: .upstreamUnreachable) }
 
-  private func note(_ error: NetError, event: ControlMessage.Event) {
+  private func note(_ why: String, event: ControlMessage.Event) {
     // Once a second at most: what fails for one request fails for all of them.
     guard failureNotedAt == 0 || loop.now >= failureNotedAt + 1000 else { return }
     failureNotedAt = loop.now
-    control.post(.failed(event, error.description))
+    control.post(.failed(event, why))
   }
 
   private func endTurn() {
@@ -211,7 +242,7 @@ final class Worker {
     listener = nil
     for pool in service.pools { pool.closeIdle() }
     for client in Array(clients.values) { client.drain() }
-    if clients.isEmpty { control.post(.drained(worker: index)) }
+    if connections == 0 { control.post(.drained(worker: index)) }
   }
 }
 

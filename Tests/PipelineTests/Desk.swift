@@ -85,7 +85,8 @@ final class Desk {
     _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time,
     arrival: UInt64 = 0
   ) throws -> Exchange {
-    var exchange = Exchange(peer: Peer(address: octets.map(String.init).joined(separator: "."), octets: octets), under: snapshot)
+    let address = octets.isEmpty ? nil : octets.map(String.init).joined(separator: ".")
+    var exchange = Exchange(peer: Peer(address: address, octets: octets), under: snapshot)
     let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }

@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct RefusalTests {
   static let examples: [Rejection] = [
-    .syntax(.obsFold), .syntax(.pathDotSegment), .syntax(.headTooLarge), .syntax(.methodTrace), .headTimeout,
+    .syntax(.obsFold), .syntax(.pathDotSegment), .syntax(.headTooLarge), .syntax(.methodTrace), .headTimeout, .untraceable(detail: "x"),
     .multipleCredentials(detail: "two"), .noToken,
     .token(.partCount(2)), .token(.expired(at: 1, now: 100)), .token(.signature(kid: "k", algorithm: .rs256)),
     .token(.unknownKey(kid: "k", algorithm: .rs256)), .token(.issuer(found: "x", expected: ["y"])),

@@ -1,6 +1,7 @@
 public import Bytes
 internal import Cedar
 internal import CedarSchema
+internal import HTTP
 internal import JOSE
 
 extension Configuration {
@@ -33,6 +34,7 @@ extension Configuration {
       )
     }
     readProcess(root)
+    readProxies(root, &report)
     readHeaders(root, &report)
     readContext(root, &report)
     for (name, setting) in root["issuers"]?.members ?? [] {
@@ -84,6 +86,34 @@ extension Configuration {
     guard case .file = origin, let name = source?.name, path.utf8.first != UInt8(ascii: "/") else { return path }
     guard let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
     return String(decoding: name.utf8[...slash], as: UTF8.self) + path
+  }
+
+  private mutating func readProxies(_ root: Setting, _ report: inout ConfigurationReport) {
+    let setting = root["trusted_proxies"]
+    var networks: [IPNetwork] = []
+    var includesUnix = false
+    for text in setting?.texts ?? [] {
+      if exactlyEquals(text, "unix") {
+        includesUnix = true
+      } else if let network = IPNetwork(text) {
+        networks.append(network)
+        if network.prefixLength == 0 {
+          report.add(
+            setting, "\"\(text)\" is everybody: any client could then claim any address", help: "name the networks of your own proxies")
+        }
+      } else {
+        report.add(
+          setting, "\"\(text)\" is not a network",
+          help: "write an address or a range without bits behind its prefix, such as 10.0.0.0/8; or unix")
+      }
+    }
+    let source = root.text("forwarding_field").flatMap(ForwardedClient.Source.init) ?? .xForwardedFor
+    trustedProxies = TrustedProxies(networks: networks, includesUnix: includesUnix, source: source)
+    expectsProxyHeader = root["proxy_protocol"]?.bool ?? false
+    guard expectsProxyHeader, trustedProxies.isEmpty, !report.hasFailed("trusted_proxies") else { return }
+    report.add(
+      root["proxy_protocol"], "nobody is trusted to say where a connection came from",
+      help: "name your proxies: trusted_proxies: ['10.0.0.0/8']")
   }
 
   private mutating func readHeaders(_ root: Setting, _ report: inout ConfigurationReport) {

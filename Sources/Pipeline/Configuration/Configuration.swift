@@ -44,6 +44,10 @@ public struct Configuration: Sendable {
   public var contextHeaders: [String] = []
   /// Parameters of the query that policies see.
   public var contextQuery: [String] = []
+  /// Whose word is taken for where a request came from.
+  public var trustedProxies = TrustedProxies.none
+  /// Whether every connection begins with a PROXY protocol header.
+  public var expectsProxyHeader = false
   /// How the service behind is told who asks.
   public var identityHeaders = IdentityHeaders()
   /// Origins whose scripts may read our own 401 and 403.

@@ -1,4 +1,5 @@
 internal import CedarSchema
+internal import HTTP
 
 /// Every setting there is. The table drives the reader, the defaults, the flags and variables, the JSON Schema, and what
 /// `stockade config show` prints.
@@ -32,6 +33,16 @@ public enum Fields {
       default: "\(Defaults.upstreamConnections)"),
     Field(
       "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH", default: Defaults.listen, flag: "listen"),
+    Field(
+      "trusted_proxies", .texts("NETWORK"),
+      "Proxies in front whose word is taken for where a request came from: 10.0.0.0/8, an address, or unix for a unix socket's peers"),
+    Field(
+      "forwarding_field", .choice(ForwardedClient.Source.allCases.map(\.rawValue)), "The field by which trusted proxies say so",
+      default: ForwardedClient.Source.xForwardedFor.rawValue),
+    Field(
+      "proxy_protocol", .flag,
+      "Whether connections begin with a PROXY protocol header (version 1 or 2); then trusted proxies alone may connect",
+      default: "false"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
     Field("ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are", default: Defaults.opsListen, flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),

@@ -9,6 +9,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Its form.
   case syntax(HTTPRefusal)
   case headTimeout
+  case untraceable(detail: String)
   case multipleCredentials(detail: String)
 
   // Its credential.
@@ -51,6 +52,8 @@ public enum Rejection: Error, Sendable, Equatable {
         publicText: "The request is refused.")
     case .headTimeout:
       Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request did not arrive in time.")
+    case .untraceable:
+      Row(status: .badRequest, reason: .requestInvalid, publicText: "The request is refused.")
     case .multipleCredentials:
       Row(
         status: .badRequest, reason: .multipleCredentials, publicText: "The request carries more than one credential.",
@@ -107,7 +110,8 @@ public enum Rejection: Error, Sendable, Equatable {
   public var isFault: Bool {
     switch self {
     case .keysUnavailable, .engineFailed, .overloaded, .logFull: true
-    case .syntax, .headTimeout, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .insufficientScope,
+    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge,
+      .insufficientScope,
       .policyForbids, .noPolicyPermits, .policyFailed:
       false
     }
@@ -129,7 +133,8 @@ public enum Rejection: Error, Sendable, Equatable {
     case .noRoute(let detail): detail
     case .bodyTooLarge(let limit): "the route's body_limit is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
-    case .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail), .engineFailed(let detail),
+    case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
+      .engineFailed(let detail),
       .overloaded(let detail):
       detail
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"

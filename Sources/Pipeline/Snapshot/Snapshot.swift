@@ -14,6 +14,8 @@ public final class Snapshot: Sendable {
   public let realm: String
   /// How the service behind is told who asks.
   public let identityHeaders: IdentityHeaders
+  /// Whose word is taken for where a request came from.
+  public let trustedProxies: TrustedProxies
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
 
@@ -35,6 +37,7 @@ public final class Snapshot: Sendable {
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields
     identityHeaders = headers
+    trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins
   }
 }

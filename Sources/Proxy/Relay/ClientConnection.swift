@@ -48,11 +48,17 @@ final class ClientConnection: StreamOwner {
   private var beganAt: UInt64 = 0
   private var decidedAt: UInt64 = 0
 
-  init(_ stream: ByteStream, peer: Peer, worker: Worker) {
+  /// - Parameter received: what was read already of what the client says.
+  init(_ stream: ByteStream, peer: Peer, worker: Worker, received: ByteQueue? = nil) {
     self.worker = worker
     self.stream = stream
     service = worker.service
     exchange = Exchange(peer: peer, under: worker.service.snapshot)
+    if let received {
+      inbound = received
+      // The event that brought these bytes does not come again.
+      isReadable = true
+    }
     stream.owner = self
     deadline.set(Defaults.headTimeoutMillis)
   }
@@ -188,11 +194,8 @@ final class ClientConnection: StreamOwner {
     refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "too many requests wait for them"))
   }
 
-  /// Where it comes from, for sharing room fairly: an address, of IPv6 the network that one subscriber has (RFC 6177).
-  var origin: [UInt8] {
-    guard let octets = stream.peer.ip?.unmapped.octets else { return [] }
-    return octets.count == 4 ? octets : Array(octets.prefix(8))
-  }
+  /// Where the request comes from, for sharing room fairly.
+  var origin: [UInt8] { exchange.client.peer.place }
 
   // MARK: - Forward
 
