@@ -21,7 +21,8 @@ extension Exchange {
       case .public: reason = .public
       case .preflight: reason = .preflight
       case .authenticated: reason = .authenticated
-      case .policy, nil: reason = .policyPermit
+      case .policy: reason = .policyPermit
+      case nil: reason = trail.isOwn ? .metadata : .policyPermit
       }
     }
     var record = DecisionRecord(timeMillis: wallMillis, id: id, decision: decision, enforced: !observed, reason: reason)

@@ -108,6 +108,8 @@ public struct Trail: Sendable {
   public internal(set) var response: Response?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
+  /// Whether the request was for a document of ours.
+  var isOwn = false
   /// Whether the token was judged by keys that could not be renewed.
   var keysAreStale = false
 }

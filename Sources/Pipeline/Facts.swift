@@ -10,6 +10,8 @@ public import JOSE
 public final class Facts {
   /// The keys of each issuer, in the order of the snapshot's table.
   public private(set) var keys: [IssuerKeys]
+  /// The tokens that are not accepted though they verify.
+  public private(set) var revocations = RevocationList.empty
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
   /// This thread's memory for evaluating policies.
@@ -33,6 +35,17 @@ public final class Facts {
   public func learn(_ keys: IssuerKeys, of issuer: Int) {
     guard self.keys.indices.contains(issuer) else { return }
     self.keys[issuer] = keys
+  }
+
+  /// Learns which tokens are revoked. Every token is verified again, and looked up.
+  public func learn(_ revocations: RevocationList) {
+    self.revocations = revocations
+    tokens.removeAll()
+  }
+
+  /// Refuses a token that was revoked.
+  func requireUnrevoked(_ token: VerifiedToken) throws(Stop) {
+    if let match = revocations.match(token) { throw .refuse(.token(.revoked(match))) }
   }
 
   /// The keys to check a token with; `arrival` is when its request came, on the clock of `IssuerKeys.Known`.

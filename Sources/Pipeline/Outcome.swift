@@ -2,6 +2,8 @@
 public enum Outcome: ~Copyable {
   /// It may pass: forwarding consumes the permit.
   case forward(Permit)
+  /// It is for us: a document of ours is the answer.
+  case answer(Answer)
   /// It may not.
   case refuse(Rejection)
   /// It cannot be decided before this is known; run the page again then.

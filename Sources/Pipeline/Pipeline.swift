@@ -13,6 +13,11 @@ extension Exchange {
       // Who sent it, as far as proxies in front of us are trusted to say.                                        400
       if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }
 
+      if let answer = snapshot.ownAnswer(to: head) {
+        trail.isOwn = true
+        return .answer(answer)
+      }
+
       // match: what is asked, in the words of the routes?                                                        403
       let question = try snapshot.mapping.match(head)
       trail.question = question
@@ -30,6 +35,7 @@ extension Exchange {
         let keys = try facts.keys(of: issuer, for: unverified, since: arrival, at: time)
         trail.keysAreStale = facts.keysAreStale(of: issuer.index)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
+        try facts.requireUnrevoked(token)
         identity = try issuer.mapping.identity(  // map
           of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
@@ -37,6 +43,7 @@ extension Exchange {
       trail.identity = identity
       trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
+      try question.requireSignIn(of: identity, at: time)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
 
       // map: what are we asking, in Cedar's words? authorize: may it?                                           403

@@ -1,6 +1,6 @@
 internal import Crypto
 internal import HTTP
-internal import JOSE
+public import JOSE
 public import Net
 public import Pipeline
 public import Telemetry
@@ -45,6 +45,7 @@ public final class Gateway {
   private let loop: EventLoop
   private var configuration: Configuration
   private var snapshot: Snapshot
+  private var revocations: RevocationList
   private let client: HTTPClient
   private let environment: Environment
   private let mailbox: Mailbox<ControlMessage>
@@ -61,15 +62,18 @@ public final class Gateway {
   private var isDraining = false
 
   /// Checks what can be checked without starting anything.
-  public init(_ configuration: Configuration, snapshot: Snapshot, environment: Environment, loop: EventLoop) throws(ConfigurationError) {
+  public init(
+    _ configuration: Configuration, snapshot: Snapshot, revocations: RevocationList, environment: Environment, loop: EventLoop
+  ) throws(ConfigurationError) {
     self.loop = loop
     self.configuration = configuration
     self.snapshot = snapshot
+    self.revocations = revocations
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
     let listen = Self.address(configuration.listen, what: "listen", &problems)
-    let plan = Self.plan(configuration, snapshot, &problems)
+    let plan = Self.plan(configuration, snapshot, revocations, &problems)
     guard let plan, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
       client = HTTPClient(
@@ -136,7 +140,9 @@ public final class Gateway {
   }
 
   // What a configuration asks of the workers, or what is wrong with its addresses.
-  private static func plan(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) -> ServicePlan? {
+  private static func plan(
+    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ problems: inout [String]
+  ) -> ServicePlan? {
     let upstream = url(configuration.upstream, what: "the upstream", &problems)
     let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
     checkKeyURLs(configuration, snapshot, &problems)
@@ -145,7 +151,7 @@ public final class Gateway {
     do throws(NetError) {
       let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
       return ServicePlan(
-        snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
+        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
         expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
@@ -159,7 +165,8 @@ public final class Gateway {
   ///
   /// Calls back when every worker serves by it. One reload at a time.
   public func adopt(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ completion: @escaping (Result<Void, ConfigurationError>) -> Void
+    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList,
+    _ completion: @escaping (Result<Void, ConfigurationError>) -> Void
   ) {
     guard adopting == nil, !isDraining else { return completion(.failure(ConfigurationError(["another reload is under way"]))) }
     var problems: [String] = []
@@ -169,16 +176,23 @@ public final class Gateway {
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
-    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, &problems) else {
+    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, &problems) else {
       return completion(.failure(ConfigurationError(problems)))
     }
     self.configuration = configuration
     self.snapshot = snapshot
+    self.revocations = revocations
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
     adopting = (Set(workers.indices), completion)
     for worker in workers { worker.post(.adopt(plan, ring.known)) }
     ring.start()
+  }
+
+  /// Revokes tokens at once, whatever else is or is not in order.
+  public func revoke(_ list: RevocationList) {
+    revocations = list
+    for worker in workers { worker.post(.revoke(list)) }
   }
 
   private func adopted(_ worker: Int, problem: String?) {

@@ -1,3 +1,4 @@
+internal import JOSE
 internal import Net
 internal import Pipeline
 internal import Telemetry
@@ -6,6 +7,8 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// These tokens are revoked.
+  case revoke(RevocationList)
   /// Serve by another load, with these keys of its issuers.
   case adopt(ServicePlan, [IssuerKeys])
   /// Accept no more, and let what is in flight finish.

@@ -47,6 +47,7 @@ final class Worker {
     metrics = WorkerMetrics(setup.metrics.shard())
     instance = setup.instance
     facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
+    facts.learn(setup.plan.revocations)
     service = try Service(setup.plan, after: nil, loop: loop)
     var options = Listener.Options()
     options.reusePort = setup.sharesPort
@@ -150,6 +151,7 @@ final class Worker {
     case .keys(let keys, let issuer):
       facts.learn(keys, of: issuer)
       wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
+    case .revoke(let list): facts.learn(list)
     case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
@@ -176,6 +178,7 @@ final class Worker {
       return
     }
     facts.adopt(keys)
+    facts.learn(plan.revocations)
     let waiting = parked.values.flatMap(\.all)
     parked = [:]
     wake(waiting)

@@ -1,6 +1,7 @@
 internal import Admin
 internal import FoundationEssentials
 internal import Glibc
+internal import JOSE
 internal import JSON
 internal import Net
 internal import Pipeline
@@ -17,6 +18,7 @@ final class GatewayProcess {
   private let load: Load
   private let numbers: Locked<LoadNumbers>
   private var watch: PolicyWatch?
+  private var revocations = RevocationFile.none
   private var control: ControlServer?
   private var generation: UInt64 = 1
   private var isReloading = false
@@ -53,7 +55,7 @@ final class GatewayProcess {
       log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
     environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
     environment.proxies = try Self.proxies()
-    gateway = try Gateway(configuration, snapshot: snapshot, environment: environment, loop: loop)
+    gateway = try Gateway(configuration, snapshot: snapshot, revocations: loaded.revocations.list, environment: environment, loop: loop)
     let gateway = gateway
     do throws(NetError) {
       ops = try OpsServer(loop, at: opsAddress, metrics: metrics) {
@@ -220,6 +222,8 @@ struct Loaded {
   var files: PolicyFiles
   /// The configuration file, if there is one.
   var file: String?
+  /// The tokens that are revoked.
+  var revocations = RevocationFile.none
 }
 
 /// Reads everything again, or says everything that is wrong.
@@ -265,7 +269,7 @@ extension GatewayProcess {
     do throws(ConfigurationError) {
       let loaded = try load()
       let snapshot = try SnapshotBuilder.build(loaded.configuration, policies: loaded.files, generation: generation + 1)
-      gateway.adopt(loaded.configuration, snapshot) { [self] result in
+      gateway.adopt(loaded.configuration, snapshot, loaded.revocations.list) { [self] result in
         isReloading = false
         defer { reloadAgain() }
         switch result {
@@ -335,14 +339,31 @@ extension GatewayProcess {
     }
   }
 
+  /// What is revoked is revoked at once: it waits for no policy to be compiled, and for none to be in order.
+  private func revokeFirst() {
+    guard !revocations.path.isEmpty else { return }
+    do throws(ConfigurationError) {
+      let fresh = try RevocationFile.read(revocations.path)
+      guard fresh.hash != revocations.hash else { return }
+      revocations = fresh
+      gateway.revoke(fresh.list)
+      serverLog.info("revocations", ["file": .text(fresh.path), "count": .integer(fresh.list.count)])
+    } catch {
+      // The reload that follows says what is wrong with it.
+      serverLog.error("revocations_kept", ["file": .text(revocations.path), "meaning": "it cannot be read; the list before stays in force"])
+    }
+  }
+
   /// Watches what was loaded, so that an edit is in force without a signal.
   func beginWatching(_ loaded: Loaded) {
     var folders = [loaded.configuration.policies]
     if let file = loaded.file {
       folders.append(file.split(separator: "/").count > 1 ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : ".")
     }
+    folders.append(loaded.revocations.folder)
     if watch == nil {
       watch = PolicyWatch(loop) { [self] in
+        revokeFirst()
         // Only what is different is loaded: a folder is touched for many reasons.
         do throws(ConfigurationError) {
           let fresh = try load()
@@ -355,6 +376,7 @@ extension GatewayProcess {
         reload(because: "files changed")
       }
     }
+    revocations = loaded.revocations
     watch?.fingerprint = loaded.fingerprint
     watch?.lastProblem = nil
     watch?.watch(folders.filter { !$0.isEmpty })
@@ -363,5 +385,5 @@ extension GatewayProcess {
 
 extension Loaded {
   /// Equal for two loads that say the same.
-  var fingerprint: String { files.hash + configuration.listing(sources: false) }
+  var fingerprint: String { files.hash + revocations.hash + configuration.listing(sources: false) }
 }

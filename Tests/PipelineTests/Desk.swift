@@ -103,6 +103,7 @@ final class Desk {
     switch exchange.decide(facts) {
     case .forward(let permit): permit.refusalObserved.map { "would-refuse \($0.reason.rawValue)" } ?? "forward"
     case .refuse(let rejection): "\(rejection.status.code) \(rejection.reason.rawValue)"
+    case .answer(let answer): "answer \(answer.status.code)"
     case .wait(let dependency): "wait \(dependency)"
     }
   }

@@ -98,7 +98,7 @@ import Testing
       Issue.record("a token without the scopes passed")
       return
     }
-    let answer = Answer(rejection, id: exchange.id, realm: "stockade")
+    let answer = Answer(rejection, id: exchange.id, challenge: exchange.challenge)
     #expect(answer.status == .forbidden && rejection.reason == .insufficientScope)
     #expect(
       answer.fields.contains {

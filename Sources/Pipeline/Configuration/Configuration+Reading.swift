@@ -40,6 +40,7 @@ extension Configuration {
     for (name, setting) in root["issuers"]?.members ?? [] {
       if let issuer = IssuerConfiguration(name, setting, &report) { issuers.append(issuer) }
     }
+    readProtectedResource(root, &report)
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
@@ -76,7 +77,25 @@ extension Configuration {
     let decisions = root["log"]?["decisions"]
     log = decisions?.text("to") ?? log
     logFormat = decisions?.text("format") ?? logFormat
+    if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+  }
+
+  private mutating func readProtectedResource(_ root: Setting, _ report: inout ConfigurationReport) {
+    guard let setting = root["protected_resource"], setting.origin != .byDefault else { return }
+    guard let resource = setting.text("resource") else {
+      report.add(setting, "names no resource", help: "write protected_resource: 'https://api.example.com'")
+      return
+    }
+    let named = setting["authorization_servers"]?.texts ?? []
+    let servers = named.isEmpty ? issuers.map(\.kind.identifier) : named
+    protectedResource = ProtectedResourceMetadata(
+      resource: resource, authorizationServers: servers, scopes: setting["scopes"]?.texts ?? [], name: setting.text("name"))
+    if protectedResource == nil, !servers.isEmpty {
+      report.add(
+        setting["resource"], "\"\(resource)\" is not the address of a protected resource",
+        help: "an https address without query and fragment, as clients write it; http is for this machine alone")
+    }
   }
 
   private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }

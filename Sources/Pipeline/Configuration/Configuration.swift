@@ -52,6 +52,10 @@ public struct Configuration: Sendable {
   public var identityHeaders = IdentityHeaders()
   /// Origins whose scripts may read our own 401 and 403.
   public var errorOrigins: [String] = []
+  /// The file of revoked tokens; empty if none is given.
+  public var revocations = ""
+  /// What clients may learn about the service; nil for nothing.
+  public var protectedResource: ProtectedResourceMetadata?
   /// The folder of policies; empty if none is given.
   public var policies = ""
   /// Where decisions go: `stdout`, `none`, or a file.
@@ -157,6 +161,14 @@ public struct IssuerConfiguration: Sendable {
       switch self {
       case .cognito(let id, let issuer): exactlyEquals(id, Self.demoPoolID) || issuer?.hasPrefix("http://") == true
       case .oidc(let issuer): issuer.hasPrefix("http://")
+      }
+    }
+
+    /// What its tokens say in `iss`; of a pool of AWS's the form that is the default there.
+    var identifier: String {
+      switch self {
+      case .cognito(let id, let issuer): issuer ?? CognitoUserPool(id: id)?.originalIssuer ?? id
+      case .oidc(let issuer): issuer
       }
     }
 

@@ -32,6 +32,10 @@ public final class Identity: Sendable {
   public let clientID: String?
   /// `exp`.
   public let expiresAt: Int64
+  /// `acr`: how the user signed in.
+  let acr: String?
+  /// `auth_time`: when.
+  let authenticatedAt: Int64?
   /// What the token was issued for.
   public let scopes: [String]
 
@@ -52,6 +56,8 @@ public final class Identity: Sendable {
     kid = token.kid
     clientID = token.clientID
     expiresAt = token.expiresAt
+    acr = token.acr
+    authenticatedAt = token.authenticatedAt
     scopes = token.scopes
   }
 }

@@ -21,6 +21,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case unmappable(detail: String)
   case bodyTooLarge(limit: UInt64)
   case insufficientScope(needed: [String])
+  case insufficientAuthentication(StepUp)
   case policyForbids
   case noPolicyPermits
   case policyFailed(detail: String)
@@ -77,6 +78,10 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .forbidden, reason: .insufficientScope, publicText: "The token lacks a scope.", bearerError: .insufficientScope,
         passesWhenObserved: true)
+    case .insufficientAuthentication:
+      Row(
+        status: .unauthorized, reason: .insufficientAuthentication, publicText: "A different or a more recent sign-in is required.",
+        bearerError: .insufficientUserAuthentication, passesWhenObserved: true)
     case .policyForbids:
       Row(status: .forbidden, reason: .policyForbid, publicText: "You are not allowed to do this.", passesWhenObserved: true)
     case .noPolicyPermits:
@@ -111,7 +116,7 @@ public enum Rejection: Error, Sendable, Equatable {
     switch self {
     case .keysUnavailable, .engineFailed, .overloaded, .logFull: true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge,
-      .insufficientScope,
+      .insufficientScope, .insufficientAuthentication,
       .policyForbids, .noPolicyPermits, .policyFailed:
       false
     }
@@ -133,6 +138,8 @@ public enum Rejection: Error, Sendable, Equatable {
     case .noRoute(let detail): detail
     case .bodyTooLarge(let limit): "the route's body_limit is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
+    case .insufficientAuthentication(let wanted):
+      "wanted: " + wanted.parameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
       .engineFailed(let detail),
       .overloaded(let detail):
@@ -157,6 +164,7 @@ extension TokenError {
     case .algorithm: .tokenAlgorithm
     case .lifetime: .tokenLifetime
     case .binding: .tokenBinding
+    case .revoked: .tokenRevoked
     case .unknownKey: .keyUnknown
     }
   }

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Cedar
 internal import HTTP
+internal import JOSE
 
 /// One row of the route table: which requests it is for, and what they ask for.
 public final class Route: Sendable {
@@ -32,6 +33,8 @@ public final class Route: Sendable {
   let resource: ResourceTemplate?
   /// Scopes that a token must have, all of them.
   public let scopes: [String]
+  /// What the sign-in behind a token must be like; nil for nothing.
+  let stepUp: StepUp?
   /// Whether decisions are enforced; nil as for all requests.
   public let mode: Snapshot.Mode?
   /// The service behind, by its place in the configuration's `upstreams`; 0 is the usual one.
@@ -43,7 +46,7 @@ public final class Route: Sendable {
 
   init(
     methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
-    scopes: [String],
+    scopes: [String], stepUp: StepUp?,
     mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
@@ -54,6 +57,7 @@ public final class Route: Sendable {
     self.action = action
     self.resource = resource
     self.scopes = scopes
+    self.stepUp = stepUp
     self.mode = mode
     self.upstream = upstream
     self.responseTimeoutMillis = responseTimeoutMillis

@@ -1,6 +1,7 @@
 public import Bytes
 internal import Cedar
 internal import CedarSchema
+internal import JOSE
 
 /// The contents of a policy folder, as read: policies (`*.cedar`), policy sets with templates and links (`*.cedar.json`), a
 /// schema and entities.
@@ -41,9 +42,18 @@ public struct PolicyFiles: Sendable {
     let set = bundle.policies
     let forbids =
       set.policies.filter { $0.effect == .forbid }.map(\.id) + set.links.filter { set.statement($0.id)?.effect != .permit }.map(\.id)
+    var stepUps: [PolicyID: StepUp] = [:]
+    var problems: [String] = []
+    for statement in set.policies + set.templates {
+      do throws(StepUpAnnotations.Mistake) { stepUps[statement.id] = try StepUpAnnotations.read(statement) } catch {
+        problems.append(error.rendered(in: policies))
+      }
+    }
+    guard problems.isEmpty else { throw ConfigurationError(problems) }
+    for link in set.links { stepUps[link.id] = stepUps[link.template] }
     let authorizer = Authorizer(policies: set, entities: bundle.entities, words: RequestWords.words(mapping))
     return Authorization(
-      policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids),
+      policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids), stepUps: stepUps,
       words: RequestWords(mapping, in: authorizer))
   }
 }

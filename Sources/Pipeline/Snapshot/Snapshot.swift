@@ -1,3 +1,6 @@
+internal import HTTP
+internal import JOSE
+
 /// Everything that decides requests, as of one load: built whole, replaced whole, never changed.
 public final class Snapshot: Sendable {
   /// Counted up by every load; in every decision record.
@@ -16,6 +19,8 @@ public final class Snapshot: Sendable {
   public let identityHeaders: IdentityHeaders
   /// Whose word is taken for where a request came from.
   public let trustedProxies: TrustedProxies
+  /// What clients may learn about the service.
+  let protectedResource: ProtectedResourceMetadata?
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
 
@@ -34,6 +39,7 @@ public final class Snapshot: Sendable {
     self.mapping = mapping
     self.authorization = authorization
     realm = configuration.realm
+    protectedResource = configuration.protectedResource
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields
     identityHeaders = headers

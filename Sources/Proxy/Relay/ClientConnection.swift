@@ -170,6 +170,9 @@ final class ClientConnection: StreamOwner {
     decidedAt = LoopClock.monotonicNanos()
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
+    case .answer(let answer):
+      slot = worker.log.reserve()
+      answerOurselves(answer, closing: !exchange.head.keepAlive || !requestBody.isEnded, upstreamError: nil)
     case .refuse(let rejection): refuse(rejection)
     case .wait(let dependency):
       if phase != .parked { deadline.set(Defaults.keysWaitMillis) }
@@ -369,7 +372,7 @@ final class ClientConnection: StreamOwner {
   private func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
     if slot == nil { slot = worker.log.reserve() }
-    let answer = Answer(rejection, id: exchange.id, realm: exchange.snapshot.realm, cors: exchange.corsFields(status: rejection.status))
+    let answer = Answer(rejection, id: exchange.id, challenge: exchange.challenge, cors: exchange.corsFields(status: rejection.status))
     let isReadOn: Bool
     switch rejection {
     // Bytes after these are never interpreted.
@@ -382,8 +385,8 @@ final class ClientConnection: StreamOwner {
   private func answerOurselves(_ answer: Answer, closing: Bool, upstreamError: UpstreamFault?) {
     let closes = closing || worker.isDraining
     var fields = FieldBlock()
-    fields.append("Content-Type", "application/problem+json")
-    fields.append("Cache-Control", "no-store")
+    fields.append("Content-Type", answer.contentType)
+    fields.append("Cache-Control", answer.cacheControl)
     fields.append(IdentityHeaders.decisionID, exchange.id.description)
     for field in answer.fields { fields.append(field.name, field.value) }
     var out = worker.takeBuffer()

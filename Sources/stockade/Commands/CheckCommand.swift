@@ -53,6 +53,10 @@ struct ConfigurationCheck {
       Terminal.out(configuration?.openAccess ?? "no configuration: nothing is reachable without a token\n")
     }
     guard status == .success else { return status }
+    if let configuration {
+      _ = try RevocationFile.read(configuration.revocations)
+      _ = try SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1)
+    }
     return try runTests()
   }
 

@@ -21,7 +21,9 @@ let runCommand = Command(
       { () throws(ConfigurationError) in
         let (configuration, file) = try ConfigurationFile.read(arguments)
         guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
-        return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
+        return Loaded(
+          configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file,
+          revocations: try RevocationFile.read(configuration.revocations))
       }, extras: extras)
   }
 }
