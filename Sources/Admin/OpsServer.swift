@@ -1,9 +1,10 @@
 internal import HTTP
-internal import JSON
+public import JSON
 public import Net
 public import Telemetry
 
-/// The operations listener: `/livez`, `/readyz` and `/metrics`, for orchestrators and scrapers. It carries no data of requests.
+/// The operations listener: `/livez`, `/readyz` and `/metrics`, for orchestrators and scrapers, and the public keys of our
+/// assertions, for the service behind. It carries no data of requests.
 public final class OpsServer {
   /// One thing that must be well for the process to be ready.
   public struct Check: Sendable {
@@ -21,8 +22,11 @@ public final class OpsServer {
 
   private let server: HTTPServer
 
-  /// Listens; `checks` is asked at every `/readyz`.
-  public init(_ loop: EventLoop, at address: SocketAddress, metrics: Metrics, checks: @escaping () -> [Check]) throws(NetError) {
+  /// Listens; `checks` is asked at every `/readyz`, `assertionKeys` at every `/assertion/jwks.json`.
+  public init(
+    _ loop: EventLoop, at address: SocketAddress, metrics: Metrics, assertionKeys: @escaping () -> JSONValue? = { nil },
+    checks: @escaping () -> [Check]
+  ) throws(NetError) {
     server = try HTTPServer(loop, at: address) { request in
       guard request.head.method == .get || request.head.method == .head else {
         var fields = FieldBlock()
@@ -36,6 +40,12 @@ public final class OpsServer {
       case "/metrics":
         let format = MetricsFormat(accepting: request.head.fields.value(of: .accept))
         return HTTPServer.Response(.ok, format.contentType, metrics.text(as: format))
+      case "/assertion/jwks.json":
+        guard let keys = assertionKeys() else { fallthrough }
+        var fields = FieldBlock()
+        // As long as a key is shown before it signs (`AssertionKeys`).
+        fields.append("Cache-Control", "public, max-age=300")
+        return HTTPServer.Response(.ok, "application/jwk-set+json", keys.text, fields: fields)
       default:
         return HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are /livez, /readyz and /metrics.\n")
       }

@@ -20,6 +20,8 @@ public struct Exchange: Sendable {
   public var arrival: UInt64 = 0
   /// What was in force when the request arrived; it stays in force for this request.
   public var snapshot: Snapshot
+  // A proof of possession is used once, however often the page runs.
+  var proofIsAdmitted = false
   /// The decision's name.
   public var id = DecisionID(milliseconds: 0, random: (0, 0))
   /// What the page found on its way, for the record.
@@ -40,6 +42,14 @@ public struct Exchange: Sendable {
     self.snapshot = snapshot
     client = Client(peer: peer)
     trail = Trail()
+    proofIsAdmitted = false
+  }
+
+  /// Begins the same request anew, under another load than before.
+  public mutating func beginAnew(under snapshot: Snapshot) {
+    let wasAdmitted = proofIsAdmitted
+    begin(id: id, at: time, arrival: arrival, under: snapshot)
+    proofIsAdmitted = wasAdmitted
   }
 
   /// The matched route.
@@ -119,6 +129,12 @@ struct TokenTrace: Sendable {
   let issuer: String
   let algorithm: JWSAlgorithm
   let kid: String?
+
+  init(_ identity: Identity) {
+    issuer = identity.issuer
+    algorithm = identity.algorithm
+    kid = identity.kid
+  }
 
   init(_ token: UnverifiedToken, from issuer: Issuer) {
     self.issuer = issuer.name

@@ -14,6 +14,10 @@ public final class Facts {
   public private(set) var revocations = RevocationList.empty
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
+  /// The signature contexts for proofs of possession: every client has another key, and the issuers' should not make room for them.
+  let proofVerifier = SignatureVerifier()
+  /// What is remembered of proofs of possession.
+  let proofs: ProofMemory
   /// This thread's memory for evaluating policies.
   let evaluation = Evaluation()
   private let tokens: TokenCache<Identity>
@@ -23,7 +27,8 @@ public final class Facts {
   public private(set) var cacheMisses = 0
 
   /// Nothing known yet of a number of issuers.
-  public init(issuers: Int, cacheKey: (UInt64, UInt64)) {
+  public init(issuers: Int, cacheKey: (UInt64, UInt64), proofs: ProofMemory = ProofMemory()) {
+    self.proofs = proofs
     keys = Array(repeating: .unfetched, count: issuers)
     tokens = TokenCache(key: cacheKey)
   }

@@ -24,7 +24,7 @@ extension Exchange {
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
-      let credential = try Credential.find(in: head, for: snapshot.issuers)
+      let credential = try Credential.find(in: head, for: snapshot.issuers, proven: question.demandsProof)
       let identity: Identity
       if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
         identity = known
@@ -40,6 +40,7 @@ extension Exchange {
           of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
+      try requireProof(of: identity, by: credential, for: question, facts)
       trail.identity = identity
       trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)

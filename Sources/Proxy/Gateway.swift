@@ -1,6 +1,7 @@
 internal import Crypto
 internal import HTTP
 public import JOSE
+public import JSON
 public import Net
 public import Pipeline
 public import Telemetry
@@ -52,6 +53,9 @@ public final class Gateway {
   private let workers: [Mailbox<WorkerMessage>]
   private var threads: [RunningThread] = []
   private var keyRing: KeyRing?
+  private var assertions: AssertionRing?
+  private let nonces = DPoPNonce(key: RandomBytes.make(32))
+  private let usedProofs = Locked(DPoPReplayGuard())
   private let controlShard: MetricsShard
   private var addresses: [Int: SocketAddress] = [:]
   private var drained: Set<Int> = []
@@ -111,18 +115,35 @@ public final class Gateway {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
       if workers.count > 1 { try Listener(loop, at: listen) { _, _ in }.close() }
+      let assertions = try makeAssertionRing()
+      self.assertions = assertions
       let ring = makeKeyRing(after: nil)
       keyRing = ring
       for index in workers.indices {
         let setup = WorkerSetup(
           index: index, listen: listen, sharesPort: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
+          assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }
       ring.start()
     } catch {
       throw ConfigurationError([error.description])
+    }
+  }
+
+  /// The public keys of our assertions, for the service behind; nil if there are none.
+  public var assertionKeys: JSONValue? { assertions?.keys.document }
+
+  private func makeAssertionRing() throws(NetError) -> AssertionRing? {
+    guard let settings = snapshot.assertion else { return nil }
+    do throws(KeyError) {
+      return try AssertionRing(loop, settings, serverLog: environment.serverLog) { [unowned self] keys in
+        for worker in workers { worker.post(.sign(keys)) }
+      }
+    } catch {
+      throw .invalidRequest("there is no key for identity assertions: \(error)")
     }
   }
 
@@ -179,9 +200,17 @@ public final class Gateway {
     guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, &problems) else {
       return completion(.failure(ConfigurationError(problems)))
     }
+    let before = self.snapshot.assertion
     self.configuration = configuration
     self.snapshot = snapshot
     self.revocations = revocations
+    if before != snapshot.assertion {
+      assertions?.close()
+      do throws(NetError) { assertions = try makeAssertionRing() } catch {
+        return completion(.failure(ConfigurationError([error.description])))
+      }
+      for worker in workers { worker.post(.sign(assertions?.keys)) }
+    }
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
     adopting = (Set(workers.indices), completion)

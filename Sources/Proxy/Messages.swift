@@ -9,6 +9,8 @@ enum WorkerMessage: Sendable {
   case keys(IssuerKeys, issuer: Int)
   /// These tokens are revoked.
   case revoke(RevocationList)
+  /// Sign assertions with these keys; nil for none.
+  case sign(AssertionKeys?)
   /// Serve by another load, with these keys of its issuers.
   case adopt(ServicePlan, [IssuerKeys])
   /// Accept no more, and let what is in flight finish.
@@ -56,6 +58,11 @@ struct WorkerSetup: Sendable {
   var control: Mailbox<ControlMessage>
   var mailbox: Mailbox<WorkerMessage>
   var cacheKey: (UInt64, UInt64)
+  /// The keys for assertions; nil for none.
+  var assertionKeys: AssertionKeys?
+  /// What is remembered of proofs of possession, for all workers.
+  var nonces: DPoPNonce
+  var usedProofs: Locked<DPoPReplayGuard>
   var instance: String
   var clockOffsetMillis: Int64
 }

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import HTTP
+internal import JOSE
 internal import Net
 internal import Pipeline
 internal import Telemetry
@@ -16,6 +17,8 @@ final class Worker {
   let headLimits = HeadLimits()
   private(set) var service: Service
   let facts: Facts
+  /// What assertions are signed with; nil if there are none.
+  private(set) var assertionKeys: AssertionKeys?
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
@@ -46,7 +49,18 @@ final class Worker {
     control = setup.control
     metrics = WorkerMetrics(setup.metrics.shard())
     instance = setup.instance
-    facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
+    assertionKeys = setup.assertionKeys
+    let used = setup.usedProofs
+    facts = Facts(
+      issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey,
+      proofs: ProofMemory(nonces: setup.nonces) { proof, now, window in
+        do throws(DPoPError) {
+          try used.withLock { (used: inout DPoPReplayGuard) throws(DPoPError) in try used.admit(proof, now: now, window: window) }
+          return nil
+        } catch {
+          return error
+        }
+      })
     facts.learn(setup.plan.revocations)
     service = try Service(setup.plan, after: nil, loop: loop)
     var options = Listener.Options()
@@ -152,6 +166,7 @@ final class Worker {
       facts.learn(keys, of: issuer)
       wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
     case .revoke(let list): facts.learn(list)
+    case .sign(let keys): assertionKeys = keys
     case .adopt(let plan, let keys): adopt(plan, keys)
     case .drain: drain()
     case .cutOff:
@@ -205,6 +220,7 @@ final class Worker {
   func responseFields(for exchange: borrowing Exchange) -> FieldBlock {
     var fields = FieldBlock()
     fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    if let nonce = exchange.nonce(facts) { fields.append("DPoP-Nonce", nonce) }
     return fields
   }
 

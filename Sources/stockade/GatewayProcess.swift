@@ -58,7 +58,7 @@ final class GatewayProcess {
     gateway = try Gateway(configuration, snapshot: snapshot, revocations: loaded.revocations.list, environment: environment, loop: loop)
     let gateway = gateway
     do throws(NetError) {
-      ops = try OpsServer(loop, at: opsAddress, metrics: metrics) {
+      ops = try OpsServer(loop, at: opsAddress, metrics: metrics, assertionKeys: { gateway.assertionKeys }) {
         gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
       }
     } catch {

@@ -76,8 +76,10 @@ final class Desk {
       of: 0)
   }
 
-  func token(_ name: String, _ use: TokenUse = .access, _ flaw: TokenFlaw = .none, at time: Int64 = Desk.time) throws -> String {
-    try #require(try issuer.token(of: name, use: use, flaw: flaw, at: time))
+  func token(_ name: String, _ use: TokenUse = .access, _ flaw: TokenFlaw = .none, boundTo thumbprint: String? = nil, at time: Int64 = Desk.time)
+    throws -> String
+  {
+    try #require(try issuer.token(of: name, use: use, flaw: flaw, boundTo: thumbprint, at: time))
   }
 
   /// An exchange whose head was parsed from these lines.
@@ -116,10 +118,10 @@ final class Desk {
   }
 
   /// The head that the upstream would get.
-  func forwarded(_ exchange: inout Exchange) -> String? {
+  func forwarded(_ exchange: inout Exchange, signing keys: AssertionKeys? = nil) throws -> String? {
     guard case .forward(let permit) = exchange.decide(facts) else { return nil }
     var out: [UInt8] = []
-    ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, to: &out)
+    try ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, signing: keys, to: &out)
     return String(decoding: out, as: UTF8.self)
   }
 }

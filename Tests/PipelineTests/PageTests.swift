@@ -51,7 +51,10 @@ import Testing
     (TokenFlaw.expired, "401 token_expired"), (.forged, "401 token_signature"), (.notYet, "401 token_not_yet_valid"),
     (.otherIssuer, "401 token_issuer"), (.algNone, "401 token_algorithm"), (.hmac, "401 token_algorithm"), (.unknownKey, "401 key_unknown"),
     (.tampered, "401 token_signature"), (.otherClient, "401 token_audience"), (.longLived, "401 token_lifetime"),
-    (.critical, "401 token_malformed"),
+    (.critical, "401 token_malformed"), (.embeddedKey, "401 token_signature"), (.remoteKey, "401 key_unknown"),
+    (.unencoded, "401 token_malformed"), (.padded, "401 token_malformed"), (.duplicateName, "401 token_malformed"),
+    (.noExpiry, "401 token_malformed"), (.issuedAhead, "401 token_not_yet_valid"), (.refresh, "401 token_use"),
+    (.otherType, "401 token_use"),
   ])
   func flawedTokensAreRefusedByName(flaw: TokenFlaw, expected: String) throws {
     let desk = try Desk()
@@ -187,11 +190,11 @@ import Testing
   @Test func anIdentityThatWasNotVerifiedIsNeverEmitted() throws {
     let desk = try Desk(mode: .observe)
     var forged = try desk.exchange("GET /orders/42", ["X-Stockade-Principal: demo|carol"], token: try desk.token("carol", .access, .forged))
-    let head = try #require(desk.forwarded(&forged))
+    let head = try #require(try desk.forwarded(&forged))
     #expect(head.contains("\r\nX-Stockade-Principal: \r\n"))
     #expect(!head.contains("demo|carol"))
     var denied = try desk.exchange("DELETE /orders/42", token: try desk.token("alice"))
-    let told = try #require(desk.forwarded(&denied))
+    let told = try #require(try desk.forwarded(&denied))
     #expect(told.contains("\r\nX-Stockade-Principal: demo|alice\r\n"), "a verified identity is told even where policy would refuse")
   }
 }
@@ -206,7 +209,7 @@ import Testing
         "X-STOCKADE-DECISION-ID: 1", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https", "Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4",
         "Connection: x-stockade-principal, authorization, close", "X-Kept: yes",
       ], token: try desk.token("alice"))
-    let head = try #require(desk.forwarded(&exchange))
+    let head = try #require(try desk.forwarded(&exchange))
     let lines = head.components("\r\n")
     #expect(lines.first == "GET /orders/42?x=1 HTTP/1.1")
     #expect(
@@ -244,7 +247,7 @@ import Testing
       return
     }
     var out: [UInt8] = []
-    ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, to: &out)
+    try ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, to: &out)
     let head = String(decoding: out, as: UTF8.self)
     #expect(head.contains("\r\nX-Tenant: mine\r\n"))
     #expect(!head.contains("other") && !head.contains("third"))
@@ -261,7 +264,7 @@ import Testing
     let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
     #expect(outcome == .complete(consumed: bytes.count))
     exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: Desk.time, under: desk.snapshot)
-    let head = try #require(desk.forwarded(&exchange))
+    let head = try #require(try desk.forwarded(&exchange))
     #expect(head.contains("\r\nHost: upstream:80\r\n"))
     #expect(!head.contains("X-Forwarded-For"), "a unix socket's client has no address")
   }

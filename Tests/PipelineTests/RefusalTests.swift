@@ -15,7 +15,8 @@ import Testing
     .token(.unknownKey(kid: "k", algorithm: .rs256)), .token(.issuer(found: "x", expected: ["y"])),
     .token(.audience(claim: "client_id", found: ["x"])), .token(.tokenUse(found: "refresh", expected: [.access])),
     .token(.algorithm(found: "none", expected: [.rs256])), .token(.notYetValid(claim: "nbf", at: 9, now: 1)),
-    .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .token(.revoked(.subject(issuedBefore: 7))),
+    .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .proof(.count(0)), .proof(.nonce),
+    .proof(.otherKey), .proof(.replayed), .proof(.overloaded), .token(.revoked(.subject(issuedBefore: 7))),
     .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
     .overloaded(detail: "x"), .logFull,
@@ -28,7 +29,9 @@ import Testing
   @Test func theTableOfRefusals() throws {
     var text = ""
     for rejection in Self.examples + [try Self.stepUp()] {
-      let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), challenge: Challenge(realm: "stockade"))
+      var challenge = Challenge(realm: "stockade")
+      if case .proof = rejection { challenge.demandsProof = true }
+      let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), challenge: challenge)
       text += "\(rejection.status.code) \(rejection.reason.rawValue)\(rejection.passesWhenObserved ? " (passes when observed)" : "")\n"
       text += "  client: \(rejection.publicText)\n"
       for field in answer.fields { text += "  \(field.name): \(field.value)\n" }

@@ -66,7 +66,7 @@ import Testing
   private func refusal(_ desk: Desk, _ line: String, token: String, at time: Int64 = Desk.time) throws -> Answer? {
     var exchange = try desk.exchange(line, token: token, at: time)
     guard case .refuse(let rejection) = exchange.decide(desk.facts) else { return nil }
-    return Answer(rejection, id: exchange.id, challenge: exchange.challenge)
+    return Answer(rejection, id: exchange.id, challenge: exchange.challenge(desk.facts))
   }
 
   @Test func aRouteAsksForAnotherSignIn() throws {
@@ -146,7 +146,7 @@ import Testing
     #expect(record.reason == .metadata && record.decision == .allow && record.token == nil)
 
     let refused = try desk.exchange("GET /orders/42")
-    let challenge = Answer(.noToken, id: refused.id, challenge: refused.challenge).fields.first { $0.name == "WWW-Authenticate" }?.value
+    let challenge = Answer(.noToken, id: refused.id, challenge: refused.challenge(desk.facts)).fields.first { $0.name == "WWW-Authenticate" }?.value
     #expect(challenge == #"Bearer realm="stockade", resource_metadata="https://api.example.com\#(path)""#)
   }
 }

@@ -12,6 +12,10 @@ public struct WWWAuthenticate: Sendable {
     case insufficientScope = "insufficient_scope"
     /// Another or a more recent sign-in is wanted, RFC 9470 §3: 401.
     case insufficientUserAuthentication = "insufficient_user_authentication"
+    /// The proof of possession is missing or wrong, RFC 9449 §7.1: 401.
+    case invalidDPoPProof = "invalid_dpop_proof"
+    /// The proof must have the nonce that comes with the challenge, RFC 9449 §9: 401.
+    case useDPoPNonce = "use_dpop_nonce"
   }
 
   /// The scheme.

@@ -40,6 +40,10 @@ public struct VerifiedToken: Sendable {
   }
   /// `auth_time`: when the user signed in, in seconds since 1970.
   public var authenticatedAt: Int64? { claims["auth_time"].flatMap(NumericDate.seconds) }
+  /// Whether the token is bound to a key or certificate of its sender (`cnf`, RFC 7800).
+  public var isSenderConstrained: Bool { claims["cnf"] != nil }
+  /// `cnf.jkt`: the thumbprint of the key that a proof of possession must be signed by (RFC 9449 §6.1).
+  public var keyThumbprint: String? { claims["cnf"]?["jkt"]?.string }
   /// `origin_jti`: the sign-in that this token and its refreshed successors come from (Cognito).
   public var originJTI: String? { claims["origin_jti"]?.string }
 

@@ -41,6 +41,7 @@ extension Configuration {
       if let issuer = IssuerConfiguration(name, setting, &report) { issuers.append(issuer) }
     }
     readProtectedResource(root, &report)
+    readProofs(root, &report)
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
@@ -79,6 +80,31 @@ extension Configuration {
     logFormat = decisions?.text("format") ?? logFormat
     if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+  }
+
+  private mutating func readProofs(_ root: Setting, _ report: inout ConfigurationReport) {
+    guard let setting = root["dpop"] else { return }
+    proofs.demandsNonce = setting["nonce"]?.bool ?? proofs.demandsNonce
+    if let millis = setting["max_age"]?.integer { proofs.maximumAge = millis / 1000 }
+    guard let origin = setting.text("origin") else { return }
+    proofs.origin = origin
+    if !CORS.isOrigin(origin) {
+      report.add(setting["origin"], "\"\(origin)\" is not an origin", help: "write scheme, host and port, such as https://api.example.com")
+    }
+  }
+
+  /// Reads what is signed for the service behind; gives the name of its field.
+  private mutating func readAssertion(_ root: Setting, _ report: inout ConfigurationReport) -> String? {
+    guard let setting = root["identity_assertion"], setting.origin != .byDefault else { return nil }
+    guard let audience = setting.text("audience"), !audience.isEmpty else {
+      report.add(setting, "names no audience", help: "write identity_assertion: 'orders', by whatever name the service knows itself")
+      return nil
+    }
+    var settings = AssertionSettings(audience: audience)
+    settings.issuer = setting.text("issuer") ?? settings.issuer
+    if let millis = setting["rotate"]?.integer { settings.rotationSeconds = millis / 1000 }
+    assertion = settings
+    return setting.text("header") ?? IdentityHeaders.assertionName
   }
 
   private mutating func readProtectedResource(_ root: Setting, _ report: inout ConfigurationReport) {
@@ -140,9 +166,11 @@ extension Configuration {
       identityHeaders = IdentityHeaders(
         principal: setting.text("principal") ?? "", subject: setting.text("subject") ?? "", groups: setting.text("groups") ?? "",
         keepsAuthorization: setting.text("authorization") != "remove")
+      if let assertion = readAssertion(root, &report) { identityHeaders.assertion = assertion }
       var names: [(Setting, String)] = ["principal", "subject", "groups"].compactMap { name in
         setting[name].flatMap { one in one.text.map { (one, $0) } }
       }
+      if let header = root["identity_assertion"]?["header"], let name = header.text, assertion != nil { names.append((header, name)) }
       for (name, claim) in setting["claims"]?.members ?? [] {
         names.append((claim, name))
         guard let text = claim.text, let pointer = ClaimPath.pointer(text) else {

@@ -52,6 +52,10 @@ public struct Configuration: Sendable {
   public var identityHeaders = IdentityHeaders()
   /// Origins whose scripts may read our own 401 and 403.
   public var errorOrigins: [String] = []
+  /// What proofs of possession must be like.
+  public var proofs = ProofRules()
+  /// What the service behind is told under our signature; nil for nothing.
+  public var assertion: AssertionSettings?
   /// The file of revoked tokens; empty if none is given.
   public var revocations = ""
   /// What clients may learn about the service; nil for nothing.
@@ -183,6 +187,19 @@ public struct IssuerConfiguration: Sendable {
   }
 }
 
+/// What the service behind is told under our signature.
+public struct AssertionSettings: Sendable, Equatable {
+  /// `aud`.
+  public var audience: String
+  /// `iss`.
+  public var issuer = "stockade"
+  /// How long a key signs, in seconds.
+  public var rotationSeconds: Int64 = 86_400
+
+  /// Settings for a service.
+  public init(audience: String) { self.audience = audience }
+}
+
 /// How fresh an issuer's keys are kept.
 public struct KeyFreshness: Sendable, Equatable {
   /// How old they may become before they are fetched anew, in seconds; a shorter `max-age` of theirs counts.
@@ -228,6 +245,8 @@ public enum Defaults {
   public static let keysWaitMillis: UInt64 = 10_000
   /// How many requests of a worker may wait for one issuer's keys.
   public static let waitingRequests = clientConnections / 4
+  /// How old a proof of possession may be, in seconds.
+  public static let proofAgeSeconds: Int64 = 60
   /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
   public static let drainIdleMillis: UInt64 = 500
   /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.

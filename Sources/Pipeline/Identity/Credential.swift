@@ -9,10 +9,11 @@ struct Credential {
   /// The token's bytes in the head.
   let range: Range<Int>
 
-  static func find(in head: RequestHead, for issuers: IssuerTable) throws(Stop) -> Credential {
-    switch BearerCredential.find(in: head.fields) {
+  /// - Parameter proven: whether it must come with a proof of possession, `Authorization: DPoP <token>` (RFC 9449 §7.1).
+  static func find(in head: RequestHead, for issuers: IssuerTable, proven: Bool) throws(Stop) -> Credential {
+    switch BearerCredential.find(in: head.fields, scheme: proven ? .dpop : .bearer) {
     case .token(let range): return Credential(range: range)
-    case .rawToken(let range) where issuers.acceptsBareToken: return Credential(range: range)
+    case .rawToken(let range) where issuers.acceptsBareToken && !proven: return Credential(range: range)
     // Another scheme is no bearer credential: the challenge names what is wanted.
     case .rawToken, .otherScheme, .absent: throw .refuse(.noToken)
     case .malformed: throw .refuse(.token(.partCount(1)))

@@ -32,6 +32,12 @@ public final class Identity: Sendable {
   public let clientID: String?
   /// `exp`.
   public let expiresAt: Int64
+  /// The names of its groups, without prefix.
+  let groupNames: [String]
+  /// Whether the token is bound to a key or certificate of its sender.
+  let isSenderConstrained: Bool
+  /// The thumbprint of the key that it is bound to.
+  let keyThumbprint: String?
   /// `acr`: how the user signed in.
   let acr: String?
   /// `auth_time`: when.
@@ -40,7 +46,8 @@ public final class Identity: Sendable {
   public let scopes: [String]
 
   init(
-    token: VerifiedToken, issuer: Issuer, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
+    token: VerifiedToken, issuer: Issuer, principal: EntityUID, groups: [EntityUID], groupNames: [String], entities: PreparedEntities,
+    tokenContext: Record?,
     headers: FieldBlock
   ) {
     self.issuer = issuer.name
@@ -48,6 +55,7 @@ public final class Identity: Sendable {
     self.principal = principal
     principalText = principal.description
     self.groups = groups
+    self.groupNames = groupNames
     self.entities = entities
     self.tokenContext = tokenContext
     self.headers = headers
@@ -56,6 +64,8 @@ public final class Identity: Sendable {
     kid = token.kid
     clientID = token.clientID
     expiresAt = token.expiresAt
+    isSenderConstrained = token.isSenderConstrained
+    keyThumbprint = token.keyThumbprint
     acr = token.acr
     authenticatedAt = token.authenticatedAt
     scopes = token.scopes

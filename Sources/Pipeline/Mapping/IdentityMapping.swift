@@ -75,7 +75,7 @@ public struct IdentityMapping: Sendable, Equatable {
   {
     let claimed = try self.claimed(by: token)
     return Identity(
-      token: token, issuer: issuer, principal: claimed.principal, groups: claimed.groups,
+      token: token, issuer: issuer, principal: claimed.principal, groups: claimed.groups, groupNames: claimed.groupNames,
       entities: try authorization.prepare(claimed.entities, token: claimed.context), tokenContext: claimed.context,
       headers: headers.block(principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
   }

@@ -19,6 +19,9 @@ public struct Question: Sendable {
   /// Who may ask.
   public var access: Route.Access { route?.access ?? .policy }
 
+  /// Whether whoever asks must prove to hold the key of its token.
+  var demandsProof: Bool { route?.demandsProof ?? false }
+
   /// Whether the request passes whoever asks: on a public route, and as a preflight on a route for preflights.
   func isOpen(to head: borrowing RequestHead) throws(Stop) -> Bool {
     switch access {

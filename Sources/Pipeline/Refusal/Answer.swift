@@ -25,6 +25,7 @@ public struct Answer: Sendable {
     if status == .unauthorized || rejection.row.bearerError != nil {
       fields.append(("WWW-Authenticate", challenge.value(for: rejection)))
     }
+    if let nonce = challenge.nonce { fields.append(("DPoP-Nonce", nonce)) }
     if status == .methodNotAllowed { fields.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")) }
     if let seconds = rejection.retryAfter { fields.append(("Retry-After", String(seconds))) }
     self.fields = fields + cors

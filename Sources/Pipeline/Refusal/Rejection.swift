@@ -15,6 +15,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Its credential.
   case noToken
   case token(TokenError)
+  case proof(DPoPError)
 
   // What it asks for.
   case noRoute(detail: String?)
@@ -66,6 +67,7 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .unauthorized, reason: error.decisionReason, publicText: "The token was not accepted.", bearerError: .invalidToken,
         passesWhenObserved: true)
+    case .proof(let error): Self.row(error)
     case .noRoute:
       Row(status: .forbidden, reason: .noRoute, publicText: "You are not allowed to do this.", passesWhenObserved: true)
     case .unmappable:
@@ -103,6 +105,24 @@ public enum Rejection: Error, Sendable, Equatable {
     }
   }
 
+  private static func row(_ error: DPoPError) -> Row {
+    switch error {
+    case .nonce:
+      Row(
+        status: .unauthorized, reason: .dpopNonce, publicText: "The proof of possession needs the nonce given here.",
+        bearerError: .useDPoPNonce, passesWhenObserved: true)
+    case .otherKey:
+      Row(
+        status: .unauthorized, reason: .tokenBinding, publicText: "The token is bound to another key.", bearerError: .invalidToken,
+        passesWhenObserved: true)
+    case .overloaded: Row(status: .serviceUnavailable, reason: .overload, publicText: "The service is busy.", retryAfter: 1)
+    case .token, .type, .key, .count, .missing, .wrongType, .signature, .method, .target, .tooOld, .fromTheFuture, .otherToken, .replayed:
+      Row(
+        status: .unauthorized, reason: .dpopProof, publicText: "The proof of possession was not accepted.",
+        bearerError: .invalidDPoPProof, passesWhenObserved: true)
+    }
+  }
+
   /// The status of the answer.
   public var status: Status { row.status }
   /// What the log calls it.
@@ -114,8 +134,8 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .engineFailed, .overloaded, .logFull: true
-    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge,
+    case .keysUnavailable, .engineFailed, .overloaded, .logFull, .proof(.overloaded): true
+    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
       .insufficientScope, .insufficientAuthentication,
       .policyForbids, .noPolicyPermits, .policyFailed:
       false
@@ -135,6 +155,7 @@ public enum Rejection: Error, Sendable, Equatable {
     switch self {
     case .syntax(let refusal): refusal.detail
     case .token(let error): error.description
+    case .proof(let error): error.description
     case .noRoute(let detail): detail
     case .bodyTooLarge(let limit): "the route's body_limit is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"

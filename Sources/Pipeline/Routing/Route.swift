@@ -33,6 +33,8 @@ public final class Route: Sendable {
   let resource: ResourceTemplate?
   /// Scopes that a token must have, all of them.
   public let scopes: [String]
+  /// Whether whoever asks must prove to hold the key of its token (DPoP).
+  let demandsProof: Bool
   /// What the sign-in behind a token must be like; nil for nothing.
   let stepUp: StepUp?
   /// Whether decisions are enforced; nil as for all requests.
@@ -46,7 +48,7 @@ public final class Route: Sendable {
 
   init(
     methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
-    scopes: [String], stepUp: StepUp?,
+    scopes: [String], demandsProof: Bool, stepUp: StepUp?,
     mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
@@ -57,6 +59,7 @@ public final class Route: Sendable {
     self.action = action
     self.resource = resource
     self.scopes = scopes
+    self.demandsProof = demandsProof
     self.stepUp = stepUp
     self.mode = mode
     self.upstream = upstream

@@ -63,7 +63,8 @@ struct RouteBuilder {
     return Route(
       methods: methods, path: path, host: host, access: access, action: action(setting, &report),
       resource: resource(setting["resource"], path, &report),
-      scopes: setting["scopes"]?.texts ?? [], stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
+      scopes: setting["scopes"]?.texts ?? [], demandsProof: setting["dpop"]?.bool ?? false,
+      stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
       responseTimeoutMillis: setting["response_timeout"]?.count,
       bodyLimit: setting["body_limit"]?.count)
@@ -83,7 +84,7 @@ struct RouteBuilder {
       }
     }
     guard access != .authenticated else { return }
-    for name in ["scopes", "step_up"] {
+    for name in ["scopes", "step_up", "dpop"] {
       guard let useless = setting[name], useless.origin != .byDefault else { continue }
       report.add(
         useless, "with access '\(access.rawValue)' no token is asked for, so this has no effect",

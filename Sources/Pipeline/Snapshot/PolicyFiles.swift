@@ -46,7 +46,7 @@ public struct PolicyFiles: Sendable {
     var problems: [String] = []
     for statement in set.policies + set.templates {
       do throws(StepUpAnnotations.Mistake) { stepUps[statement.id] = try StepUpAnnotations.read(statement) } catch {
-        problems.append(error.rendered(in: policies))
+        problems.append(error.rendered(in: bundle.source(of: statement.id)))
       }
     }
     guard problems.isEmpty else { throw ConfigurationError(problems) }

@@ -19,6 +19,10 @@ public final class Snapshot: Sendable {
   public let identityHeaders: IdentityHeaders
   /// Whose word is taken for where a request came from.
   public let trustedProxies: TrustedProxies
+  /// What proofs of possession must be like.
+  let proofs: ProofRules
+  /// What the service behind is told under our signature; nil for nothing.
+  public let assertion: AssertionSettings?
   /// What clients may learn about the service.
   let protectedResource: ProtectedResourceMetadata?
   /// Origins whose scripts may read our own 401 and 403.
@@ -39,6 +43,8 @@ public final class Snapshot: Sendable {
     self.mapping = mapping
     self.authorization = authorization
     realm = configuration.realm
+    proofs = configuration.proofs
+    assertion = configuration.assertion
     protectedResource = configuration.protectedResource
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields

@@ -109,6 +109,8 @@ public enum SnapshotBuilder {
       prefix = issuer.hasPrefix("https://") ? String(decoding: issuer.utf8.dropFirst(8), as: UTF8.self) : issuer
       groupClaim = "groups"
     }
+    // Where a route demands proofs, the page looks at every token that is bound to a key; else none is accepted.
+    rules.acceptsSenderConstrained = configuration.routes?.routes.contains(where: \.demandsProof) ?? false
     rules.tokenUses = item.tokenUses
     rules.clockSkew = item.clockSkewSeconds
     rules.maximumLifetime = item.maximumLifetimeSeconds

@@ -15,13 +15,11 @@ enum StepUpAnnotations {
     let message: String
     let help: String
     let span: SourceSpan
-    let origin: String?
 
     /// The mistake drawn where it is.
-    func rendered(in sources: [SourceText]) -> String {
+    func rendered(in source: SourceText?) -> String {
       let diagnostic = Diagnostic(.error, message, at: span.start..<max(span.end, span.start), help: help)
-      guard let origin, let source = sources.first(where: { exactlyEquals($0.name, origin) }) else { return "\(message); \(help)" }
-      return diagnostic.rendered(in: source)
+      return source.map { diagnostic.rendered(in: $0) } ?? "\(message); \(help)"
     }
   }
 
@@ -32,7 +30,7 @@ enum StepUpAnnotations {
     var first: Annotation?
     for annotation in policy.annotations {
       func mistake(_ message: String, _ help: String) -> Mistake {
-        Mistake(message: "@\(annotation.key): \(message)", help: help, span: annotation.span, origin: policy.origin)
+        Mistake(message: "@\(annotation.key): \(message)", help: help, span: annotation.span)
       }
       let isACR = exactlyEquals(annotation.key, acr)
       guard isACR || exactlyEquals(annotation.key, maximumAge) else { continue }
@@ -54,7 +52,7 @@ enum StepUpAnnotations {
     guard let stepUp = StepUp(acrValues: wanted, maximumAge: seconds) else {
       throw Mistake(
         message: "@\(first.key): a value of acr is visible ASCII without quotes and backslashes", help: "write @step_up_acr(\"urn:cognito:loa:2\")",
-        span: first.span, origin: policy.origin)
+        span: first.span)
     }
     return stepUp
   }

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Crypto
 internal import HTTP
 internal import Net
 internal import Pipeline
@@ -186,7 +187,7 @@ final class ClientConnection: StreamOwner {
     guard phase == .parked else { return }
     if service !== worker.service {
       service = worker.service
-      exchange.begin(id: exchange.id, at: exchange.time, arrival: exchange.arrival, under: service.snapshot)
+      exchange.beginAnew(under: service.snapshot)
     }
     decide()
   }
@@ -207,7 +208,11 @@ final class ClientConnection: StreamOwner {
     self.slot = slot
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
-    service.forwardedHeads[exchange.upstream].append(exchange, with: permit, to: &forwardedHead)
+    do throws(KeyError) {
+      try service.forwardedHeads[exchange.upstream].append(exchange, with: permit, signing: worker.assertionKeys, to: &forwardedHead)
+    } catch {
+      return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
+    }
     phase = .forwarding
     requestBody.left = exchange.route?.bodyLimit
     mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
@@ -372,7 +377,7 @@ final class ClientConnection: StreamOwner {
   private func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
     if slot == nil { slot = worker.log.reserve() }
-    let answer = Answer(rejection, id: exchange.id, challenge: exchange.challenge, cors: exchange.corsFields(status: rejection.status))
+    let answer = Answer(rejection, id: exchange.id, challenge: exchange.challenge(worker.facts), cors: exchange.corsFields(status: rejection.status))
     let isReadOn: Bool
     switch rejection {
     // Bytes after these are never interpreted.

@@ -59,6 +59,10 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case tokenLifetime = "token_lifetime"
   /// Bound to its sender, and no proof of that was checked.
   case tokenBinding = "token_binding"
+  /// Without a proof that whoever sent the request holds the token's key, or with a wrong one.
+  case dpopProof = "dpop_proof"
+  /// The proof lacks a fresh nonce.
+  case dpopNonce = "dpop_nonce"
   /// On the list of revoked tokens.
   case tokenRevoked = "token_revoked"
   /// The issuer's key set has no such key.
@@ -116,6 +120,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .tokenAlgorithm: "The token's algorithm is not allowed, or is not the one its key is for."
     case .tokenLifetime: "The token is valid for longer than is accepted."
     case .tokenBinding: "The token is bound to its sender by a key or certificate, and no proof of it was given."
+    case .dpopProof: "The route demands a proof of possession (DPoP), and there is none, or it is wrong or was used before."
+    case .dpopNonce: "The proof of possession lacks a fresh nonce; the answer carries one."
     case .tokenRevoked: "The token, its sign-in, or what its subject was issued before a time, is on the list of revoked tokens."
     case .keyUnknown: "The issuer's published keys do not contain the token's key."
     case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
