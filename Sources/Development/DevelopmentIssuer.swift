@@ -112,7 +112,8 @@ public final class DevelopmentIssuer {
       return .plain(400, "alg is one of \(JWSAlgorithm.allCases.map(\.rawValue).joined(separator: ", "))\n")
     }
     do throws(KeyError) {
-      let token = try token(of: name, use: use, flaw: flaw, client: request.parameter("client") ?? "demoapp", algorithm: algorithm,
+      let token = try token(
+        of: name, use: use, flaw: flaw, client: request.parameter("client") ?? "demoapp", algorithm: algorithm,
         boundTo: request.parameter("jkt"), at: now)
       guard let token else {
         let names = directory.users.map(\.name) + directory.clients.filter { !$0.scopes.isEmpty }.map(\.id)

@@ -12,6 +12,8 @@ public final class Facts {
   public private(set) var keys: [IssuerKeys]
   /// The tokens that are not accepted though they verify.
   public private(set) var revocations = RevocationList.empty
+  /// What issuers said about tokens.
+  var introspections: [IntrospectionQuestion: IntrospectionAnswer] = [:]
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
   /// The signature contexts for proofs of possession: every client has another key, and the issuers' should not make room for them.
@@ -34,7 +36,10 @@ public final class Facts {
   }
 
   /// Takes over the issuers of another load. Tokens that were verified under the one before are verified again.
-  public func adopt(_ keys: [IssuerKeys]) { self.keys = keys }
+  public func adopt(_ keys: [IssuerKeys]) {
+    self.keys = keys
+    introspections.removeAll()
+  }
 
   /// Learns an issuer's keys. Tokens that another set of keys verified are verified again.
   public func learn(_ keys: IssuerKeys, of issuer: Int) {

@@ -40,6 +40,7 @@ extension Exchange {
           of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
+      try requireActive(identity, by: credential, facts)
       try requireProof(of: identity, by: credential, for: question, facts)
       trail.identity = identity
       trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)

@@ -53,6 +53,7 @@ public final class Gateway {
   private let workers: [Mailbox<WorkerMessage>]
   private var threads: [RunningThread] = []
   private var keyRing: KeyRing?
+  private var introspector: Introspector?
   private var assertions: AssertionRing?
   private let nonces = DPoPNonce(key: RandomBytes.make(32))
   private let usedProofs = Locked(DPoPReplayGuard())
@@ -117,6 +118,7 @@ public final class Gateway {
       if workers.count > 1 { try Listener(loop, at: listen) { _, _ in }.close() }
       let assertions = try makeAssertionRing()
       self.assertions = assertions
+      introspector = makeIntrospector()
       let ring = makeKeyRing(after: nil)
       keyRing = ring
       for index in workers.indices {
@@ -135,6 +137,12 @@ public final class Gateway {
 
   /// The public keys of our assertions, for the service behind; nil if there are none.
   public var assertionKeys: JSONValue? { assertions?.keys.document }
+
+  private func makeIntrospector() -> Introspector {
+    Introspector(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
+      for worker in workers { worker.post(.introspected(question, answer)) }
+    }
+  }
 
   private func makeAssertionRing() throws(NetError) -> AssertionRing? {
     guard let settings = snapshot.assertion else { return nil }
@@ -211,6 +219,8 @@ public final class Gateway {
       }
       for worker in workers { worker.post(.sign(assertions?.keys)) }
     }
+    introspector?.close()
+    introspector = makeIntrospector()
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
     adopting = (Set(workers.indices), completion)
@@ -269,6 +279,11 @@ public final class Gateway {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
       }
+      if let endpoint = issuer.introspection?.url, let url = url(of: endpoint, issuer: issuer.name, &problems), !url.isSecure,
+        !KeyURL.isLoopback(url)
+      {
+        problems.append("issuer \(issuer.name): \(endpoint) is plain HTTP, so whoever is on the way would read tokens; use https")
+      }
       guard let url = url(of: text, issuer: issuer.name, &problems) else { continue }
       if !url.isSecure, !settings.allowsInsecureKeys, !KeyURL.isLoopback(url) {
         problems.append(
@@ -290,6 +305,7 @@ public final class Gateway {
   private func received(_ message: ControlMessage) {
     switch message {
     case .wantKeys(let issuer): keyRing?.want(issuer)
+    case .wantIntrospection(let question): introspector?.ask(question)
     case .listening(let worker, let address):
       addresses[worker] = address
       if addresses.count == workers.count, let started {

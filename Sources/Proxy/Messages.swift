@@ -7,6 +7,8 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// What an issuer said about a token.
+  case introspected(IntrospectionQuestion, IntrospectionAnswer)
   /// These tokens are revoked.
   case revoke(RevocationList)
   /// Sign assertions with these keys; nil for none.
@@ -25,6 +27,8 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   /// A request waits for an issuer's keys.
   case wantKeys(issuer: Int)
+  /// A request waits for what an issuer says about its token.
+  case wantIntrospection(IntrospectionQuestion)
   /// A worker listens.
   case listening(worker: Int, SocketAddress)
   /// A worker could not start.

@@ -136,6 +136,7 @@ final class Worker {
     if isFirst {
       switch dependency {
       case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+      case .introspection(let question): control.post(.wantIntrospection(question))
       }
     }
     turnedAway?.turnedAway()
@@ -165,6 +166,9 @@ final class Worker {
     case .keys(let keys, let issuer):
       facts.learn(keys, of: issuer)
       wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
+    case .introspected(let question, let answer):
+      facts.learn(answer, to: question, at: loop.wallSeconds)
+      wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])
     case .revoke(let list): facts.learn(list)
     case .sign(let keys): assertionKeys = keys
     case .adopt(let plan, let keys): adopt(plan, keys)

@@ -350,7 +350,8 @@ extension GatewayProcess {
       serverLog.info("revocations", ["file": .text(fresh.path), "count": .integer(fresh.list.count)])
     } catch {
       // The reload that follows says what is wrong with it.
-      serverLog.error("revocations_kept", ["file": .text(revocations.path), "meaning": "it cannot be read; the list before stays in force"])
+      serverLog.error(
+        "revocations_kept", ["file": .text(revocations.path), "meaning": "it cannot be read; the list before stays in force"])
     }
   }
 

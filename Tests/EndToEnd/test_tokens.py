@@ -274,3 +274,53 @@ def test_the_next_key_is_shown_long_before_it_signs(server, provider):
     shown = eventually("another key is announced", lambda: len(keys()) == 2 and keys())
     assertion = told(get(server, "/orders/42", provider.token()))["x-stockade-assertion"]
     assert json.loads(base64.urlsafe_b64decode(assertion.split(".")[0] + "=="))["kid"] == shown[0]
+
+
+# MARK: introspection
+
+
+def test_an_issuer_is_asked_once_for_all_workers_and_its_word_counts(workplace, service):
+    provider = Provider()
+    folder = workplace / "introspecting"
+    (folder / "policies").mkdir(parents=True)
+    (folder / "policies" / "policy.cedar").write_text("permit (principal, action, resource);")
+    (folder / "secret").write_text("s3/cr+t\n")
+    path = folder / "stockade.json5"
+    path.write_text(
+        f"""{{ upstream: 'http://127.0.0.1:{service.server.server_address[1]}', policies: 'policies', workers: 2,
+          issuers: {{ main: {{ issuer: '{provider.issuer}', client_ids: ['app'], jwks_url: '{provider.url}',
+            introspection: {{ url: 'http://127.0.0.1:{provider.port}/introspect', client_id: 'stock ade', client_secret: '${{file:secret}}', cache: '1s' }} }} }} }}"""
+    )
+    inactive, asked = set(), []
+
+    def answer(handler, keys):
+        if handler.path != "/introspect":
+            return Provider.usual(handler, keys)
+        form = dict(pair.split("=") for pair in handler.content.decode().split("&"))
+        asked.append((form["token"], handler.headers["Authorization"]))
+        handler.reply(200, json.dumps({"active": form["token"] not in inactive}).encode())
+
+    provider.answer = answer
+    server = Stockade(folder, "gateway", "--config", path, listen=f"127.0.0.1:{free_port()}")
+    server.until("its keys are there", lambda: requests.get(server.ops + "/readyz", timeout=5).status_code == 200)
+    token = provider.token()
+    statuses = []
+    threads = [threading.Thread(target=lambda: statuses.append(get(server, "/orders", token).status_code)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 16
+    assert len(asked) <= 2, "one question at a time, whoever asks"
+    assert asked[0] == (token, "Basic " + base64.b64encode(b"stock%20ade:s3%2Fcr%2Bt").decode())
+    inactive.add(token)
+    eventually("the issuer's word counts", lambda: get(server, "/orders", token).status_code == 401, 5)
+    assert reason(server, get(server, "/orders", token)) == "token_revoked"
+    assert get(server, "/orders", provider.token()).status_code == 200
+    provider.answer = lambda handler, keys: handler.reply(500, b"")
+    fresh = provider.token()
+    refused = get(server, "/orders", fresh)
+    assert refused.status_code == 503 and reason(server, refused) == "introspection_unavailable"
+    assert "s3/cr" not in server.text() and fresh not in server.text()
+    assert server.end() == 0, server.text()
+    provider.end()

@@ -51,6 +51,7 @@ import Testing
     Case(name: "a step-up where no token is asked for", file: route("{ match: 'GET /a', access: 'public', step_up: { max_age: '5m' } }")),
     Case(name: "a proof where no token is asked for", file: route("{ match: 'GET /a', access: 'public', dpop: true }")),
     Case(name: "an origin with a path", file: with("dpop: { origin: 'https://api.example.com/v1' },")),
+    Case(name: "an introspection without credentials", file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i' }")),
     Case(name: "an assertion for nobody", file: with("identity_assertion: { issuer: 'me' },")),
     Case(name: "an assertion in a field that has a meaning", file: with("identity_assertion: { audience: 'a', header: 'Host' },")),
     Case(name: "a protected resource without an address", file: with("protected_resource: { name: 'Orders' },")),

@@ -32,7 +32,8 @@ import Testing
     }
 
     func proof(
-      for token: String, _ method: String = "GET", _ target: String = "http://api.example.com/vault", nonce: String? = nil, jti: String? = nil,
+      for token: String, _ method: String = "GET", _ target: String = "http://api.example.com/vault", nonce: String? = nil,
+      jti: String? = nil,
       at time: Int64 = Desk.time
     ) throws -> String {
       count += 1
@@ -93,7 +94,8 @@ import Testing
     #expect(try desk.verdict("GET /open", token: token) == "401 token_binding", "nor where no proof is demanded")
     #expect(try verdict(desk, "GET /open", token, holder.proof(for: token)) == "401 no_token", "where the scheme is Bearer")
     let unbound = try desk.token("alice")
-    #expect(try verdict(desk, "GET /vault", unbound, holder.proof(for: unbound)) == "401 token_binding", "a token for everybody proves nothing")
+    #expect(
+      try verdict(desk, "GET /vault", unbound, holder.proof(for: unbound)) == "401 token_binding", "a token for everybody proves nothing")
     #expect(try desk.verdict("GET /open", token: unbound) == "forward")
   }
 

@@ -19,7 +19,7 @@ import Testing
     .proof(.otherKey), .proof(.replayed), .proof(.overloaded), .token(.revoked(.subject(issuedBefore: 7))),
     .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
-    .overloaded(detail: "x"), .logFull,
+    .token(.inactive), .introspectionUnavailable(issuer: "main", detail: "refused"), .overloaded(detail: "x"), .logFull,
   ]
 
   static func stepUp() throws -> Rejection {

@@ -52,6 +52,53 @@ import Testing
     #expect(try desk.verdict("GET /orders/42", token: alice) == "401 token_revoked")
   }
 
+  // MARK: introspection, RFC 7662
+
+  private func asking(_ exchange: inout Exchange, _ desk: Desk) throws -> IntrospectionQuestion {
+    guard case .wait(.introspection(let question)) = exchange.decide(desk.facts) else {
+      Issue.record("it does not ask")
+      throw CancellationError()
+    }
+    return question
+  }
+
+  @Test func anIssuerIsAskedWhetherATokenIsActive() throws {
+    let desk = try Desk(configuration: "", issuer: "introspection: { url: 'http://127.0.0.1:1/i', client_id: 'a', client_secret: 'b' },")
+    let (alice, other) = (try desk.token("alice"), try desk.token("alice"))
+    var exchange = try desk.exchange("GET /orders/42", token: alice, arrival: 5)
+    let question = try asking(&exchange, desk)
+    #expect(question.token.exposed == Array(alice.utf8))
+    #expect(!"\(question)".contains(alice))
+    desk.facts.learn(.init(isActive: true, problem: nil, askedAt: 6, until: Desk.time + 30), to: question, at: Desk.time)
+    #expect(desk.verdict(&exchange) == "forward")
+    #expect(try desk.verdict("GET /orders/42", token: alice) == "forward", "the answer is believed for a while")
+    var later = try desk.exchange("GET /orders/42", token: alice, at: Desk.time + 30, arrival: 7)
+    let again = try asking(&later, desk)
+    #expect(again == question)
+    desk.facts.learn(.init(isActive: false, problem: nil, askedAt: 8, until: Desk.time + 60), to: again, at: Desk.time + 30)
+    #expect(desk.verdict(&later) == "401 token_revoked", "the token is hot, and dead")
+
+    // Nothing that is known of one token says anything about another, not even one that differs in its last byte alone.
+    var stranger = try desk.exchange("GET /orders/42", token: other)
+    #expect(try asking(&stranger, desk) != question)
+    #expect(
+      try desk.verdict("GET /orders/42", token: desk.token("alice", .access, .forged)) == "401 token_signature",
+      "it is not even asked about")
+  }
+
+  @Test func anIssuerThatCannotBeAskedLetsNobodyPass() throws {
+    let desk = try Desk(
+      configuration: "", issuer: "introspection: { url: 'http://127.0.0.1:1/i', client_id: 'a', client_secret: 'b', cache: '0s' },")
+    var exchange = try desk.exchange("GET /orders/42", token: try desk.token("alice"), arrival: 5)
+    let question = try asking(&exchange, desk)
+    desk.facts.learn(.init(isActive: nil, problem: "refused", askedAt: 6, until: Desk.time), to: question, at: Desk.time)
+    #expect(desk.verdict(&exchange) == "503 introspection_unavailable")
+    desk.facts.learn(.init(isActive: true, problem: nil, askedAt: 6, until: Desk.time), to: question, at: Desk.time)
+    #expect(desk.verdict(&exchange) == "forward", "without a cache an answer still counts for the request that waited")
+    desk.facts.adopt(desk.facts.keys)
+    #expect(desk.verdict(&exchange).hasPrefix("wait"), "another load asks anew")
+  }
+
   // MARK: step-up, RFC 9470
 
   private static let routes = """
@@ -104,7 +151,8 @@ import Testing
     answer = try #require(try refusal(desk, "POST /transfer/large", token: alice))
     #expect(answer.fields.first { $0.name == "WWW-Authenticate" }?.value.hasSuffix(#", acr_values="urn:a urn:b", max_age="300""#) == true)
     #expect(
-      try desk.verdict("POST /transfer/large/closed", token: alice) == "403 policy_forbid", "no sign-in lifts them all: nobody is asked for one")
+      try desk.verdict("POST /transfer/large/closed", token: alice) == "403 policy_forbid",
+      "no sign-in lifts them all: nobody is asked for one")
   }
 
   @Test(arguments: [
@@ -146,7 +194,9 @@ import Testing
     #expect(record.reason == .metadata && record.decision == .allow && record.token == nil)
 
     let refused = try desk.exchange("GET /orders/42")
-    let challenge = Answer(.noToken, id: refused.id, challenge: refused.challenge(desk.facts)).fields.first { $0.name == "WWW-Authenticate" }?.value
+    let challenge = Answer(.noToken, id: refused.id, challenge: refused.challenge(desk.facts)).fields.first {
+      $0.name == "WWW-Authenticate"
+    }?.value
     #expect(challenge == #"Bearer realm="stockade", resource_metadata="https://api.example.com\#(path)""#)
   }
 }

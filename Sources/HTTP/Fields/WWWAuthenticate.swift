@@ -41,7 +41,8 @@ public struct WWWAuthenticate: Sendable {
 
   /// The field value; characters that RFC 6750 §3 does not allow in a parameter are replaced by `?`.
   public var value: String {
-    let parameters = [("realm", realm), ("error", error?.rawValue), ("error_description", errorDescription), ("scope", scope)]
+    let parameters =
+      [("realm", realm), ("error", error?.rawValue), ("error_description", errorDescription), ("scope", scope)]
       .compactMap { name, value in value.map { "\(name)=\"\(Self.quotable($0))\"" } }
       + more.map { "\($0.name)=\"\(Self.quotable($0.value))\"" }
     return parameters.isEmpty ? scheme : "\(scheme) " + parameters.joined(separator: ", ")

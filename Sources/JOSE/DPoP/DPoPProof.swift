@@ -84,7 +84,8 @@ public struct DPoPProof: Sendable {
   /// that the token is bound to the proof's key by its `cnf.jkt` (§6.1); and with `nonces`, that its nonce is fresh (step 10). `window`
   /// is how old a proof may be, in seconds. Replays are for `DPoPReplayGuard`, after this.
   public func check(
-    _ request: Request, tokenDigest: [UInt8], boundTo bound: String?, now: Int64, nonces: DPoPNonce? = nil, window: Int64 = 60, clockSkew: Int64 = 60
+    _ request: Request, tokenDigest: [UInt8], boundTo bound: String?, now: Int64, nonces: DPoPNonce? = nil, window: Int64 = 60,
+    clockSkew: Int64 = 60
   ) throws(DPoPError) {
     guard exactlyEquals(method, request.method) else { throw .method(found: method) }
     guard let asked = DPoPTarget(request.target), let proven = DPoPTarget(target), asked == proven else { throw .target(found: target) }

@@ -44,6 +44,8 @@ public enum TokenError: Error, Sendable, Equatable {
   case lifetime(seconds: Int64, maximum: Int64)
   /// The token is bound to a key or certificate of its sender (`cnf`, RFC 7800), and no proof of it was checked.
   case senderConstrained
+  /// Its issuer says that it is not active (RFC 7662 §2.2).
+  case inactive
   /// An operator has revoked it.
   case revoked(RevocationList.Match)
 
@@ -79,7 +81,7 @@ public enum TokenError: Error, Sendable, Equatable {
     case .notYetValid: .notYetValid
     case .lifetime: .lifetime
     case .senderConstrained: .binding
-    case .revoked: .revoked
+    case .revoked, .inactive: .revoked
     }
   }
 
@@ -128,6 +130,7 @@ extension TokenError: CustomStringConvertible {
     case .expired(let at, let now): "exp \(at) passed \(Self.seconds(from: at, to: now)) s ago"
     case .notYetValid(let claim, let at, let now): "\(claim) \(at) lies \(Self.seconds(from: now, to: at)) s ahead"
     case .lifetime(let seconds, let maximum): "valid for \(seconds) s; at most \(maximum) s are accepted"
+    case .inactive: "its issuer says that it is not active"
     case .revoked(let match): match.description
     case .senderConstrained: "cnf binds the token to its sender, and no proof was checked"
     }

@@ -218,6 +218,19 @@ extension Configuration {
 }
 
 extension IssuerConfiguration {
+  private static func introspection(_ setting: Setting?, _ report: inout ConfigurationReport) -> IntrospectionSettings? {
+    guard let setting, setting.origin != .byDefault else { return nil }
+    guard let url = setting.text("url"), let id = setting.text("client_id"), let secret = setting.text("client_secret") else {
+      report.add(
+        setting, "needs url, client_id and client_secret",
+        help: "write { url: 'https://login.example.com/introspect', client_id: 'stockade', client_secret: '${file:secret}' }")
+      return nil
+    }
+    var settings = IntrospectionSettings(url: url, clientID: id, clientSecret: Secret(secret))
+    if let millis = setting["cache"]?.integer { settings.cacheSeconds = millis / 1000 }
+    return settings
+  }
+
   init?(_ name: String, _ setting: Setting, _ report: inout ConfigurationReport) {
     switch (setting.text("cognito"), setting.text("issuer")) {
     case (let pool?, let issuer): self.init(name: name, kind: .cognito(poolID: pool, issuer: issuer))
@@ -232,6 +245,7 @@ extension IssuerConfiguration {
     audiences = setting["audiences"]?.texts ?? []
     idPrefix = setting.text("id_prefix")
     jwksURL = setting.text("jwks_url")
+    introspection = Self.introspection(setting["introspection"], &report)
     if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["min_interval"]?.count { keyFreshness.minimumIntervalMillis = millis }

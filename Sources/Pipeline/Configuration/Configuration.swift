@@ -124,6 +124,8 @@ public struct IssuerConfiguration: Sendable {
   public var idPrefix: String?
   /// Where the keys are, if not where the issuer says.
   public var jwksURL: String?
+  /// How it is asked whether a token is still active; nil if it is not.
+  public var introspection: IntrospectionSettings?
   /// How fresh the keys are kept.
   public var keyFreshness = KeyFreshness()
   /// Whether keys may be fetched over plain HTTP from elsewhere than this machine.

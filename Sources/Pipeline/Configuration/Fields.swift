@@ -80,7 +80,9 @@ public enum Fields {
     Field("dpop", .object, "Proofs of possession (RFC 9449), for the routes that demand them"),
     Field("dpop.nonce", .flag, "Whether a proof needs a nonce of ours; with several instances each knows its own only", default: "true"),
     Field("dpop.max_age", .duration(1000...600_000), "How old a proof may be", default: "60s"),
-    Field("dpop.origin", .text("ORIGIN"), "Scheme and host as clients write them, where something in front ends TLS; default: as the request came"),
+    Field(
+      "dpop.origin", .text("ORIGIN"),
+      "Scheme and host as clients write them, where something in front ends TLS; default: as the request came"),
     Field("identity_assertion", .object, "A signed statement to the service of who asks, in a field of its own", shorthand: "audience"),
     Field("identity_assertion.audience", .text("NAME"), "Its aud: what the service calls itself"),
     Field("identity_assertion.issuer", .text("NAME"), "Its iss; default: stockade"),
@@ -88,7 +90,9 @@ public enum Fields {
     Field(
       "identity_assertion.rotate", .duration(1000...(366 * 86_400_000)),
       "How long a signing key is used, default: 1d; the keys are at /assertion/jwks.json of the ops listener"),
-    Field("protected_resource", .object, "What clients may learn about the service (RFC 9728), and where: challenges name it", shorthand: "resource"),
+    Field(
+      "protected_resource", .object, "What clients may learn about the service (RFC 9728), and where: challenges name it",
+      shorthand: "resource"),
     Field("protected_resource.resource", .text("URL"), "The service's address for its clients, such as https://api.example.com"),
     Field("protected_resource.name", .text("TEXT"), "Its name for people"),
     Field("protected_resource.scopes", .texts("SCOPE"), "The scopes it knows"),
@@ -124,6 +128,12 @@ public enum Fields {
     Field(
       "issuers.*.jwks.min_interval", .duration(100...60_000),
       "The shortest time between fetches that tokens with unknown keys cause; such a token waits for its turn", default: "5s"),
+    Field(
+      "issuers.*.introspection", .object, "Where the issuer says whether a token is still active (RFC 7662); it is asked about every one"),
+    Field("issuers.*.introspection.url", .text("URL"), "The endpoint"),
+    Field("issuers.*.introspection.client_id", .text("ID"), "The name by which we are known there"),
+    Field("issuers.*.introspection.client_secret", .text("SECRET"), "The secret that goes with it", secret: true),
+    Field("issuers.*.introspection.cache", .duration(0...3_600_000), "How long an answer is believed; default: 30s"),
     Field(
       "issuers.*.allow_insecure_jwks", .flag, "fetch keys over plain HTTP from elsewhere than this machine", default: "false",
       flag: "allow-insecure-jwks"),

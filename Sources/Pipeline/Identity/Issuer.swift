@@ -15,6 +15,8 @@ public struct Issuer: Sendable {
   public let acceptsBareToken: Bool
   /// Where its keys are found.
   public let keys: KeySource
+  /// How it is asked whether a token is still active; nil if it is not.
+  public let introspection: IntrospectionSettings?
 
   /// Verifies a token of this issuer.
   func verify(_ token: UnverifiedToken, keys: JWKSet, at time: Int64, _ facts: Facts) throws(Stop) -> VerifiedToken {

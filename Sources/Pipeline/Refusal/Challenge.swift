@@ -27,7 +27,11 @@ public struct Challenge: Sendable {
     }
     if let error = rejection.row.bearerError {
       field.error = error
-      if case .token(let token) = rejection { field.errorDescription = token.errorDescription } else { field.errorDescription = rejection.publicText }
+      if case .token(let token) = rejection {
+        field.errorDescription = token.errorDescription
+      } else {
+        field.errorDescription = rejection.publicText
+      }
     }
     if case .insufficientScope(let needed) = rejection { field.scope = needed.joined(separator: " ") }
     if case .insufficientAuthentication(let wanted) = rejection { field.more += wanted.parameters }

@@ -29,6 +29,7 @@ public enum Rejection: Error, Sendable, Equatable {
 
   // Faults: it could not be decided, which refuses it.
   case keysUnavailable(issuer: String, detail: String)
+  case introspectionUnavailable(issuer: String, detail: String)
   case engineFailed(detail: String)
   case overloaded(detail: String)
   case logFull
@@ -94,6 +95,10 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .serviceUnavailable, reason: .jwksUnavailable, publicText: "The token cannot be checked at the moment.", retryAfter: 5,
         passesWhenObserved: true)
+    case .introspectionUnavailable:
+      Row(
+        status: .serviceUnavailable, reason: .introspectionUnavailable, publicText: "The token cannot be checked at the moment.",
+        retryAfter: 5, passesWhenObserved: true)
     case .engineFailed:
       Row(
         status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
@@ -134,7 +139,7 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .engineFailed, .overloaded, .logFull, .proof(.overloaded): true
+    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .overloaded, .logFull, .proof(.overloaded): true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
       .insufficientScope, .insufficientAuthentication,
       .policyForbids, .noPolicyPermits, .policyFailed:
@@ -165,6 +170,7 @@ public enum Rejection: Error, Sendable, Equatable {
       .engineFailed(let detail),
       .overloaded(let detail):
       detail
+    case .introspectionUnavailable(let issuer, let detail): "issuer \(issuer): \(detail)"
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
     case .headTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
     }

@@ -120,7 +120,7 @@ public enum SnapshotBuilder {
     }
     return Issuer(
       name: item.name, index: index, rules: rules, mapping: mapping, acceptsBareToken: item.acceptsBareToken ?? (rules.profile == .cognito),
-      keys: keys)
+      keys: keys, introspection: item.introspection)
   }
 
   private static func buildMapping(

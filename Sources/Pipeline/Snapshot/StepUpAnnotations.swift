@@ -51,7 +51,8 @@ enum StepUpAnnotations {
     guard let first else { return nil }
     guard let stepUp = StepUp(acrValues: wanted, maximumAge: seconds) else {
       throw Mistake(
-        message: "@\(first.key): a value of acr is visible ASCII without quotes and backslashes", help: "write @step_up_acr(\"urn:cognito:loa:2\")",
+        message: "@\(first.key): a value of acr is visible ASCII without quotes and backslashes",
+        help: "write @step_up_acr(\"urn:cognito:loa:2\")",
         span: first.span)
     }
     return stepUp

@@ -16,7 +16,8 @@ final class AssertionRing {
   private var timer: TimerID?
 
   /// Keys with one that signs at once; `publish` tells the workers of every other.
-  init(_ loop: EventLoop, _ settings: AssertionSettings, serverLog: ServerLog, publish: @escaping (AssertionKeys) -> Void) throws(KeyError) {
+  init(_ loop: EventLoop, _ settings: AssertionSettings, serverLog: ServerLog, publish: @escaping (AssertionKeys) -> Void) throws(KeyError)
+  {
     self.loop = loop
     self.settings = settings
     self.serverLog = serverLog

@@ -39,6 +39,7 @@ final class ClientConnection: StreamOwner {
   private var upstream: UpstreamConnection?
   private var requestBody = BodyRelay(from: .none, asChunks: false)
   private var forwardedHead: [UInt8] = []
+  private var waitsFor: Dependency?
   private var slot: DecisionLogPort.Slot?
   private var isObserved = false
   private var isRecorded = false
@@ -176,6 +177,7 @@ final class ClientConnection: StreamOwner {
       answerOurselves(answer, closing: !exchange.head.keepAlive || !requestBody.isEnded, upstreamError: nil)
     case .refuse(let rejection): refuse(rejection)
     case .wait(let dependency):
+      waitsFor = dependency
       if phase != .parked { deadline.set(Defaults.keysWaitMillis) }
       phase = .parked
       worker.park(self, until: dependency)
@@ -195,7 +197,15 @@ final class ClientConnection: StreamOwner {
   /// There is no room to wait in.
   func turnedAway() {
     guard phase == .parked else { return }
-    refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "too many requests wait for them"))
+    refuse(waitedInVain("too many requests wait"))
+  }
+
+  private func waitedInVain(_ why: String) -> Rejection {
+    let issuer = exchange.issuerWaitedFor ?? ""
+    switch waitsFor {
+    case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
+    case .keys, nil: return .keysUnavailable(issuer: issuer, detail: why)
+    }
   }
 
   /// Where the request comes from, for sharing room fairly.
@@ -377,7 +387,8 @@ final class ClientConnection: StreamOwner {
   private func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
     if slot == nil { slot = worker.log.reserve() }
-    let answer = Answer(rejection, id: exchange.id, challenge: exchange.challenge(worker.facts), cors: exchange.corsFields(status: rejection.status))
+    let answer = Answer(
+      rejection, id: exchange.id, challenge: exchange.challenge(worker.facts), cors: exchange.corsFields(status: rejection.status))
     let isReadOn: Bool
     switch rejection {
     // Bytes after these are never interpreted.
@@ -508,7 +519,7 @@ final class ClientConnection: StreamOwner {
       guard isPartial else { return close() }
       begin()
       refuse(.headTimeout)
-    case .parked: refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "they did not arrive in time"))
+    case .parked: refuse(waitedInVain("no answer came in time"))
     case .forwarding:
       upstream?.abort()
       fail(.timeout)

@@ -83,6 +83,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
 
   /// No usable keys of the issuer.
   case jwksUnavailable = "jwks_unavailable"
+  /// The issuer did not say whether the token is active.
+  case introspectionUnavailable = "introspection_unavailable"
   /// The engine could not answer.
   case engineError = "engine_error"
   /// The engine did not answer in time.
@@ -122,13 +124,15 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .tokenBinding: "The token is bound to its sender by a key or certificate, and no proof of it was given."
     case .dpopProof: "The route demands a proof of possession (DPoP), and there is none, or it is wrong or was used before."
     case .dpopNonce: "The proof of possession lacks a fresh nonce; the answer carries one."
-    case .tokenRevoked: "The token, its sign-in, or what its subject was issued before a time, is on the list of revoked tokens."
+    case .tokenRevoked:
+      "The token, its sign-in, or what its subject was issued before a time, is on the list of revoked tokens; or its issuer says that it is not active."
     case .keyUnknown: "The issuer's published keys do not contain the token's key."
     case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
     case .requestTooLarge: "The request's head or body is larger than its limit."
     case .requestTimeout: "The request's head did not arrive in time."
     case .pathAmbiguous: "The request's target could be read differently by the service behind (dot segments, encoded slashes, //)."
     case .jwksUnavailable: "The issuer's keys could not be fetched, so its tokens cannot be judged."
+    case .introspectionUnavailable: "The issuer could not be asked whether the token is still active."
     case .engineError: "The policy engine could not answer."
     case .engineTimeout: "The policy engine did not answer in time."
     case .overload: "Too many requests are in flight."

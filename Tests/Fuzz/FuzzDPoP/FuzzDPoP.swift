@@ -43,7 +43,9 @@ private func judge(_ bytes: UnsafeRawBufferPointer, _ token: (bytes: [UInt8], th
     precondition(proof.thumbprint.count == 32 && !proof.jti.isEmpty)
     var replays = DPoPReplayGuard()
     try replays.admit(proof, now: now)
-    try proof.check(.init(method: "GET", target: "https://api.example.org/orders/42"), tokenDigest: Digest.sha256(token.bytes), boundTo: token.thumbprint, now: now)
+    try proof.check(
+      .init(method: "GET", target: "https://api.example.org/orders/42"), tokenDigest: Digest.sha256(token.bytes), boundTo: token.thumbprint,
+      now: now)
   } catch {
     precondition(error.description.utf8.count < 4096)
   }
