@@ -136,6 +136,12 @@ struct TokenTrace: Sendable {
     kid = identity.kid
   }
 
+  init(_ token: LoadBalancerToken, from issuer: Issuer) {
+    self.issuer = issuer.name
+    algorithm = .es256
+    kid = token.kid
+  }
+
   init(_ token: UnverifiedToken, from issuer: Issuer) {
     self.issuer = issuer.name
     algorithm = token.algorithm

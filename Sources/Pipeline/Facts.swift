@@ -12,6 +12,8 @@ public final class Facts {
   public private(set) var keys: [IssuerKeys]
   /// The tokens that are not accepted though they verify.
   public private(set) var revocations = RevocationList.empty
+  /// The keys of load balancers.
+  var loadBalancerKeys: [LoadBalancerKeyQuestion: LoadBalancerKeyAnswer] = [:]
   /// What issuers said about tokens.
   var introspections: [IntrospectionQuestion: IntrospectionAnswer] = [:]
   /// This thread's signature contexts.
@@ -39,6 +41,7 @@ public final class Facts {
   public func adopt(_ keys: [IssuerKeys]) {
     self.keys = keys
     introspections.removeAll()
+    loadBalancerKeys.removeAll()
   }
 
   /// Learns an issuer's keys. Tokens that another set of keys verified are verified again.
@@ -92,7 +95,12 @@ public final class Facts {
     let found = head.fields.withBytes(credential.range) { bytes in
       tokens.entry(for: bytes, now: time, snapshot: snapshot.generation) { issuer in generation(of: issuer, at: time) }
     }
-    if found == nil { cacheMisses += 1 } else { cacheHits += 1 }
+    // A load balancer's word in the mouth of a client is nothing.
+    guard let found, found.isLoadBalancers == (credential.loadBalancer != nil) else {
+      cacheMisses += 1
+      return nil
+    }
+    cacheHits += 1
     return found
   }
 

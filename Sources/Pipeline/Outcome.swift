@@ -20,6 +20,8 @@ enum Stop: Error {
 public enum Dependency: Hashable, Sendable {
   /// The key set of an issuer, by its place in the snapshot's table: there is none yet, or it lacks the token's key.
   case keys(issuer: Int)
+  /// A load balancer's key.
+  case loadBalancerKey(LoadBalancerKeyQuestion)
   /// What an issuer says about a token.
   case introspection(IntrospectionQuestion)
 }

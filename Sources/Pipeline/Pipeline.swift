@@ -24,10 +24,16 @@ extension Exchange {
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
-      let credential = try Credential.find(in: head, for: snapshot.issuers, proven: question.demandsProof)
+      let credential = try Credential.find(in: head, for: snapshot.issuers, from: peer, proven: question.demandsProof)
       let identity: Identity
       if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
         identity = known
+      } else if let issuer = credential.loadBalancer {
+        let token = try verified(credential, from: issuer, facts)
+        try facts.requireUnrevoked(token)
+        identity = try issuer.mapping.identity(
+          of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
+        facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       } else {
         let unverified = try UnverifiedToken.read(credential, in: head)
         let issuer = try snapshot.issuers.issuer(of: unverified)

@@ -54,6 +54,7 @@ public final class Gateway {
   private var threads: [RunningThread] = []
   private var keyRing: KeyRing?
   private var introspector: Introspector?
+  private var loadBalancerKeys: LoadBalancerKeys?
   private var assertions: AssertionRing?
   private let nonces = DPoPNonce(key: RandomBytes.make(32))
   private let usedProofs = Locked(DPoPReplayGuard())
@@ -119,6 +120,7 @@ public final class Gateway {
       let assertions = try makeAssertionRing()
       self.assertions = assertions
       introspector = makeIntrospector()
+      loadBalancerKeys = makeLoadBalancerKeys()
       let ring = makeKeyRing(after: nil)
       keyRing = ring
       for index in workers.indices {
@@ -137,6 +139,12 @@ public final class Gateway {
 
   /// The public keys of our assertions, for the service behind; nil if there are none.
   public var assertionKeys: JSONValue? { assertions?.keys.document }
+
+  private func makeLoadBalancerKeys() -> LoadBalancerKeys {
+    LoadBalancerKeys(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
+      for worker in workers { worker.post(.loadBalancerKey(question, answer)) }
+    }
+  }
 
   private func makeIntrospector() -> Introspector {
     Introspector(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
@@ -221,6 +229,8 @@ public final class Gateway {
     }
     introspector?.close()
     introspector = makeIntrospector()
+    loadBalancerKeys?.close()
+    loadBalancerKeys = makeLoadBalancerKeys()
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
     adopting = (Set(workers.indices), completion)
@@ -278,6 +288,7 @@ public final class Gateway {
       switch issuer.keys {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
+      case .single: text = issuer.loadBalancer?.keysURL ?? ""
       }
       if let endpoint = issuer.introspection?.url, let url = url(of: endpoint, issuer: issuer.name, &problems), !url.isSecure,
         !KeyURL.isLoopback(url)
@@ -305,6 +316,7 @@ public final class Gateway {
   private func received(_ message: ControlMessage) {
     switch message {
     case .wantKeys(let issuer): keyRing?.want(issuer)
+    case .wantLoadBalancerKey(let question): loadBalancerKeys?.want(question)
     case .wantIntrospection(let question): introspector?.ask(question)
     case .listening(let worker, let address):
       addresses[worker] = address

@@ -7,6 +7,8 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// A load balancer's key.
+  case loadBalancerKey(LoadBalancerKeyQuestion, LoadBalancerKeyAnswer)
   /// What an issuer said about a token.
   case introspected(IntrospectionQuestion, IntrospectionAnswer)
   /// These tokens are revoked.
@@ -27,6 +29,8 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   /// A request waits for an issuer's keys.
   case wantKeys(issuer: Int)
+  /// A request waits for a load balancer's key.
+  case wantLoadBalancerKey(LoadBalancerKeyQuestion)
   /// A request waits for what an issuer says about its token.
   case wantIntrospection(IntrospectionQuestion)
   /// A worker listens.

@@ -136,6 +136,7 @@ final class Worker {
     if isFirst {
       switch dependency {
       case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+      case .loadBalancerKey(let question): control.post(.wantLoadBalancerKey(question))
       case .introspection(let question): control.post(.wantIntrospection(question))
       }
     }
@@ -166,6 +167,9 @@ final class Worker {
     case .keys(let keys, let issuer):
       facts.learn(keys, of: issuer)
       wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
+    case .loadBalancerKey(let question, let answer):
+      facts.learn(answer, to: question)
+      wake(parked.removeValue(forKey: .loadBalancerKey(question))?.all ?? [])
     case .introspected(let question, let answer):
       facts.learn(answer, to: question, at: loop.wallSeconds)
       wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])

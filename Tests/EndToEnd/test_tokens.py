@@ -324,3 +324,61 @@ def test_an_issuer_is_asked_once_for_all_workers_and_its_word_counts(workplace, 
     assert "s3/cr" not in server.text() and fresh not in server.text()
     assert server.end() == 0, server.text()
     provider.end()
+
+
+# MARK: what a load balancer says
+
+
+def test_a_load_balancers_word_counts_from_its_network_alone(workplace, service):
+    from cryptography.hazmat.primitives import serialization
+
+    arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/shop/50dc6c495c0c9188"
+    key = Key(kid="0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f")
+    pem = key.private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    provider = Provider()
+    provider.answer = lambda handler, keys: (
+        handler.reply(200, pem) if handler.path == f"/keys/{key.kid}" else handler.reply(404, b"")
+    )
+    folder = workplace / "balanced"
+    (folder / "policies").mkdir(parents=True)
+    (folder / "policies" / "policy.cedar").write_text('permit (principal == User::"alb|alice", action, resource);')
+
+    def start(name, network):
+        path = folder / f"{name}.json5"
+        path.write_text(
+            f"""{{ upstream: 'http://127.0.0.1:{service.server.server_address[1]}', policies: 'policies',
+              issuers: {{ alb: {{ issuer: 'https://idp.example', id_prefix: 'alb', load_balancer: {{
+                signer: '{arn}', client_id: 'app', from: ['{network}'], keys_url: 'http://127.0.0.1:{provider.port}/keys' }} }} }} }}"""
+        )
+        server = Stockade(folder, name, "--config", path)
+        server.until("it is ready", lambda: requests.get(server.ops + "/readyz", timeout=5).status_code == 200)
+        return server
+
+    def word(key=key, kid=None, **claims):
+        soon = int(time.time()) + 120
+        header = {"alg": "ES256", "kid": kid or key.kid, "signer": arn, "iss": "https://idp.example", "client": "app", "exp": soon}
+
+        def part(value):  # padded, as AWS pads, and the signature covers it
+            return base64.urlsafe_b64encode(value).decode()
+
+        text = f"{part(json.dumps(header).encode())}.{part(json.dumps({'sub': 'alice', 'exp': soon, **claims}).encode())}"
+        r, s = utils.decode_dss_signature(key.private.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{text}.{part(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+    server = start("inside", "127.0.0.0/8")
+    said = {"x-amzn-oidc-data": word(), "x-amzn-oidc-identity": "mallory", "x-amzn-oidc-accesstoken": "a.b.c"}
+    answer = get(server, "/orders", **said)
+    assert answer.status_code == 200, server.text()
+    assert told(answer)["x-stockade-principal"] == "alb|alice" and not [name for name in told(answer) if "amzn" in name]
+    assert get(server, "/orders", **said).status_code == 200
+    assert reason(server, get(server, "/orders", **{"x-amzn-oidc-data": word(Key(kid=key.kid))})) == "token_signature"
+    assert reason(server, get(server, "/orders", **{"x-amzn-oidc-data": word(sub="bob")})) == "no_permit"
+    unknown = "ffffffff-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+    assert reason(server, get(server, "/orders", **{"x-amzn-oidc-data": word(kid=unknown)})) == "key_unknown"
+    assert len(provider.served) == 2
+    assert server.end() == 0, server.text()
+
+    server = start("outside", "10.0.0.0/8")
+    assert reason(server, get(server, "/orders", **said)) == "no_token"
+    assert server.end() == 0, server.text()
+    provider.end()

@@ -52,6 +52,26 @@ import Testing
     Case(name: "a proof where no token is asked for", file: route("{ match: 'GET /a', access: 'public', dpop: true }")),
     Case(name: "an origin with a path", file: with("dpop: { origin: 'https://api.example.com/v1' },")),
     Case(name: "an introspection without credentials", file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i' }")),
+    Case(
+      name: "a load balancer from anywhere",
+      file: with(
+        "",
+        issuer:
+          "issuer: 'https://a.example', load_balancer: { signer: 'arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/a/b', client_id: 'a', from: ['0.0.0.0/0'] }"
+      )),
+    Case(
+      name: "a load balancer nobody knows",
+      file: with("", issuer: "issuer: 'https://a.example', load_balancer: { signer: 'mine', client_id: 'a', from: ['10.0.0.0/8'] }")),
+    Case(
+      name: "a load balancer for a pool",
+      file: with(
+        "",
+        issuer:
+          "cognito: 'us-east-1_AbC123', load_balancer: { signer: 'arn:aws:elasticloadbalancing:us-east-1:1:l', client_id: 'a', from: ['10.0.0.0/8'] }"
+      )),
+    Case(
+      name: "a load balancer without networks",
+      file: with("", issuer: "issuer: 'https://a.example', load_balancer: { signer: 'mine', client_id: 'a' }")),
     Case(name: "an assertion for nobody", file: with("identity_assertion: { issuer: 'me' },")),
     Case(name: "an assertion in a field that has a meaning", file: with("identity_assertion: { audience: 'a', header: 'Host' },")),
     Case(name: "a protected resource without an address", file: with("protected_resource: { name: 'Orders' },")),

@@ -41,12 +41,12 @@ final class Desk {
   }
 
   /// A desk under a configuration as a file would say it, for the issuer's pool with the prefix `demo`.
-  init(policies: String = Desk.policies, configuration text: String, issuer more: String = "") throws {
+  init(policies: String = Desk.policies, configuration text: String, issuer more: String = "", issuers others: String = "") throws {
     issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
     let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
     let file = """
       { \(text) upstream: 'http://127.0.0.1:2', development: true,
-        issuers: { main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo', \(more) } } }
+        issuers: { \(others) main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo', \(more) } } }
       """
     let configuration = try Configuration.read(file: SourceText(name: "stockade.json5", file), flags: [:], surroundings: Surroundings())
     snapshot = try SnapshotBuilder.build(configuration, policies: Self.files(policies), generation: 1)

@@ -218,6 +218,30 @@ extension Configuration {
 }
 
 extension IssuerConfiguration {
+  private static func loadBalancer(_ setting: Setting, of issuer: String, _ report: inout ConfigurationReport) -> LoadBalancerSettings? {
+    guard let signer = setting.text("signer"), let client = setting.text("client_id"), let from = setting["from"], !from.texts.isEmpty
+    else {
+      report.add(
+        setting, "needs signer, client_id and from",
+        help: "write { signer: 'arn:aws:elasticloadbalancing:…', client_id: '4h57example', from: ['10.0.0.0/16'] }")
+      return nil
+    }
+    var networks: [IPNetwork] = []
+    for text in from.texts {
+      guard let network = IPNetwork(text), network.prefixLength > 0 else {
+        report.add(from, "\"\(text)\" is not a network that a load balancer is in", help: "write its subnets, such as '10.0.0.0/16'")
+        continue
+      }
+      networks.append(network)
+    }
+    guard let keys = setting.text("keys_url") ?? LoadBalancerSettings.keysURL(signer: signer) else {
+      report.add(
+        setting["signer"], "where this load balancer's keys are is not known", help: "is it the ARN? Else name the place with keys_url")
+      return nil
+    }
+    return LoadBalancerSettings(rules: .init(signer: signer, client: client, issuer: issuer), networks: networks, keysURL: keys)
+  }
+
   private static func introspection(_ setting: Setting?, _ report: inout ConfigurationReport) -> IntrospectionSettings? {
     guard let setting, setting.origin != .byDefault else { return nil }
     guard let url = setting.text("url"), let id = setting.text("client_id"), let secret = setting.text("client_secret") else {
@@ -245,6 +269,17 @@ extension IssuerConfiguration {
     audiences = setting["audiences"]?.texts ?? []
     idPrefix = setting.text("id_prefix")
     jwksURL = setting.text("jwks_url")
+    if let balancer = setting["load_balancer"], balancer.origin != .byDefault {
+      loadBalancer = Self.loadBalancer(balancer, of: setting.text("issuer") ?? "", &report)
+      // The one that it signs users in for; where none is named, that has been told.
+      clientIDs = [balancer.text("client_id") ?? "none"]
+      for name in ["cognito", "client_ids", "audiences", "jwks_url", "introspection"] {
+        guard let useless = setting[name], useless.origin != .byDefault else { continue }
+        report.add(
+          useless, "has no effect beside load_balancer",
+          help: "leave it out; the users of a pool have issuer: 'https://cognito-idp.<region>.amazonaws.com/<pool>'")
+      }
+    }
     introspection = Self.introspection(setting["introspection"], &report)
     if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }

@@ -124,6 +124,8 @@ public struct IssuerConfiguration: Sendable {
   public var idPrefix: String?
   /// Where the keys are, if not where the issuer says.
   public var jwksURL: String?
+  /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
+  public var loadBalancer: LoadBalancerSettings?
   /// How it is asked whether a token is still active; nil if it is not.
   public var introspection: IntrospectionSettings?
   /// How fresh the keys are kept.

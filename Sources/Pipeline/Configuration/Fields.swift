@@ -62,7 +62,8 @@ public enum Fields {
       flag: "log-format"),
     Field("realm", .text("NAME"), "What challenges call the protected space", default: Defaults.realm),
     Field("development", .flag, "accept a development issuer (stockade demo's); never in production", default: "false", flag: "dev"),
-    Field("identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed"),
+    Field(
+      "identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed, and x-amzn-oidc-*"),
     Field(
       "identity_headers.principal", .text("NAME"), "The field for the principal's id; '' sends none", default: IdentityHeaders.principal),
     Field("identity_headers.subject", .text("NAME"), "The field for the token's sub; '' sends none", default: IdentityHeaders.subject),
@@ -128,6 +129,12 @@ public enum Fields {
     Field(
       "issuers.*.jwks.min_interval", .duration(100...60_000),
       "The shortest time between fetches that tokens with unknown keys cause; such a token waits for its turn", default: "5s"),
+    Field("issuers.*.load_balancer", .object, "The AWS load balancer that signs this issuer's users in and tells us in x-amzn-oidc-data"),
+    Field("issuers.*.load_balancer.signer", .text("ARN"), "Its ARN"),
+    Field("issuers.*.load_balancer.client_id", .text("ID"), "The client that it signs users in for"),
+    Field(
+      "issuers.*.load_balancer.from", .texts("NETWORK"), "Where its connections come from; from elsewhere the field counts for nothing"),
+    Field("issuers.*.load_balancer.keys_url", .text("URL"), "Where its keys are, each under its name; default: where AWS has them"),
     Field(
       "issuers.*.introspection", .object, "Where the issuer says whether a token is still active (RFC 7662); it is asked about every one"),
     Field("issuers.*.introspection.url", .text("URL"), "The endpoint"),

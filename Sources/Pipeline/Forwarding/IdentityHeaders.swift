@@ -61,7 +61,7 @@ public struct IdentityHeaders: Sendable {
   }
 
   private mutating func prepare() {
-    rewrite = RequestRewrite(owned: OwnedFields(names, evaluated: evaluated))
+    rewrite = RequestRewrite(owned: OwnedFields(names, prefixes: ["x-amzn-oidc-"], evaluated: evaluated))
     rewrite.keepsAuthorization = keepsAuthorization
     // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.
     rewrite.keepsExpect = true

@@ -34,6 +34,8 @@ public final class Identity: Sendable {
   public let expiresAt: Int64
   /// The names of its groups, without prefix.
   let groupNames: [String]
+  /// Whether a load balancer said it.
+  let isLoadBalancers: Bool
   /// Whether the token is bound to a key or certificate of its sender.
   let isSenderConstrained: Bool
   /// The thumbprint of the key that it is bound to.
@@ -52,6 +54,7 @@ public final class Identity: Sendable {
   ) {
     self.issuer = issuer.name
     issuerIndex = issuer.index
+    isLoadBalancers = issuer.loadBalancer != nil
     self.principal = principal
     principalText = principal.description
     self.groups = groups

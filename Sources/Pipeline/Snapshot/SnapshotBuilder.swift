@@ -105,7 +105,7 @@ public enum SnapshotBuilder {
         return nil
       }
       rules = ClaimRules(issuers: [issuer], profile: .oidc, clientIDs: clients, audiences: audiences)
-      keys = item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer)
+      keys = item.loadBalancer == nil ? item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer) : .single
       prefix = issuer.hasPrefix("https://") ? String(decoding: issuer.utf8.dropFirst(8), as: UTF8.self) : issuer
       groupClaim = "groups"
     }
@@ -120,7 +120,7 @@ public enum SnapshotBuilder {
     }
     return Issuer(
       name: item.name, index: index, rules: rules, mapping: mapping, acceptsBareToken: item.acceptsBareToken ?? (rules.profile == .cognito),
-      keys: keys, introspection: item.introspection)
+      keys: keys, loadBalancer: item.loadBalancer, introspection: item.introspection)
   }
 
   private static func buildMapping(

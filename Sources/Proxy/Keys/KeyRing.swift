@@ -67,7 +67,7 @@ final class KeyRing {
       Entry(issuer: $0.issuer, allowsInsecure: $0.settings.allowsInsecureKeys, freshness: $0.settings.keyFreshness)
     }
     before?.close()
-    for index in entries.indices {
+    for index in entries.indices where !isSingle(index) {
       guard let known = before?.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else {
         recall(index)
         continue
@@ -123,7 +123,7 @@ final class KeyRing {
 
   /// Fetches every issuer's keys for the first time.
   func start() {
-    for index in entries.indices {
+    for index in entries.indices where !isSingle(index) {
       // What a ring before this one has fetched a moment ago is not asked for again.
       let age = max(loop.wallSeconds &- entries[index].fetchedAt, 0)
       let refresh = entries[index].freshness.refreshSeconds
@@ -137,7 +137,7 @@ final class KeyRing {
 
   /// What stands between an issuer and being judged, for `/readyz`; nil if nothing does.
   func problem(of index: Int) -> String? {
-    guard entries.indices.contains(index) else { return nil }
+    guard entries.indices.contains(index), !isSingle(index) else { return nil }
     let entry = entries[index]
     if entry.set == nil || isTooOld(entry) { return entry.failure.map { "keys cannot be fetched: \($0)" } ?? "keys are being fetched" }
     return nil
@@ -150,7 +150,7 @@ final class KeyRing {
   func want(_ index: Int) {
     guard entries.indices.contains(index) else { return }
     // Whoever waits hears of the end of a fetch that is under way, and asks again if it began too early for them.
-    guard entries[index].call == nil else { return }
+    guard entries[index].call == nil, !isSingle(index) else { return }
     guard let attempt = entries[index].attempt else { return fetch(index) }
     let (due, overflow) = attempt.loopMillis.addingReportingOverflow(entries[index].freshness.minimumIntervalMillis)
     guard !overflow, due > loop.now else { return fetch(index) }
@@ -167,6 +167,7 @@ final class KeyRing {
     entries[index].next = nil
     switch entries[index].issuer.keys {
     case .jwks(let url): get(url, for: index) { [unowned self] in receivedKeys($0, for: index) }
+    case .single: return
     case .discovery(let issuer):
       let base = issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer
       get(base + "/.well-known/openid-configuration", for: index) { [unowned self] in receivedDiscovery($0, from: issuer, for: index) }
@@ -300,10 +301,14 @@ final class KeyRing {
 
   private static let keepingSeconds: Int64 = 60
 
+  // Keys that are fetched one by one are not this ring's.
+  private func isSingle(_ index: Int) -> Bool { entries[index].issuer.keys == .single }
+
   private func tell(_ index: Int) { publish(state(of: index), index) }
 
   private func state(of index: Int) -> IssuerKeys {
     let entry = entries[index]
+    if isSingle(index) { return .known(.init(set: .empty, generation: 1)) }
     guard let set = entry.set, !isTooOld(entry) else { return entry.failure.map { .unavailable($0) } ?? .unfetched }
     return .known(
       .init(

@@ -103,6 +103,7 @@ extension KeySource {
     switch self {
     case .jwks(let url): "jwks \(url)"
     case .discovery(let issuer): "discovery \(issuer)"
+    case .single: "single"
     }
   }
 }

@@ -204,7 +204,7 @@ final class ClientConnection: StreamOwner {
     let issuer = exchange.issuerWaitedFor ?? ""
     switch waitsFor {
     case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
-    case .keys, nil: return .keysUnavailable(issuer: issuer, detail: why)
+    case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
     }
   }
 
