@@ -38,7 +38,7 @@ extension Exchange {
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description
-      record.resource = question.resource.description
+      record.resource = question.resource?.description
       record.route = question.route?.text
     }
     if let identity = trail.identity {

@@ -24,6 +24,10 @@ public struct Exchange: Sendable {
   var proofIsAdmitted = false
   /// The decision's name.
   public var id = DecisionID(milliseconds: 0, random: (0, 0))
+  /// What was learned of this request since its head was read.
+  var learned = Learned()
+  /// Whether the client was told to go on with its body: then nobody else tells it.
+  public private(set) var hasContinued = false
   /// What the page found on its way, for the record.
   public internal(set) var trail = Trail()
 
@@ -39,18 +43,28 @@ public struct Exchange: Sendable {
     self.id = id
     self.time = time
     self.arrival = arrival
-    self.snapshot = snapshot
-    client = Client(peer: peer)
-    trail = Trail()
     proofIsAdmitted = false
+    hasContinued = false
+    beginAnew(under: snapshot)
   }
 
-  /// Begins the same request anew, under another load than before.
+  /// Begins this request again, under another load: nothing that was learned under the one before counts. Its proof of possession
+  /// was used all the same.
   public mutating func beginAnew(under snapshot: Snapshot) {
-    let wasAdmitted = proofIsAdmitted
-    begin(id: id, at: time, arrival: arrival, under: snapshot)
-    proofIsAdmitted = wasAdmitted
+    self.snapshot = snapshot
+    learned = Learned()
+    client = Client(peer: peer)
+    trail = Trail()
   }
+
+  /// The bounds of the body that the page waits for.
+  public var bodyWanted: BodyFields? { route?.body }
+  /// Notes that the client, which waited for it, was told to send the body (RFC 9110 §10.1.1).
+  public mutating func continued() { hasContinued = true }
+  /// The body that the page waits for has arrived, whole.
+  public mutating func bodyArrived(_ bytes: UnsafeRawBufferPointer) { learned.body = bodyWanted?.read(bytes) }
+  /// The answer to the lookup that the page waits for has arrived.
+  public mutating func entitiesArrived(_ answer: EntityAnswer) { learned.entities = answer }
 
   /// The matched route.
   public var route: Route? { trail.question?.route }

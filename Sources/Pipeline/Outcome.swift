@@ -24,4 +24,8 @@ public enum Dependency: Hashable, Sendable {
   case loadBalancerKey(LoadBalancerKeyQuestion)
   /// What an issuer says about a token.
   case introspection(IntrospectionQuestion)
+  /// The request's whole body.
+  case body
+  /// What a route's source of entities has for the request.
+  case entities(EntityLookup)
 }

@@ -19,7 +19,7 @@ extension Exchange {
       }
 
       // match: what is asked, in the words of the routes?                                                        403
-      let question = try snapshot.mapping.match(head)
+      var question = try snapshot.mapping.match(&head)
       trail.question = question
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
@@ -53,6 +53,15 @@ extension Exchange {
       try question.requireScopes(of: identity)
       try question.requireSignIn(of: identity, at: time)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
+
+      // learn: what do its body and the route's source of entities say?                   400, 413, 415, 503, or wait
+      if let route = question.route, route.asksForMore {
+        let body = try learned.body(route.body, of: head)
+        question = try snapshot.mapping.match(head, to: route, with: body)
+        let values = RequestValues.All(head: head, path: route.path, body: body, principal: identity.principal)
+        question.learned = try learned.entities(from: route.entities, for: values, under: snapshot)
+        trail.question = question
+      }
 
       // map: what are we asking, in Cedar's words? authorize: may it?                                           403
       let response = try snapshot.mapping.ask(

@@ -58,6 +58,7 @@ public final class Gateway {
   private var assertions: AssertionRing?
   private let nonces = DPoPNonce(key: RandomBytes.make(32))
   private let usedProofs = Locked(DPoPReplayGuard())
+  private let lookups: EntityLookups
   private let controlShard: MetricsShard
   private var addresses: [Int: SocketAddress] = [:]
   private var drained: Set<Int> = []
@@ -66,10 +67,13 @@ public final class Gateway {
   private var cutOff: TimerID?
   private var adopting: (waiting: Set<Int>, completion: (Result<Void, ConfigurationError>) -> Void)?
   private var isDraining = false
+  private var unanswered: Set<Int> = []
+  private var whenAnswered: [() -> Void] = []
 
-  /// Checks what can be checked without starting anything.
+  /// Checks what can be checked without starting anything, and starts. `listen` is what the configuration's `listen` comes to.
   public init(
-    _ configuration: Configuration, snapshot: Snapshot, revocations: RevocationList, environment: Environment, loop: EventLoop
+    _ configuration: Configuration, snapshot: Snapshot, revocations: RevocationList, listen: ListenPlace, environment: Environment,
+    loop: EventLoop
   ) throws(ConfigurationError) {
     self.loop = loop
     self.configuration = configuration
@@ -78,21 +82,28 @@ public final class Gateway {
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let listen = Self.address(configuration.listen, what: "listen", &problems)
     let plan = Self.plan(configuration, snapshot, revocations, &problems)
-    guard let plan, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
+    guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-      client = HTTPClient(
-        loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal, proxies: environment.proxies)
-      let count = Self.workerCount(configuration)
+      let resolver = try Resolver(loop)
+      let tls = try TLSContext(clientTrusting: .system)
+      client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, proxies: environment.proxies)
+      controlShard = environment.metrics.shard()
+      let lookups = EntityLookups(
+        loop,
+        client: HTTPClient(
+          loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits, proxies: environment.proxies),
+        generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
+      self.lookups = lookups
+      let count = Self.workerCount(configuration, listen)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }
       self.workers = workers
+      lookups.tell = { message, worker in workers[worker].post(message) }
     } catch {
       throw ConfigurationError([error.description])
     }
-    controlShard = environment.metrics.shard()
     try start(plan, listen: listen)
   }
 
@@ -110,13 +121,22 @@ public final class Gateway {
     return checks
   }
 
+  /// Calls back when every worker has answered a message, which shows that its loop turns; while one does not, nobody is called.
+  public func whenWorkersAnswer(_ completion: @escaping () -> Void) {
+    whenAnswered.append(completion)
+    // One question at a time: a worker that is stuck must not find thousands when it comes back.
+    guard unanswered.isEmpty else { return }
+    unanswered = Set(workers.indices)
+    for worker in workers { worker.post(.answer) }
+  }
+
   // MARK: - Starting
 
-  private func start(_ plan: ServicePlan, listen: SocketAddress) throws(ConfigurationError) {
+  private func start(_ plan: ServicePlan, listen: ListenPlace) throws(ConfigurationError) {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
-      if workers.count > 1 { try Listener(loop, at: listen) { _, _ in }.close() }
+      if workers.count > 1, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
       let assertions = try makeAssertionRing()
       self.assertions = assertions
       introspector = makeIntrospector()
@@ -125,7 +145,7 @@ public final class Gateway {
       keyRing = ring
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPort: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
+          index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
@@ -182,6 +202,7 @@ public final class Gateway {
   ) -> ServicePlan? {
     let upstream = url(configuration.upstream, what: "the upstream", &problems)
     let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
+    for base in configuration.entitySources { _ = url(base, what: "a route's entities", &problems) }
     checkKeyURLs(configuration, snapshot, &problems)
     guard let upstream, problems.isEmpty else { return nil }
     let upstreams = [upstream] + others
@@ -233,6 +254,7 @@ public final class Gateway {
     loadBalancerKeys = makeLoadBalancerKeys()
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
+    lookups.adopt(snapshot.generation)
     adopting = (Set(workers.indices), completion)
     for worker in workers { worker.post(.adopt(plan, ring.known)) }
     ring.start()
@@ -252,11 +274,9 @@ public final class Gateway {
     if adopting.waiting.isEmpty { adopting.completion(.success(())) }
   }
 
-  private static func workerCount(_ configuration: Configuration) -> Int {
+  private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
     let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()
-    // Port 0 gives every listener a port of its own, and a unix socket cannot be shared.
-    let isShareable = !configuration.listen.hasSuffix(":0") && !configuration.listen.hasPrefix("unix:")
-    return isShareable ? min(max(wanted, 1), 64) : 1
+    return listen.isShareable ? min(max(wanted, 1), 64) : 1
   }
 
   private static func randomKey() -> (UInt64, UInt64) { (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)) }
@@ -270,13 +290,6 @@ public final class Gateway {
       }
       return url
     } catch {
-      problems.append("\(what): \(error)")
-      return nil
-    }
-  }
-
-  private static func address(_ text: String, what: String, _ problems: inout [String]) -> SocketAddress? {
-    do throws(NetError) { return try SocketAddress.parse(text) } catch {
       problems.append("\(what): \(error)")
       return nil
     }
@@ -318,6 +331,7 @@ public final class Gateway {
     case .wantKeys(let issuer): keyRing?.want(issuer)
     case .wantLoadBalancerKey(let question): loadBalancerKeys?.want(question)
     case .wantIntrospection(let question): introspector?.ask(question)
+    case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address
       if addresses.count == workers.count, let started {
@@ -330,6 +344,12 @@ public final class Gateway {
       started?(.failure(ConfigurationError([why])))
     case .adopted(let worker, _): adopted(worker, problem: nil)
     case .adoptionFailed(let worker, let why): adopted(worker, problem: why)
+    case .answered(let worker):
+      unanswered.remove(worker)
+      guard unanswered.isEmpty else { return }
+      let completions = whenAnswered
+      whenAnswered = []
+      for completion in completions { completion() }
     case .drained(let worker):
       drained.insert(worker)
       if drained.count == workers.count { leave(inTime: true) }

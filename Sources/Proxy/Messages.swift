@@ -15,8 +15,12 @@ enum WorkerMessage: Sendable {
   case revoke(RevocationList)
   /// Sign assertions with these keys; nil for none.
   case sign(AssertionKeys?)
+  /// What came of a lookup, and until when it serves, in the loops' milliseconds.
+  case entities(EntityLookup, EntityAnswer, until: UInt64)
   /// Serve by another load, with these keys of its issuers.
   case adopt(ServicePlan, [IssuerKeys])
+  /// Say that the loop turns.
+  case answer
   /// Accept no more, and let what is in flight finish.
   case drain
   /// The time for finishing is over.
@@ -33,6 +37,8 @@ enum ControlMessage: Sendable {
   case wantLoadBalancerKey(LoadBalancerKeyQuestion)
   /// A request waits for what an issuer says about its token.
   case wantIntrospection(IntrospectionQuestion)
+  /// A request of a worker waits for entities.
+  case wantEntities(EntityLookup, worker: Int)
   /// A worker listens.
   case listening(worker: Int, SocketAddress)
   /// A worker could not start.
@@ -41,6 +47,8 @@ enum ControlMessage: Sendable {
   case adopted(worker: Int, generation: UInt64)
   /// A worker could not, and goes on as before.
   case adoptionFailed(worker: Int, String)
+  /// A worker's loop turns.
+  case answered(worker: Int)
   /// A worker has no connection left.
   case drained(worker: Int)
   /// Something that an operator wants to know.
@@ -57,8 +65,9 @@ enum ControlMessage: Sendable {
 /// What a worker needs to start, all of it safe to hand to its thread.
 struct WorkerSetup: Sendable {
   var index: Int
-  var listen: SocketAddress
-  var sharesPort: Bool
+  var listen: ListenPlace
+  /// Whether other workers listen there as well.
+  var sharesPlace: Bool
   /// The services behind: the usual one, then those of single routes.
   var plan: ServicePlan
   var log: DecisionLog

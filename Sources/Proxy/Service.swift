@@ -1,3 +1,4 @@
+internal import HTTP
 internal import JOSE
 internal import Net
 internal import Pipeline
@@ -22,6 +23,7 @@ struct ServicePlan: Sendable {
 /// An exchange keeps the one it began with, so that it is decided and forwarded by one load and never by halves of two.
 final class Service {
   let plan: ServicePlan
+  let headLimits: HeadLimits
   let forwardedHeads: [ForwardedHead]
   let pools: [UpstreamPool]
 
@@ -31,6 +33,7 @@ final class Service {
   /// The service of a plan; connections of the one before go on if they lead to the same places.
   init(_ plan: ServicePlan, after before: Service?, loop: EventLoop) throws(NetError) {
     self.plan = plan
+    headLimits = plan.snapshot.mapping.headLimits
     if let before, before.plan.reaches(plan) {
       forwardedHeads = before.forwardedHeads
       pools = before.pools

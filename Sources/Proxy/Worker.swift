@@ -14,8 +14,8 @@ final class Worker {
   let index: Int
   let loop: EventLoop
   let log: DecisionLogPort
-  let headLimits = HeadLimits()
   private(set) var service: Service
+  var headLimits: HeadLimits { service.headLimits }
   let facts: Facts
   /// What assertions are signed with; nil if there are none.
   private(set) var assertionKeys: AssertionKeys?
@@ -27,6 +27,8 @@ final class Worker {
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private var answers = EntityAnswers()
+  private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
   private var woken: [ClientConnection] = []
@@ -63,11 +65,24 @@ final class Worker {
       })
     facts.learn(setup.plan.revocations)
     service = try Service(setup.plan, after: nil, loop: loop)
-    var options = Listener.Options()
-    options.reusePort = setup.sharesPort
-    listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
+    listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
+      accepted(fd, from: peer)
+    }
     try setup.mailbox.attach(to: loop) { [unowned self] message in received(message) }
     loop.onTurnEnd = { [unowned self] in endTurn() }
+  }
+
+  // Of an address each worker has a socket of its own, over which the kernel spreads connections. A socket that was handed over has
+  // one queue, which wakes every worker that waits: whoever is first takes one connection and leaves the next to the others.
+  // (EPOLLEXCLUSIVE would wake only one, and always the same while it is idle: connections that live long would all be with it.)
+  private static func listenerOptions(_ setup: WorkerSetup) -> Listener.Options {
+    var options = Listener.Options()
+    guard setup.sharesPlace else { return options }
+    switch setup.listen {
+    case .address: options.reusePort = true
+    case .socket: options.acceptsPerTurn = 1
+    }
+    return options
   }
 
   /// Where it listens, the real port included.
@@ -112,7 +127,7 @@ final class Worker {
   /// A client's connection is no more.
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
-    for dependency in Array(parked.keys) { parked[dependency]?.remove(client) }
+    unpark(client)
     connectionEnded()
   }
 
@@ -138,6 +153,8 @@ final class Worker {
       case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
       case .loadBalancerKey(let question): control.post(.wantLoadBalancerKey(question))
       case .introspection(let question): control.post(.wantIntrospection(question))
+      case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
+      case .body: break
       }
     }
     turnedAway?.turnedAway()
@@ -162,6 +179,27 @@ final class Worker {
     loop.later { [unowned self] in wakeSome() }
   }
 
+  /// A parked exchange waits no longer.
+  func unpark(_ client: ClientConnection) {
+    guard let dependency = client.waitsFor else { return }
+    parked[dependency]?.remove(client)
+    if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
+  }
+
+  /// What is remembered of a lookup.
+  func answer(to lookup: EntityLookup) -> EntityAnswer? {
+    guard let answer = answers.answer(to: lookup, at: loop.now) else { return nil }
+    metrics.entityHit()
+    return answer.answer
+  }
+
+  /// Takes note of bytes of bodies that are held until they are decided on, or no longer; false if they are too many.
+  func hold(_ bytes: Int) -> Bool {
+    heldBytes += bytes
+    metrics.heldBodies(bytes)
+    return heldBytes <= Defaults.heldBodyBytes
+  }
+
   private func received(_ message: WorkerMessage) {
     switch message {
     case .keys(let keys, let issuer):
@@ -175,7 +213,12 @@ final class Worker {
       wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])
     case .revoke(let list): facts.learn(list)
     case .sign(let keys): assertionKeys = keys
+    case .entities(let lookup, let answer, let until):
+      if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
+      let waiting = parked.removeValue(forKey: .entities(lookup))?.all ?? []
+      for client in waiting where client.phase == .parked { client.received(answer) }
     case .adopt(let plan, let keys): adopt(plan, keys)
+    case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
       for greeting in Array(greetings.values) { greeting.close(because: nil) }
@@ -202,9 +245,9 @@ final class Worker {
     }
     facts.adopt(keys)
     facts.learn(plan.revocations)
-    let waiting = parked.values.flatMap(\.all)
+    answers = EntityAnswers()
     parked = [:]
-    wake(waiting)
+    for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
 

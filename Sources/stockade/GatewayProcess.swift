@@ -15,6 +15,8 @@ final class GatewayProcess {
   private let log: DecisionLog
   private let gateway: Gateway
   private let ops: OpsServer
+  private let supervisor: Supervisor
+  private let supervision: Supervision
   private let load: Load
   private let numbers: Locked<LoadNumbers>
   private var watch: PolicyWatch?
@@ -47,22 +49,31 @@ final class GatewayProcess {
     let numbers = Locked(LoadNumbers(configuration, snapshot))
     self.numbers = numbers
     metrics.collect { numbers.withLock { $0.samples } }
-    let opsAddress: SocketAddress
-    do throws(NetError) { opsAddress = try SocketAddress.parse(configuration.opsListen) } catch {
-      throw ConfigurationError(["ops-listen: \(error)"])
-    }
+    let supervisor = extras.supervisor
+    self.supervisor = supervisor
+    supervision = Supervision(supervisor, loop: loop, serverLog: serverLog)
+    let listen = try Self.place(configuration.listen, of: "listen", supervisor)
+    let opsListen = try Self.place(configuration.opsListen, of: "ops.listen", supervisor)
     var environment = Gateway.Environment(
       log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
     environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
     environment.proxies = try Self.proxies()
-    gateway = try Gateway(configuration, snapshot: snapshot, revocations: loaded.revocations.list, environment: environment, loop: loop)
+    gateway = try Gateway(
+      configuration, snapshot: snapshot, revocations: loaded.revocations.list, listen: listen, environment: environment, loop: loop)
     let gateway = gateway
     do throws(NetError) {
-      ops = try OpsServer(loop, at: opsAddress, metrics: metrics, assertionKeys: { gateway.assertionKeys }) {
-        gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
+      ops = try OpsServer(
+        loop, at: opsListen, metrics: metrics, assertionKeys: { gateway.assertionKeys }, whenAlive: { gateway.whenWorkersAnswer($0) }
+      ) {
+        Self.checks(of: gateway)
       }
     } catch {
-      throw ConfigurationError(["ops-listen: \(error)"])
+      throw ConfigurationError(["ops.listen: \(error)"])
+    }
+    for socket in supervisor.sockets where ListenPlace.socket(socket) != listen && ListenPlace.socket(socket) != opsListen {
+      // Whoever connects to it would wait for ever.
+      serverLog.warn(
+        "unused_socket", ["name": .text(socket.name), "meaning": "it was handed over, and nothing listens on it; it is closed"])
     }
     tellModes(configuration, snapshot)
   }
@@ -73,7 +84,11 @@ final class GatewayProcess {
       switch result {
       case .success(let address):
         proxyAddress = address
+        // Every worker has its own descriptor by now.
+        supervisor.closeSockets()
         completion(address)
+        supervision.ready(condition)
+        supervision.beginWatchdog(gateway)
       case .failure(let error):
         Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
         status = .failure
@@ -105,6 +120,7 @@ final class GatewayProcess {
     guard !isLeaving else { return loop.stop() }
     isLeaving = true
     serverLog.info("drain", ["signal": .text("\(signal)")])
+    supervision.stopping()
     gateway.drain { [self] inTime in
       if !inTime { serverLog.warn("drain_cut_off", ["why": "requests were still in flight when the time was over"]) }
       ops.close()
@@ -210,6 +226,23 @@ extension GatewayProcess {
 }
 
 extension GatewayProcess {
+  private static func checks(of gateway: Gateway) -> [OpsServer.Check] {
+    gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
+  }
+
+  private static func place(_ text: String, of setting: String, _ supervisor: Supervisor) throws(ConfigurationError) -> ListenPlace {
+    do throws(ListenPlace.Problem) { return try ListenPlace.parse(text, among: supervisor.sockets) } catch {
+      throw ConfigurationError(["\(setting): \(error.message)" + (error.help.map { "; \($0)" } ?? "")])
+    }
+  }
+
+  /// What is in force, in a line for a person.
+  private var condition: String {
+    let now = numbers.withLock { $0 }
+    let place = proxyAddress.map { " at \($0)" } ?? ""
+    return "Serving\(place): \(now.isObserving ? "observing" : "enforcing") \(now.policies) policies, generation \(generation)"
+  }
+
   /// Whether `/readyz` says so.
   var isReady: Bool { gateway.checks.allSatisfy { $0.problem == nil } }
 }
@@ -265,6 +298,7 @@ extension GatewayProcess {
     guard !isLeaving else { return completion(ConfigurationError(["the process is leaving"])) }
     guard !isReloading else { return reloadNext.append(completion) }
     isReloading = true
+    supervision.reloading()
     let began = LoopClock.monotonicNanos()
     do throws(ConfigurationError) {
       let loaded = try load()
@@ -291,6 +325,7 @@ extension GatewayProcess {
             ])
           tellModes(loaded.configuration, snapshot)
           beginWatching(loaded)
+          supervision.ready(condition)
           completion(nil)
         }
       }
@@ -319,6 +354,7 @@ extension GatewayProcess {
       "reload_failed",
       ["cause": .text(cause), "generation": .integer(Int(generation)), "kept": true, "problems": .integer(error.problems.count)])
     Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was changed."))
+    supervision.ready("\(condition); the last reload failed, its \(error.problems.count) problems are in the log")
     completion(error)
   }
 
@@ -329,7 +365,8 @@ extension GatewayProcess {
       return
     }
     do throws(NetError) {
-      control = try ControlServer(loop, at: StateDirectory.controlSocket) { [self] done in
+      let gateway = gateway
+      control = try ControlServer(loop, at: StateDirectory.controlSocket, checks: { Self.checks(of: gateway) }) { [self] done in
         reload(because: "command") { error in
           done(error.map { .failure(ControlServer.ReloadProblem($0.report)) } ?? .success(self.generation))
         }

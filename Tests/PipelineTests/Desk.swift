@@ -41,7 +41,10 @@ final class Desk {
   }
 
   /// A desk under a configuration as a file would say it, for the issuer's pool with the prefix `demo`.
-  init(policies: String = Desk.policies, configuration text: String, issuer more: String = "", issuers others: String = "") throws {
+  init(
+    policies: String = Desk.policies, schema: String? = nil, entities: String? = nil, configuration text: String, issuer more: String = "",
+    issuers others: String = ""
+  ) throws {
     issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
     let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
     let file = """
@@ -49,7 +52,10 @@ final class Desk {
         issuers: { \(others) main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo', \(more) } } }
       """
     let configuration = try Configuration.read(file: SourceText(name: "stockade.json5", file), flags: [:], surroundings: Surroundings())
-    snapshot = try SnapshotBuilder.build(configuration, policies: Self.files(policies), generation: 1)
+    var files = Self.files(policies)
+    files.entities = entities.map { SourceText(name: "entities.json", $0) }
+    files.schema = schema.map { SourceText(name: "schema.cedarschema", $0) }
+    snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     facts = Facts(issuers: 1, cacheKey: (1, 2))
     learnKeys()
   }
@@ -93,18 +99,20 @@ final class Desk {
     var exchange = Exchange(peer: Peer(address: address, octets: octets), under: snapshot)
     let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
-    guard case .complete = outcome else {
-      Issue.record("not a head: \(requestLine) \(outcome)")
-      return exchange
-    }
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: snapshot.mapping.headLimits, into: &exchange.head) }
     exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, arrival: arrival, under: snapshot)
+    switch outcome {
+    case .complete: break
+    case .refused(let refusal): exchange.refused(.syntax(refusal))
+    case .incomplete: Issue.record("not a head: \(requestLine)")
+    }
     return exchange
   }
 
   /// What the page says, in one word.
   func verdict(_ exchange: inout Exchange) -> String {
-    switch exchange.decide(facts) {
+    if let refused = exchange.trail.rejection { return "\(refused.status.code) \(refused.reason.rawValue)" }
+    return switch exchange.decide(facts) {
     case .forward(let permit): permit.refusalObserved.map { "would-refuse \($0.reason.rawValue)" } ?? "forward"
     case .refuse(let rejection): "\(rejection.status.code) \(rejection.reason.rawValue)"
     case .answer(let answer): "answer \(answer.status.code)"

@@ -106,9 +106,9 @@ import Testing
     }
     #expect(question.kid.string == Self.kid)
     desk.facts.learn(.init(key: nil, problem: "refused", until: Desk.time + 1), to: question)
-    #expect(desk.verdict(&exchange) == "503 jwks_unavailable")
+    #expect(try verdict(desk, balancer.word()) == "503 jwks_unavailable")
     desk.facts.learn(.init(key: nil, problem: nil, until: Desk.time + 1), to: question)
-    #expect(desk.verdict(&exchange) == "401 key_unknown")
+    #expect(try verdict(desk, balancer.word()) == "401 key_unknown")
     desk.facts.learn(.init(key: balancer.key.publicKey, problem: nil, until: Desk.time + 1), to: question)
     #expect(desk.verdict(&exchange) == "forward")
     #expect(try desk.forwarded(&exchange)?.lowercased().contains("x-amzn-oidc") == false, "the service is told by us alone")

@@ -91,10 +91,13 @@ import Testing
       configuration: "", issuer: "introspection: { url: 'http://127.0.0.1:1/i', client_id: 'a', client_secret: 'b', cache: '0s' },")
     var exchange = try desk.exchange("GET /orders/42", token: try desk.token("alice"), arrival: 5)
     let question = try asking(&exchange, desk)
+    let copy = exchange
     desk.facts.learn(.init(isActive: nil, problem: "refused", askedAt: 6, until: Desk.time), to: question, at: Desk.time)
     #expect(desk.verdict(&exchange) == "503 introspection_unavailable")
+    exchange = copy
     desk.facts.learn(.init(isActive: true, problem: nil, askedAt: 6, until: Desk.time), to: question, at: Desk.time)
     #expect(desk.verdict(&exchange) == "forward", "without a cache an answer still counts for the request that waited")
+    exchange = copy
     desk.facts.adopt(desk.facts.keys)
     #expect(desk.verdict(&exchange).hasPrefix("wait"), "another load asks anew")
   }

@@ -16,14 +16,14 @@ extension Configuration {
     let reader = ConfigurationReader(file: file, flags: flags, surroundings: surroundings)
     var report = reader.report
     guard reader.isReadable else { throw ConfigurationError(report.problems) }
-    let configuration = Configuration(reader.root, source: file, &report)
+    let configuration = Configuration(reader.root, source: file, surroundings, &report)
     // What does not depend on policies is checked here, so that all that is wrong with the file is told at once.
     SnapshotBuilder.check(configuration, &report)
     guard report.isEmpty else { throw ConfigurationError(report.problems) }
     return configuration
   }
 
-  private init(_ root: Setting, source: SourceText?, _ report: inout ConfigurationReport) {
+  private init(_ root: Setting, source: SourceText?, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
     self.init(upstream: root["upstream"]?.text("url") ?? "")
     settings = root
     self.source = source
@@ -34,6 +34,7 @@ extension Configuration {
       )
     }
     readProcess(root)
+    checkPlaces(root, surroundings, &report)
     readProxies(root, &report)
     readHeaders(root, &report)
     readContext(root, &report)
@@ -121,6 +122,16 @@ extension Configuration {
       report.add(
         setting["resource"], "\"\(resource)\" is not the address of a protected resource",
         help: "an https address without query and fragment, as clients write it; http is for this machine alone")
+    }
+  }
+
+  private func checkPlaces(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
+    let ops = root["ops"]?["listen"]
+    for (setting, text) in [(root["listen"], listen), (ops, opsListen)] {
+      if let problem = surroundings.problemOfPlace(text) { report.add(setting, problem.message, help: problem.help) }
+    }
+    if listen.utf8.starts(with: "fd:".utf8), exactlyEquals(listen, opsListen) {
+      report.add(ops, "\(opsListen) is where requests arrive", help: "operations need a place of their own")
     }
   }
 

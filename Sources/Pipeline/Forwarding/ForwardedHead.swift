@@ -40,9 +40,10 @@ public struct ForwardedHead: Sendable {
     }
     let proto = exchange.client.scheme == .https ? secure : plain
     let identity = permit.identity?.headers ?? headers.nobody
-    guard exchange.head.fields.has(.host) else {
+    guard exchange.head.fields.has(.host), !exchange.hasContinued else {
       var rewrite = headers.rewrite
-      rewrite.host = upstreamAuthority
+      if !exchange.head.fields.has(.host) { rewrite.host = upstreamAuthority }
+      if exchange.hasContinued { rewrite.keepsExpect = false }
       return HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
     }
     HeadWriter.appendRequest(exchange.head, headers.rewrite, adding: proto, lines, identity, to: &out)

@@ -20,7 +20,10 @@ public enum Rejection: Error, Sendable, Equatable {
   // What it asks for.
   case noRoute(detail: String?)
   case unmappable(detail: String)
-  case bodyTooLarge(limit: UInt64)
+  case bodyTooLarge(limit: UInt64, setting: String)
+  case bodyTimeout
+  case bodyUnsupported(detail: String)
+  case bodyInvalid(detail: String)
   case insufficientScope(needed: [String])
   case insufficientAuthentication(StepUp)
   case policyForbids
@@ -31,6 +34,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case keysUnavailable(issuer: String, detail: String)
   case introspectionUnavailable(issuer: String, detail: String)
   case engineFailed(detail: String)
+  case entityLookupFailed(detail: String)
   case overloaded(detail: String)
   case logFull
 
@@ -77,6 +81,12 @@ public enum Rejection: Error, Sendable, Equatable {
       )
     case .bodyTooLarge:
       Row(status: .contentTooLarge, reason: .requestTooLarge, publicText: "The request's body is larger than is allowed here.")
+    case .bodyTimeout:
+      Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request's body did not arrive in time.")
+    case .bodyUnsupported:
+      Row(status: .unsupportedMediaType, reason: .bodyUnsupported, publicText: "The request's body must be JSON, in UTF-8 and not encoded.")
+    case .bodyInvalid:
+      Row(status: .badRequest, reason: .bodyInvalid, publicText: "The request's body cannot be read in one way only.")
     case .insufficientScope:
       Row(
         status: .forbidden, reason: .insufficientScope, publicText: "The token lacks a scope.", bearerError: .insufficientScope,
@@ -102,6 +112,10 @@ public enum Rejection: Error, Sendable, Equatable {
     case .engineFailed:
       Row(
         status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
+        passesWhenObserved: true)
+    case .entityLookupFailed:
+      Row(
+        status: .serviceUnavailable, reason: .entityLookupFailed, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
         passesWhenObserved: true)
     case .overloaded:
       Row(status: .serviceUnavailable, reason: .overload, publicText: "The service is busy.", retryAfter: 1)
@@ -139,10 +153,10 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .overloaded, .logFull, .proof(.overloaded): true
+    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .entityLookupFailed, .overloaded, .logFull, .proof(.overloaded): true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
-      .insufficientScope, .insufficientAuthentication,
-      .policyForbids, .noPolicyPermits, .policyFailed:
+      .bodyTimeout, .bodyUnsupported, .bodyInvalid, .insufficientScope, .insufficientAuthentication, .policyForbids, .noPolicyPermits,
+      .policyFailed:
       false
     }
   }
@@ -162,17 +176,17 @@ public enum Rejection: Error, Sendable, Equatable {
     case .token(let error): error.description
     case .proof(let error): error.description
     case .noRoute(let detail): detail
-    case .bodyTooLarge(let limit): "the route's body_limit is \(limit) bytes"
+    case .bodyTooLarge(let limit, let setting): "the route's \(setting) is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
     case .insufficientAuthentication(let wanted):
       "wanted: " + wanted.parameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
-      .engineFailed(let detail),
+      .engineFailed(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail), .bodyInvalid(let detail),
       .overloaded(let detail):
       detail
     case .introspectionUnavailable(let issuer, let detail): "issuer \(issuer): \(detail)"
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
-    case .headTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
+    case .headTimeout, .bodyTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import Cedar
 internal import HTTP
 internal import JOSE
 
@@ -17,6 +18,8 @@ public final class Snapshot: Sendable {
   public let realm: String
   /// How the service behind is told who asks.
   public let identityHeaders: IdentityHeaders
+  /// The types of principals and of groups: tokens alone say who is one.
+  let identityTypes: [EntityType]
   /// Whose word is taken for where a request came from.
   public let trustedProxies: TrustedProxies
   /// What proofs of possession must be like.
@@ -46,6 +49,7 @@ public final class Snapshot: Sendable {
     proofs = configuration.proofs
     assertion = configuration.assertion
     protectedResource = configuration.protectedResource
+    identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields
     identityHeaders = headers

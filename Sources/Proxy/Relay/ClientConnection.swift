@@ -13,6 +13,8 @@ final class ClientConnection: StreamOwner {
   enum Phase {
     /// Between requests, or within a head.
     case reading
+    /// The page waits for the request's body.
+    case collecting
     /// The page waits for a fact.
     case parked
     /// Allowed: an upstream connection serves it, or is being made.
@@ -38,8 +40,10 @@ final class ClientConnection: StreamOwner {
   // The exchange in flight.
   private var upstream: UpstreamConnection?
   private var requestBody = BodyRelay(from: .none, asChunks: false)
+  private var collected = CollectedBody()
+  /// What the page waits for.
+  private(set) var waitsFor: Dependency?
   private var forwardedHead: [UInt8] = []
-  private var waitsFor: Dependency?
   private var slot: DecisionLogPort.Slot?
   private var isObserved = false
   private var isRecorded = false
@@ -49,6 +53,8 @@ final class ClientConnection: StreamOwner {
   private var attempt = 0
   private var beganAt: UInt64 = 0
   private var decidedAt: UInt64 = 0
+  private var lookupBeganAt: UInt64 = 0
+  private var lookupMicros: Int?
 
   /// - Parameter received: what was read already of what the client says.
   init(_ stream: ByteStream, peer: Peer, worker: Worker, received: ByteQueue? = nil) {
@@ -68,7 +74,7 @@ final class ClientConnection: StreamOwner {
   // MARK: - Events
 
   func streamReady(_ stream: ByteStream, _ readiness: Readiness) {
-    if !readiness.isDisjoint(with: [.failed, .hungUp]), phase == .forwarding || phase == .parked {
+    if !readiness.isDisjoint(with: [.failed, .hungUp]), phase == .forwarding || phase == .parked || phase == .collecting {
       // Nobody is left to answer. (A peer that only closed its sending side is still there: that is `peerClosed` alone.)
       return abandon()
     }
@@ -85,8 +91,15 @@ final class ClientConnection: StreamOwner {
     guard !isProceeding else { return }
     isProceeding = true
     defer { isProceeding = false }
-    while phase == .reading, outbound.isEmpty {
-      guard readHead() else { break }
+    var rounds = 0
+    while true {
+      if phase == .reading, outbound.isEmpty {
+        guard readHead() else { break }
+      } else if phase == .collecting {
+        guard collectMore(&rounds) else { break }
+      } else {
+        break
+      }
     }
     if phase == .forwarding { pumpRequest() }
   }
@@ -157,6 +170,8 @@ final class ClientConnection: StreamOwner {
     isObserved = false
     closesAfterResponse = false
     slot = nil
+    waitsFor = nil
+    lookupMicros = nil
     attempt = 0
     beganAt = LoopClock.monotonicNanos()
     service = worker.service
@@ -176,21 +191,46 @@ final class ClientConnection: StreamOwner {
       slot = worker.log.reserve()
       answerOurselves(answer, closing: !exchange.head.keepAlive || !requestBody.isEnded, upstreamError: nil)
     case .refuse(let rejection): refuse(rejection)
-    case .wait(let dependency):
-      waitsFor = dependency
-      if phase != .parked { deadline.set(Defaults.keysWaitMillis) }
-      phase = .parked
-      worker.park(self, until: dependency)
+    case .wait(let dependency): wait(for: dependency)
     }
   }
 
-  /// A fact has arrived. If another load is in force by now, the exchange begins anew: nothing was decided by the one before.
+  private func wait(for dependency: Dependency) {
+    let millis: UInt64
+    switch dependency {
+    case .body: return collect()
+    case .keys, .loadBalancerKey, .introspection: millis = Defaults.keysWaitMillis
+    case .entities(let lookup):
+      lookupBeganAt = LoopClock.monotonicNanos()
+      if let answer = worker.answer(to: lookup) { return received(answer) }
+      millis = lookup.source.timeoutMillis
+    }
+    // What is waited for again gets no extension.
+    if waitsFor != dependency { deadline.set(millis) }
+    waitsFor = dependency
+    phase = .parked
+    worker.park(self, until: dependency)
+  }
+
+  /// The lookup that the page waits for has an answer.
+  func received(_ answer: EntityAnswer) {
+    waitsFor = nil
+    lookupMicros = micros(from: lookupBeganAt, to: LoopClock.monotonicNanos())
+    exchange.entitiesArrived(answer)
+    decide()
+  }
+
+  /// Another load is in force, and this exchange was not decided under the one it began with.
+  func beginAnew() {
+    service = worker.service
+    waitsFor = nil
+    exchange.beginAnew(under: service.snapshot)
+    decide()
+  }
+
+  /// A fact has arrived.
   func goOn() {
     guard phase == .parked else { return }
-    if service !== worker.service {
-      service = worker.service
-      exchange.beginAnew(under: service.snapshot)
-    }
     decide()
   }
 
@@ -204,12 +244,103 @@ final class ClientConnection: StreamOwner {
     let issuer = exchange.issuerWaitedFor ?? ""
     switch waitsFor {
     case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
+    case .entities: return .entityLookupFailed(detail: why)
+    case .body: return .bodyTimeout
     case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
     }
   }
 
   /// Where the request comes from, for sharing room fairly.
   var origin: [UInt8] { exchange.client.peer.place }
+
+  // MARK: - A body that the decision needs
+
+  /// Begins to read the body, or goes on: the page waits for the whole of it.
+  private func collect() {
+    guard let wanted = exchange.bodyWanted else { return refuse(.engineFailed(detail: "no body is wanted")) }
+    phase = .collecting
+    requestBody.asChunks = false
+    let limit = min(wanted.maximumBytes, exchange.route?.bodyLimit ?? .max)
+    guard UInt64(collected.bytes.count) <= limit else { return refuseCollected(limit) }
+    requestBody.left = limit - UInt64(collected.bytes.count)
+    guard !requestBody.isEnded else { return bodyIsWhole() }
+    deadline.set(wanted.timeoutMillis)
+    if exchange.head.expectsContinue, !exchange.hasContinued {
+      exchange.continued()
+      // A client whose body is here already waits for nothing.
+      if inbound.isEmpty { MessageWriter.continue.withUnsafeBytes { send($0) } }
+    }
+    proceed()
+  }
+
+  /// Reads on in the body; false if nothing can be done before more bytes come.
+  private func collectMore(_ rounds: inout Int) -> Bool {
+    let outcome: BodyRelay.Outcome
+    let before = collected.bytes.count
+    if !inbound.isEmpty {
+      var used = 0
+      outcome = inbound.withBytes { bytes in
+        used = bytes.count
+        return collect(bytes)
+      }
+      if case .ended(let consumed) = outcome { used = consumed }
+      inbound.consume(used)
+    } else {
+      guard isReadable else { return false }
+      rounds += 1
+      if rounds > Worker.roundsPerTurn {
+        worker.loop.later { [weak self] in self?.proceed() }
+        return false
+      }
+      let buffer = worker.readBuffer
+      switch stream.read(into: buffer) {
+      case .bytes(let count, let drained):
+        if drained { isReadable = false }
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        outcome = collect(bytes)
+        if case .ended(let consumed) = outcome, consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+      case .wouldBlock:
+        isReadable = false
+        return false
+      case .end, .failed:
+        // The body breaks off, and nobody is left to answer.
+        abandon()
+        return false
+      }
+    }
+    guard worker.hold(collected.bytes.count - before) else {
+      refuse(.overloaded(detail: "the bodies that are held for decisions are more than \(Defaults.heldBodyBytes) bytes"))
+      return true
+    }
+    switch outcome {
+    case .more: break
+    case .ended: bodyIsWhole()
+    case .refused(let refusal): refuse(.syntax(refusal))
+    case .tooLarge:
+      refuseCollected(UInt64(collected.bytes.count) + (requestBody.left ?? 0))
+    }
+    return true
+  }
+
+  private func refuseCollected(_ limit: UInt64) {
+    refuse(.bodyTooLarge(limit: limit, setting: exchange.bodyWanted?.maximumBytes == limit ? "body.max" : "body_limit"))
+  }
+
+  private func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {
+    var none: [UInt8] = []
+    return requestBody.relay(bytes, collecting: &none) { collected.bytes.append($0) }
+  }
+
+  private func bodyIsWhole() {
+    collected.bytes.withBytes { exchange.bodyArrived($0) }
+    decide()
+  }
+
+  /// Gives up what is held of the body.
+  private func dropCollected() {
+    _ = worker.hold(-collected.bytes.count)
+    collected = CollectedBody()
+  }
 
   // MARK: - Forward
 
@@ -223,10 +354,23 @@ final class ClientConnection: StreamOwner {
     } catch {
       return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
     }
-    phase = .forwarding
+    requestBody.asChunks = exchange.head.framing == .chunked
     requestBody.left = exchange.route?.bodyLimit
+    if phase == .collecting || phase == .parked, !continueBody() {
+      return refuse(.bodyTooLarge(limit: requestBody.left ?? 0, setting: "body_limit"))
+    }
+    phase = .forwarding
     mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
     acquireUpstream(fresh: false)
+  }
+
+  /// Goes on with a body of which something was read before the decision; false if that is too much already.
+  private func continueBody() -> Bool {
+    collected.owesEnd = requestBody.asChunks && requestBody.isEnded
+    guard let limit = requestBody.left else { return true }
+    guard UInt64(collected.bytes.count) <= limit else { return false }
+    requestBody.left = limit - UInt64(collected.bytes.count)
+    return true
   }
 
   private func acquireUpstream(fresh: Bool) {
@@ -260,9 +404,12 @@ final class ClientConnection: StreamOwner {
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
     var rounds = 0
-    while phase == .forwarding, !requestBody.isEnded, let upstream, upstream.takesMore {
+    while phase == .forwarding, !requestIsSent, let upstream, upstream.takesMore {
       let outcome: BodyRelay.Outcome
-      if !inbound.isEmpty {
+      if !collected.isEmpty {
+        sendCollected(to: upstream)
+        outcome = .more
+      } else if !inbound.isEmpty {
         var used = 0
         outcome = inbound.withBytes { bytes in
           used = bytes.count
@@ -291,8 +438,17 @@ final class ClientConnection: StreamOwner {
       }
       deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : responseTimeout)
       if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
-      if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0)) }
+      if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0, setting: "body_limit")) }
     }
+  }
+
+  private func sendCollected(to upstream: UpstreamConnection) {
+    let before = collected.bytes.count
+    var out = worker.takeBuffer()
+    collected.appendNext(asChunk: requestBody.asChunks, to: &out)
+    _ = worker.hold(collected.bytes.count - before)
+    out.withUnsafeBytes { upstream.send($0) }
+    worker.giveBack(out)
   }
 
   private func relayRequest(_ bytes: UnsafeRawBufferPointer, to upstream: UpstreamConnection) -> BodyRelay.Outcome {
@@ -352,7 +508,7 @@ final class ClientConnection: StreamOwner {
   func responseGoesOn() { deadline.set(Defaults.bodyIdleTimeoutMillis) }
 
   /// Whether the whole request was sent: only then may its upstream connection serve another.
-  var requestIsSent: Bool { requestBody.isEnded }
+  var requestIsSent: Bool { requestBody.isEnded && collected.isEmpty }
 
   /// The response is complete.
   func responseEnded() {
@@ -426,6 +582,7 @@ final class ClientConnection: StreamOwner {
     let now = LoopClock.monotonicNanos()
     var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: isObserved)
     record.authorizeMicros = micros(from: beganAt, to: decidedAt)
+    record.lookupMicros = lookupMicros
     record.totalMicros = micros(from: beganAt, to: now)
     if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
     record.upstreamError = upstreamError?.rawValue
@@ -439,6 +596,7 @@ final class ClientConnection: StreamOwner {
 
   private func finish(closing: Bool) {
     mayRetry = false
+    if !collected.isEmpty { dropCollected() }
     if closing { return closeWhenSent() }
     phase = .reading
     if inbound.isEmpty { inbound.release() }
@@ -461,7 +619,7 @@ final class ClientConnection: StreamOwner {
       deadline.set(Defaults.bodyIdleTimeoutMillis)
       upstream?.pump()
     case .reading: proceed()
-    case .parked, .closed: break
+    case .parked, .collecting, .closed: break
     }
   }
 
@@ -495,7 +653,7 @@ final class ClientConnection: StreamOwner {
   /// The client has gone in the middle of an exchange.
   private func abandon() {
     guard phase != .closed else { return }
-    let wasInFlight = phase == .forwarding || phase == .parked
+    let wasInFlight = phase == .forwarding || phase == .parked || phase == .collecting
     if wasInFlight, !isRecorded {
       if slot == nil { slot = worker.log.reserve() }
       record(status: 0)
@@ -510,6 +668,7 @@ final class ClientConnection: StreamOwner {
     deadline.clear()
     inbound.release()
     outbound.release()
+    if !collected.isEmpty { dropCollected() }
     worker.forget(self)
   }
 
@@ -519,7 +678,11 @@ final class ClientConnection: StreamOwner {
       guard isPartial else { return close() }
       begin()
       refuse(.headTimeout)
-    case .parked: refuse(waitedInVain("no answer came in time"))
+    case .collecting: refuse(.bodyTimeout)
+    case .parked:
+      worker.unpark(self)
+      if case .entities = waitsFor { return received(.failed("there was no answer in time")) }
+      refuse(waitedInVain("no answer came in time"))
     case .forwarding:
       upstream?.abort()
       fail(.timeout)
