@@ -92,7 +92,7 @@ public final class Gateway {
       let lookups = EntityLookups(
         loop,
         client: HTTPClient(
-          loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits, proxies: environment.proxies),
+          loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
         generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
       self.lookups = lookups
       let count = Self.workerCount(configuration, listen)
