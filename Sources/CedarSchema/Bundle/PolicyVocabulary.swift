@@ -19,6 +19,8 @@ public enum PolicyVocabulary {
     Word(key: "owner", meaning: "Who answers for the policy; shown by why and explain."),
     Word(key: "deny_message", meaning: "What a caller is told whom this forbid refuses."),
     Word(key: "status", meaning: "The status of that answer: 403, 404, 409, 410, 423, 429 or 451."),
+    Word(key: "step_up_acr", meaning: "The acr of a sign-in that would lift this forbid; the caller is asked for it (RFC 9470)."),
+    Word(key: "step_up_max_age", meaning: "How recent a sign-in would lift this forbid, in seconds."),
     Word(key: "allow_lint", meaning: "Names of lints, separated by spaces, that check does not report for this policy."),
   ]
 

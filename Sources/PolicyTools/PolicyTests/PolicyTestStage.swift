@@ -29,7 +29,7 @@ public struct PolicyTestStage {
       do throws(JWKSetError) { set = try JWKSet.parse(Array(JSONValue.object(["keys": .array([signer.publicJWK])]).text.utf8)) } catch {
         throw ConfigurationError(["no key set could be made for the tests: \(error)"])
       }
-      facts.learn(.known(.init(set: set, generation: 1, mayRefetchAt: .max, isStale: false)), of: index)
+      facts.learn(.known(.init(set: set, generation: 1)), of: index)
     }
   }
 

@@ -122,16 +122,27 @@ public struct PolicyTests {
   private func decide(
     _ exchange: inout Exchange, _ question: PolicyTestFile.HTTPQuestion, _ stage: PolicyTestStage, _ forwarded: inout [UInt8]
   ) -> Int64? {
-    for _ in 0..<3 {
+    for _ in 0..<4 {
       switch exchange.decide(stage.facts) {
       case .forward(let permit):
-        ForwardedHead(upstreamAuthority: "localhost").append(exchange, with: permit, to: &forwarded)
+        // Nothing is signed here, so nothing can fail.
+        do throws(KeyError) {
+          try ForwardedHead(upstreamAuthority: "localhost").append(exchange, with: permit, to: &forwarded)
+        } catch {
+          forwarded = []
+        }
         return nil
+      case .answer(let answer): return Int64(answer.status.code)
       case .refuse(let rejection): return Int64((exchange.manner?.status ?? rejection.status).code)
-      case .wait(.body): (question.body ?? []).withUnsafeBytes { exchange.bodyArrived($0) }
-      case .wait(.entities(let lookup)):
-        exchange.entitiesArrived(question.entities.map { lookup.answer($0) } ?? .entities([], size: 0))
-      case .wait(.keys): return nil
+      case .wait(let dependency):
+        switch dependency {
+        case .body: (question.body ?? []).withUnsafeBytes { exchange.bodyArrived($0) }
+        case .entities(let lookup): exchange.entitiesArrived(question.entities.map { lookup.answer($0) } ?? .entities([], size: 0))
+        // A test's tokens are alive.
+        case .introspection(let asked):
+          stage.facts.learn(IntrospectionAnswer(isActive: true, problem: nil, askedAt: .max, until: .max), to: asked, at: question.time)
+        case .keys, .loadBalancerKey: return nil
+        }
       }
     }
     return nil

@@ -25,7 +25,7 @@ let runCommand = Command(
         guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
         return Loaded(
           configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: files.configuration,
-          folders: files.folders + [configuration.policies])
+          folders: files.folders + [configuration.policies], revocations: try RevocationFile.read(configuration.revocations))
       }, extras: extras)
   }
 }
