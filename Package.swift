@@ -84,11 +84,12 @@ let package = Package(
     room("JSON", on: ["Bytes"]),
     room("Crypto", on: ["Bytes", "COpenSSL"]),
 
-    // Floor 2: languages and protocols, without I/O, clocks or threads.
+    // Floor 2: languages and protocols, without I/O, clocks and threads.
     room("HTTP", on: ["Bytes"]),
     room("JOSE", on: ["Bytes", "JSON", "Crypto"]),
     room("Cedar", on: ["Bytes", "JSON"]),
     room("CedarSchema", on: ["Bytes", "JSON", "Cedar"]),
+    room("AWS", on: ["Bytes", "JSON", "Crypto", "Cedar"]),
 
     // Floor 3: I/O, threads and clocks; and what we tell the world.
     room("Net", on: ["Bytes", "HTTP", "CSystem", "COpenSSL"]),
@@ -122,6 +123,7 @@ let package = Package(
     test("JOSETests", of: ["Bytes", "JSON", "Crypto", "JOSE", "TestSupport"]),
     test("CedarTests", of: ["Bytes", "JSON", "Cedar", "TestSupport"]),
     test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"]),
+    test("AWSTests", of: ["Bytes", "JSON", "Crypto", "Cedar", "AWS", "TestSupport"]),
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
