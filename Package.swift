@@ -84,7 +84,7 @@ let package = Package(
     room("JSON", on: ["Bytes"]),
     room("Crypto", on: ["Bytes", "COpenSSL"]),
 
-    // Floor 2: languages and protocols, without I/O, clocks and threads.
+    // Floor 2: languages and protocols, without I/O, clocks or threads.
     room("HTTP", on: ["Bytes"]),
     room("JOSE", on: ["Bytes", "JSON", "Crypto"]),
     room("Cedar", on: ["Bytes", "JSON"]),
@@ -98,10 +98,13 @@ let package = Package(
     // Floor 4: the page (pure), and the development stand-ins.
     room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),
     room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
+    room("AWSClient", on: ["Bytes", "JSON", "HTTP", "AWS", "Net"]),
 
     // Floor 5: the product.
     room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
     room("Proxy", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "CSystem"]),
+    room(
+      "Fronts", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Telemetry", "Pipeline"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
 
     // Door.
@@ -109,7 +112,7 @@ let package = Package(
       name: "stockade",
       dependencies: [
         "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools",
-        "Proxy", "Admin",
+        "Proxy", "Fronts", "Admin", "AWS", "AWSClient",
         "CSystem",
       ], swiftSettings: house),
     .executableTarget(name: "cedar-conformance", dependencies: ["Bytes", "JSON", "Cedar", "CedarSchema"], swiftSettings: house),
@@ -127,6 +130,7 @@ let package = Package(
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
+    test("AWSClientTests", of: ["Bytes", "JSON", "HTTP", "AWS", "Net", "AWSClient", "TestSupport"]),
     test(
       "PipelineTests",
       of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
@@ -134,6 +138,9 @@ let package = Package(
     test(
       "ProxyTests",
       of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
+    test(
+      "FrontsTests",
+      of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Pipeline", "Fronts", "TestSupport"]),
     test("AdminTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline", "Admin", "TestSupport"]),
     test("HouseTests", of: ["JOSE", "Pipeline", "TestSupport"]),
   ]

@@ -52,7 +52,7 @@ enum CommandTable {
   /// Every command there is, in the order that help lists them.
   static let commands: [Command] = [
     runCommand, demoCommand, initCommand, checkCommand, configCommand, explainCommand, authorizeCommand, formatCommand, translateCommand,
-    tokenCommand, reloadCommand, healthCommand, completionCommand, manCommand,
+    tokenCommand, verifiedPermissionsCommand, reloadCommand, healthCommand, completionCommand, manCommand,
     versionCommand, helpCommand,
   ]
 

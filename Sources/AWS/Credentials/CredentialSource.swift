@@ -56,6 +56,12 @@ public indirect enum CredentialSource: Sendable {
     public var role: Role
     /// Where the token lies; read again for every session.
     public var tokenFile: String
+
+    /// A role and a file.
+    public init(role: Role, tokenFile: String) {
+      self.role = role
+      self.tokenFile = tokenFile
+    }
   }
 
   /// Where the credentials of a container's role are fetched.
@@ -66,6 +72,13 @@ public indirect enum CredentialSource: Sendable {
     public var authorizationFile: String?
     /// The value of `Authorization`.
     public var authorization: Secret<String>?
+
+    /// An endpoint.
+    public init(url: String, authorizationFile: String? = nil, authorization: Secret<String>? = nil) {
+      self.url = url
+      self.authorizationFile = authorizationFile
+      self.authorization = authorization
+    }
 
     /// Equality of places.
     public static func == (a: ContainerEndpoint, b: ContainerEndpoint) -> Bool {
@@ -79,6 +92,12 @@ public indirect enum CredentialSource: Sendable {
     public var baseURL: String
     /// Whether version 1, which any process that can be made to send a GET can use, may be asked where there is no version 2.
     public var allowsVersion1: Bool
+
+    /// A metadata service.
+    public init(baseURL: String, allowsVersion1: Bool) {
+      self.baseURL = baseURL
+      self.allowsVersion1 = allowsVersion1
+    }
   }
 
   /// A Cognito identity pool, which gives sessions to whoever has a token that it trusts, and to guests.
