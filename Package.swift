@@ -66,6 +66,7 @@ let fuzzTargets: [Target] =
     fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
     fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
     fuzz("FuzzPolicyJSON", of: ["Bytes", "JSON", "Cedar"]),
+    fuzz("FuzzOpenAPI", of: ["Bytes", "CedarSchema", "Pipeline", "PolicyTools"]),
   ] as [[Target]]).flatMap { $0 }
 
 let package = Package(

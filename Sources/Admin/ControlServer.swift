@@ -19,15 +19,20 @@ public final class ControlServer {
 
   private let server: HTTPServer
 
-  /// Listens at a path; `reload` is called for each `POST /reload` and calls back when it is done.
-  public init(_ loop: EventLoop, at path: String, reload: @escaping (@escaping (ReloadOutcome) -> Void) -> Void) throws(NetError) {
+  /// Listens at a path; `reload` is called for each `POST /reload` and calls back when it is done, `checks` is asked at every
+  /// `GET /readyz`.
+  public init(
+    _ loop: EventLoop, at path: String, checks: @escaping () -> [OpsServer.Check],
+    reload: @escaping (@escaping (ReloadOutcome) -> Void) -> Void
+  ) throws(NetError) {
     server = try HTTPServer(
       loop, at: .unix(path: path),
       respond: { request, answer in
-        guard request.head.method == .post, request.head.rawPath == "/reload" else {
-          return answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here is POST /reload.\n"))
+        switch (request.head.method, request.head.rawPath) {
+        case (.post, "/reload"): reload { outcome in answer.send(Self.response(outcome)) }
+        case (.get, "/readyz"): answer.send(OpsServer.readiness(checks()))
+        default: answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are POST /reload and GET /readyz.\n"))
         }
-        reload { outcome in answer.send(Self.response(outcome)) }
       })
   }
 

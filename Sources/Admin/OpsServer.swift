@@ -21,23 +21,26 @@ public final class OpsServer {
 
   private let server: HTTPServer
 
-  /// Listens; `checks` is asked at every `/readyz`.
-  public init(_ loop: EventLoop, at address: SocketAddress, metrics: Metrics, checks: @escaping () -> [Check]) throws(NetError) {
-    server = try HTTPServer(loop, at: address) { request in
+  /// Listens. `checks` is asked at every `/readyz`; `/livez` is answered when `whenAlive` calls back, and not while it does not.
+  public init(
+    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics, whenAlive: @escaping (@escaping () -> Void) -> Void,
+    checks: @escaping () -> [Check]
+  ) throws(NetError) {
+    server = try HTTPServer(loop, at: place) { request, answer in
       guard request.head.method == .get || request.head.method == .head else {
         var fields = FieldBlock()
         fields.append("Allow", "GET, HEAD")
-        return HTTPServer.Response(.methodNotAllowed, "text/plain; charset=utf-8", "Only GET and HEAD are served here.\n", fields: fields)
+        return answer.send(
+          HTTPServer.Response(.methodNotAllowed, "text/plain; charset=utf-8", "Only GET and HEAD are served here.\n", fields: fields))
       }
       switch request.head.rawPath {
-      // Alive means that this loop turns, and it does: it is answering.
-      case "/livez": return HTTPServer.Response(.ok, "text/plain; charset=utf-8", "ok\n")
-      case "/readyz": return Self.ready(checks())
+      case "/livez": whenAlive { answer.send(HTTPServer.Response(.ok, "text/plain; charset=utf-8", "ok\n")) }
+      case "/readyz": answer.send(Self.readiness(checks()))
       case "/metrics":
         let format = MetricsFormat(accepting: request.head.fields.value(of: .accept))
-        return HTTPServer.Response(.ok, format.contentType, metrics.text(as: format))
+        answer.send(HTTPServer.Response(.ok, format.contentType, metrics.text(as: format)))
       default:
-        return HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are /livez, /readyz and /metrics.\n")
+        answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are /livez, /readyz and /metrics.\n"))
       }
     }
   }
@@ -48,7 +51,7 @@ public final class OpsServer {
   /// Stops listening.
   public func close() { server.close() }
 
-  private static func ready(_ checks: [Check]) -> HTTPServer.Response {
+  static func readiness(_ checks: [Check]) -> HTTPServer.Response {
     let isReady = checks.allSatisfy { $0.problem == nil }
     var writer = JSONWriter()
     writer.beginObject()

@@ -313,6 +313,8 @@ int32_t csystem_close(int32_t fd) {
   return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 
+int32_t csystem_duplicate(int32_t fd) { RESULT(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
 int32_t csystem_unlink(const char *path) { RESULT(unlink(path)); }
 
 int32_t csystem_is_socket(const char *path) {

@@ -37,7 +37,7 @@ extension Exchange {
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description
-      record.resource = question.resource.description
+      record.resource = question.resource?.description
       record.route = question.route?.text
     }
     if let identity = trail.identity {
@@ -47,7 +47,7 @@ extension Exchange {
     } else if let token = trail.token {
       record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
     }
-    record.client = DecisionRecord.ClientFacts(ip: peer.address, forwarded: false)
+    record.client = DecisionRecord.ClientFacts(ip: client.peer.address, forwarded: client.isForwarded)
     guard !head.methodRange.isEmpty else { return record }
     record.http = DecisionRecord.HTTPFacts(
       method: head.methodText, host: head.host, path: head.rawPath, version: head.minorVersion == 1 ? "1.1" : "1.0",

@@ -10,20 +10,27 @@ public import Telemetry
 public struct Exchange: Sendable {
   /// The parsed head; what is evaluated is what is forwarded.
   public var head = RequestHead()
-  /// Where the request came from: the connection's other end.
-  public var peer: Peer
+  /// The connection's other end.
+  public let peer: Peer
+  /// Where the request came from: that, or what a trusted proxy there says.
+  public internal(set) var client: Client
   /// Seconds since 1970 when the head was complete. The page asks no other clock.
   public var time: Int64 = 0
   /// What was in force when the request arrived; it stays in force for this request.
   public var snapshot: Snapshot
   /// The decision's name.
   public var id = DecisionID(milliseconds: 0, random: (0, 0))
+  /// What was learned of this request since its head was read.
+  var learned = Learned()
+  /// Whether the client was told to go on with its body: then nobody else tells it.
+  public private(set) var hasContinued = false
   /// What the page found on its way, for the record.
   public internal(set) var trail = Trail()
 
   /// An exchange for one connection.
   public init(peer: Peer, under snapshot: Snapshot) {
     self.peer = peer
+    client = Client(peer: peer)
     self.snapshot = snapshot
   }
 
@@ -31,9 +38,26 @@ public struct Exchange: Sendable {
   public mutating func begin(id: DecisionID, at time: Int64, under snapshot: Snapshot) {
     self.id = id
     self.time = time
+    hasContinued = false
+    beginAnew(under: snapshot)
+  }
+
+  /// Begins this request again, under another load: nothing that was learned under the one before counts.
+  public mutating func beginAnew(under snapshot: Snapshot) {
     self.snapshot = snapshot
+    learned = Learned()
+    client = Client(peer: peer)
     trail = Trail()
   }
+
+  /// The bounds of the body that the page waits for.
+  public var bodyWanted: BodyFields? { route?.body }
+  /// Notes that the client, which waited for it, was told to send the body (RFC 9110 §10.1.1).
+  public mutating func continued() { hasContinued = true }
+  /// The body that the page waits for has arrived, whole.
+  public mutating func bodyArrived(_ bytes: UnsafeRawBufferPointer) { learned.body = bodyWanted?.read(bytes) }
+  /// The answer to the lookup that the page waits for has arrived.
+  public mutating func entitiesArrived(_ answer: EntityAnswer) { learned.entities = answer }
 
   /// The matched route.
   public var route: Route? { trail.question?.route }
@@ -53,6 +77,8 @@ public struct Peer: Sendable {
   public let address: String?
   /// The address for policies; nil for a unix socket.
   public let ip: Cedar.IPAddress?
+  /// The address to compare with networks; nil for a unix socket.
+  let network: HTTP.IPAddress?
 
   /// A peer by its address as text and in network byte order: 4 octets, 16, or none. An IPv4 address in IPv6 clothes
   /// (`::ffff:a.b.c.d`) is for policies the IPv4 address it stands for.
@@ -61,11 +87,22 @@ public struct Peer: Sendable {
     let isMapped = octets.count == 16 && octets[..<10].allSatisfy { $0 == 0 } && octets[10] == 0xff && octets[11] == 0xff
     let plain = isMapped ? Array(octets[12...]) : octets
     switch plain.count {
-    case 4: ip = Cedar.IPAddress(v4: UInt32(truncatingIfNeeded: Self.number(plain[...])))
-    case 16: ip = Cedar.IPAddress(v6: Self.number(plain[..<8]), Self.number(plain[8...]))
-    default: ip = nil
+    case 4:
+      let number = UInt32(truncatingIfNeeded: Self.number(plain[...]))
+      ip = Cedar.IPAddress(v4: number)
+      network = HTTP.IPAddress(v4: number)
+    case 16:
+      let (high, low) = (Self.number(plain[..<8]), Self.number(plain[8...]))
+      ip = Cedar.IPAddress(v6: high, low)
+      network = HTTP.IPAddress(v6: high, low)
+    default:
+      ip = nil
+      network = nil
     }
   }
+
+  /// A client that a proxy speaks of.
+  public init(_ address: HTTP.IPAddress) { self.init(address: address.unmapped.description, octets: address.octets) }
 
   private static func number(_ octets: ArraySlice<UInt8>) -> UInt64 { octets.reduce(0) { $0 << 8 | UInt64($1) } }
 }

@@ -18,4 +18,8 @@ enum Stop: Error {
 public enum Dependency: Hashable, Sendable {
   /// The key set of an issuer, by its place in the snapshot's table: there is none yet, or it lacks the token's key.
   case keys(issuer: Int)
+  /// The request's whole body.
+  case body
+  /// What a route's source of entities has for the request.
+  case entities(EntityLookup)
 }

@@ -10,8 +10,11 @@ extension Exchange {
   /// top when a missing fact arrives.
   public mutating func decide(_ facts: Facts) -> Outcome {
     do throws(Stop) {
+      // Who sent it, as far as proxies in front of us are trusted to say.                                        400
+      if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }
+
       // match: what is asked, in the words of the routes?                                                        403
-      let question = try snapshot.mapping.match(head)
+      var question = try snapshot.mapping.match(&head)
       trail.question = question
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
@@ -34,9 +37,18 @@ extension Exchange {
       try question.requireScopes(of: identity)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
 
+      // learn: what do its body and the route's source of entities say?                   400, 413, 415, 503, or wait
+      if let route = question.route, route.asksForMore {
+        let body = try learned.body(route.body, of: head)
+        question = try snapshot.mapping.match(head, to: route, with: body)
+        let values = RequestValues.All(head: head, path: route.path, body: body, principal: identity.principal)
+        question.learned = try learned.entities(from: route.entities, for: values, under: snapshot)
+        trail.question = question
+      }
+
       // map: what are we asking, in Cedar's words? authorize: may it?                                           403
       let response = try snapshot.mapping.ask(
-        question, by: identity, from: peer, head, at: time, of: snapshot.authorization, facts.evaluation)
+        question, by: identity, from: client.peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response
       try snapshot.authorization.enforce(response)
       return .forward(Permit(identity: identity, refusalObserved: nil))

@@ -47,6 +47,7 @@ public final class Gateway {
   private let workers: [Mailbox<WorkerMessage>]
   private var threads: [RunningThread] = []
   private var keyRing: KeyRing?
+  private let lookups: EntityLookups
   private let controlShard: MetricsShard
   private var addresses: [Int: SocketAddress] = [:]
   private var drained: Set<Int> = []
@@ -55,29 +56,39 @@ public final class Gateway {
   private var cutOff: TimerID?
   private var adopting: (waiting: Set<Int>, completion: (Result<Void, ConfigurationError>) -> Void)?
   private var isDraining = false
+  private var unanswered: Set<Int> = []
+  private var whenAnswered: [() -> Void] = []
 
-  /// Checks what can be checked without starting anything.
-  public init(_ configuration: Configuration, snapshot: Snapshot, environment: Environment, loop: EventLoop) throws(ConfigurationError) {
+  /// Checks what can be checked without starting anything, and starts. `listen` is what the configuration's `listen` comes to.
+  public init(
+    _ configuration: Configuration, snapshot: Snapshot, listen: ListenPlace, environment: Environment, loop: EventLoop
+  ) throws(ConfigurationError) {
     self.loop = loop
     self.configuration = configuration
     self.snapshot = snapshot
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let listen = Self.address(configuration.listen, what: "listen", &problems)
     let plan = Self.plan(configuration, snapshot, &problems)
-    guard let plan, let listen, problems.isEmpty else { throw ConfigurationError(problems) }
+    guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-      client = HTTPClient(loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system), rule: .noLinkLocal)
-      let count = Self.workerCount(configuration)
+      let resolver = try Resolver(loop)
+      let tls = try TLSContext(clientTrusting: .system)
+      client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal)
+      controlShard = environment.metrics.shard()
+      let lookups = EntityLookups(
+        loop, client: HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
+        generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
+      self.lookups = lookups
+      let count = Self.workerCount(configuration, listen)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }
       self.workers = workers
+      lookups.tell = { message, worker in workers[worker].post(message) }
     } catch {
       throw ConfigurationError([error.description])
     }
-    controlShard = environment.metrics.shard()
     try start(plan, listen: listen)
   }
 
@@ -95,18 +106,27 @@ public final class Gateway {
     return checks
   }
 
+  /// Calls back when every worker has answered a message, which shows that its loop turns; while one does not, nobody is called.
+  public func whenWorkersAnswer(_ completion: @escaping () -> Void) {
+    whenAnswered.append(completion)
+    // One question at a time: a worker that is stuck must not find thousands when it comes back.
+    guard unanswered.isEmpty else { return }
+    unanswered = Set(workers.indices)
+    for worker in workers { worker.post(.answer) }
+  }
+
   // MARK: - Starting
 
-  private func start(_ plan: ServicePlan, listen: SocketAddress) throws(ConfigurationError) {
+  private func start(_ plan: ServicePlan, listen: ListenPlace) throws(ConfigurationError) {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
-      if workers.count > 1 { try Listener(loop, at: listen) { _, _ in }.close() }
+      if workers.count > 1, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
       let ring = makeKeyRing(after: nil)
       keyRing = ring
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPort: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
+          index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
@@ -131,12 +151,15 @@ public final class Gateway {
   private static func plan(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) -> ServicePlan? {
     let upstream = url(configuration.upstream, what: "the upstream", &problems)
     let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
+    for base in configuration.entitySources { _ = url(base, what: "a route's entities", &problems) }
     checkKeyURLs(configuration, snapshot, &problems)
     guard let upstream, problems.isEmpty else { return nil }
     let upstreams = [upstream] + others
     do throws(NetError) {
       let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
-      return ServicePlan(snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits)
+      return ServicePlan(
+        snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
+        expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
       return nil
@@ -166,6 +189,7 @@ public final class Gateway {
     self.snapshot = snapshot
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
+    lookups.adopt(snapshot.generation)
     adopting = (Set(workers.indices), completion)
     for worker in workers { worker.post(.adopt(plan, ring.known)) }
     ring.start()
@@ -179,11 +203,9 @@ public final class Gateway {
     if adopting.waiting.isEmpty { adopting.completion(.success(())) }
   }
 
-  private static func workerCount(_ configuration: Configuration) -> Int {
+  private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
     let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()
-    // Port 0 gives every listener a port of its own, and a unix socket cannot be shared.
-    let isShareable = !configuration.listen.hasSuffix(":0") && !configuration.listen.hasPrefix("unix:")
-    return isShareable ? min(max(wanted, 1), 64) : 1
+    return listen.isShareable ? min(max(wanted, 1), 64) : 1
   }
 
   private static func randomKey() -> (UInt64, UInt64) { (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)) }
@@ -197,13 +219,6 @@ public final class Gateway {
       }
       return url
     } catch {
-      problems.append("\(what): \(error)")
-      return nil
-    }
-  }
-
-  private static func address(_ text: String, what: String, _ problems: inout [String]) -> SocketAddress? {
-    do throws(NetError) { return try SocketAddress.parse(text) } catch {
       problems.append("\(what): \(error)")
       return nil
     }
@@ -237,6 +252,7 @@ public final class Gateway {
   private func received(_ message: ControlMessage) {
     switch message {
     case .wantKeys(let issuer): keyRing?.want(issuer)
+    case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address
       if addresses.count == workers.count, let started {
@@ -249,12 +265,19 @@ public final class Gateway {
       started?(.failure(ConfigurationError([why])))
     case .adopted(let worker, _): adopted(worker, problem: nil)
     case .adoptionFailed(let worker, let why): adopted(worker, problem: why)
+    case .answered(let worker):
+      unanswered.remove(worker)
+      guard unanswered.isEmpty else { return }
+      let completions = whenAnswered
+      whenAnswered = []
+      for completion in completions { completion() }
     case .drained(let worker):
       drained.insert(worker)
       if drained.count == workers.count { leave(inTime: true) }
     case .failed(let event, let why):
       switch event {
       case .acceptFailed: environment.serverLog.error("accept_failed", ["why": .text(why)])
+      case .proxyHeaderRefused: environment.serverLog.warn("proxy_header_refused", ["why": .text(why)])
       case .upstreamUnreachable: environment.serverLog.warn("upstream_unreachable", ["why": .text(why)])
       }
     }

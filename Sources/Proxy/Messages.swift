@@ -6,8 +6,12 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// What came of a lookup, and until when it serves, in the loops' milliseconds.
+  case entities(EntityLookup, EntityAnswer, until: UInt64)
   /// Serve by another load, with these keys of its issuers.
   case adopt(ServicePlan, [IssuerKeys])
+  /// Say that the loop turns.
+  case answer
   /// Accept no more, and let what is in flight finish.
   case drain
   /// The time for finishing is over.
@@ -20,6 +24,8 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   /// A request waits for an issuer's keys.
   case wantKeys(issuer: Int)
+  /// A request of a worker waits for entities.
+  case wantEntities(EntityLookup, worker: Int)
   /// A worker listens.
   case listening(worker: Int, SocketAddress)
   /// A worker could not start.
@@ -28,6 +34,8 @@ enum ControlMessage: Sendable {
   case adopted(worker: Int, generation: UInt64)
   /// A worker could not, and goes on as before.
   case adoptionFailed(worker: Int, String)
+  /// A worker's loop turns.
+  case answered(worker: Int)
   /// A worker has no connection left.
   case drained(worker: Int)
   /// Something that an operator wants to know.
@@ -37,14 +45,16 @@ enum ControlMessage: Sendable {
   enum Event: Sendable {
     case acceptFailed
     case upstreamUnreachable
+    case proxyHeaderRefused
   }
 }
 
 /// What a worker needs to start, all of it safe to hand to its thread.
 struct WorkerSetup: Sendable {
   var index: Int
-  var listen: SocketAddress
-  var sharesPort: Bool
+  var listen: ListenPlace
+  /// Whether other workers listen there as well.
+  var sharesPlace: Bool
   /// The services behind: the usual one, then those of single routes.
   var plan: ServicePlan
   var log: DecisionLog

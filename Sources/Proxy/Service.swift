@@ -1,3 +1,4 @@
+internal import HTTP
 internal import Net
 internal import Pipeline
 
@@ -7,6 +8,8 @@ struct ServicePlan: Sendable {
   var upstreams: [HTTPURL]
   var upstreamTLS: TLSContext?
   var upstreamLimits: UpstreamLimits
+  /// Whether connections begin with a PROXY protocol header.
+  var expectsProxyHeader = false
 
   /// Whether the same services are reached in the same way.
   func reaches(_ other: ServicePlan) -> Bool { upstreams == other.upstreams && upstreamLimits == other.upstreamLimits }
@@ -17,6 +20,7 @@ struct ServicePlan: Sendable {
 /// An exchange keeps the one it began with, so that it is decided and forwarded by one load and never by halves of two.
 final class Service {
   let plan: ServicePlan
+  let headLimits: HeadLimits
   let forwardedHeads: [ForwardedHead]
   let pools: [UpstreamPool]
 
@@ -26,6 +30,7 @@ final class Service {
   /// The service of a plan; connections of the one before go on if they lead to the same places.
   init(_ plan: ServicePlan, after before: Service?, loop: EventLoop) throws(NetError) {
     self.plan = plan
+    headLimits = plan.snapshot.mapping.headLimits
     if let before, before.plan.reaches(plan) {
       forwardedHeads = before.forwardedHeads
       pools = before.pools

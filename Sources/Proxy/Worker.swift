@@ -1,3 +1,4 @@
+internal import Bytes
 internal import HTTP
 internal import Net
 internal import Pipeline
@@ -12,8 +13,8 @@ final class Worker {
   let index: Int
   let loop: EventLoop
   let log: DecisionLogPort
-  let headLimits = HeadLimits()
   private(set) var service: Service
+  var headLimits: HeadLimits { service.headLimits }
   let facts: Facts
   private(set) var isDraining = false
 
@@ -23,6 +24,9 @@ final class Worker {
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private var answers = EntityAnswers()
+  private var heldBytes = 0
+  private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: [ClientConnection]] = [:]
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
@@ -42,11 +46,24 @@ final class Worker {
     instance = setup.instance
     facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
     service = try Service(setup.plan, after: nil, loop: loop)
-    var options = Listener.Options()
-    options.reusePort = setup.sharesPort
-    listener = try Listener(loop, at: setup.listen, options: options) { [unowned self] fd, peer in accepted(fd, from: peer) }
+    listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
+      accepted(fd, from: peer)
+    }
     try setup.mailbox.attach(to: loop) { [unowned self] message in received(message) }
     loop.onTurnEnd = { [unowned self] in endTurn() }
+  }
+
+  // Of an address each worker has a socket of its own, over which the kernel spreads connections. A socket that was handed over has
+  // one queue, which wakes every worker that waits: whoever is first takes one connection and leaves the next to the others.
+  // (EPOLLEXCLUSIVE would wake only one, and always the same while it is idle: connections that live long would all be with it.)
+  private static func listenerOptions(_ setup: WorkerSetup) -> Listener.Options {
+    var options = Listener.Options()
+    guard setup.sharesPlace else { return options }
+    switch setup.listen {
+    case .address: options.reusePort = true
+    case .socket: options.acceptsPerTurn = 1
+    }
+    return options
   }
 
   /// Where it listens, the real port included.
@@ -57,22 +74,50 @@ final class Worker {
   private func accepted(_ fd: Int32, from peer: SocketAddress) {
     do throws(NetError) {
       let stream = try ByteStream(loop, fd: fd, peer: peer)
-      let client = ClientConnection(stream, peer: Peer(peer), worker: self)
-      clients[ObjectIdentifier(client)] = client
+      if service.plan.expectsProxyHeader {
+        let greeting = ProxyGreeting(stream, peer: Peer(peer), worker: self)
+        greetings[ObjectIdentifier(greeting)] = greeting
+        greeting.begin()
+      } else {
+        let client = ClientConnection(stream, peer: Peer(peer), worker: self)
+        clients[ObjectIdentifier(client)] = client
+      }
       metrics.connections(1)
-      if clients.count >= Defaults.clientConnections { listener?.pause() }
+      if connections >= Defaults.clientConnections { listener?.pause() }
     } catch {
-      note(error, event: .acceptFailed)
+      note(error.description, event: .acceptFailed)
     }
+  }
+
+  /// A proxy has said whom a connection is from, and what came after that is the client's.
+  func greeted(_ greeting: ProxyGreeting, _ stream: ByteStream, from peer: Peer, with bytes: ByteQueue) {
+    guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
+    let client = ClientConnection(stream, peer: peer, worker: self, received: bytes)
+    clients[ObjectIdentifier(client)] = client
+    if isDraining { client.drain() }
+    client.proceed()
+  }
+
+  /// A connection whose proxy said nothing that can be read is no more.
+  func forget(_ greeting: ProxyGreeting, because why: String?) {
+    guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
+    if let why { note(why, event: .proxyHeaderRefused) }
+    connectionEnded()
   }
 
   /// A client's connection is no more.
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
+    unpark(client)
+    connectionEnded()
+  }
+
+  private var connections: Int { clients.count + greetings.count }
+
+  private func connectionEnded() {
     metrics.connections(-1)
-    for dependency in Array(parked.keys) { parked[dependency]?.removeAll { $0 === client } }
-    if !isDraining, clients.count == Defaults.clientConnections - 1 { listener?.resume() }
-    if isDraining, clients.isEmpty { control.post(.drained(worker: index)) }
+    if !isDraining, connections == Defaults.clientConnections - 1 { listener?.resume() }
+    if isDraining, connections == 0 { control.post(.drained(worker: index)) }
   }
 
   // MARK: - What the page needs
@@ -87,7 +132,30 @@ final class Worker {
     guard isFirst else { return }
     switch dependency {
     case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+    case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
+    case .body: break
     }
+  }
+
+  /// A parked exchange waits no longer.
+  func unpark(_ client: ClientConnection) {
+    guard let dependency = client.waitsFor else { return }
+    parked[dependency]?.removeAll { $0 === client }
+    if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
+  }
+
+  /// What is remembered of a lookup.
+  func answer(to lookup: EntityLookup) -> EntityAnswer? {
+    guard let answer = answers.answer(to: lookup, at: loop.now) else { return nil }
+    metrics.entityHit()
+    return answer.answer
+  }
+
+  /// Takes note of bytes of bodies that are held until they are decided on, or no longer; false if they are too many.
+  func hold(_ bytes: Int) -> Bool {
+    heldBytes += bytes
+    metrics.heldBodies(bytes)
+    return heldBytes <= Defaults.heldBodyBytes
   }
 
   private func received(_ message: WorkerMessage) {
@@ -96,9 +164,15 @@ final class Worker {
       facts.learn(keys, of: issuer)
       let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
       for client in waiting where client.phase == .parked { client.decide() }
+    case .entities(let lookup, let answer, let until):
+      if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
+      let waiting = parked.removeValue(forKey: .entities(lookup)) ?? []
+      for client in waiting where client.phase == .parked { client.received(answer) }
     case .adopt(let plan, let keys): adopt(plan, keys)
+    case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
+      for greeting in Array(greetings.values) { greeting.close(because: nil) }
       for client in Array(clients.values) { client.cutOff() }
     case .stop:
       log.flush()
@@ -121,9 +195,9 @@ final class Worker {
       return
     }
     facts.adopt(keys)
-    let waiting = parked.values.flatMap { $0 }
+    answers = EntityAnswers()
     parked = [:]
-    for client in waiting where client.phase == .parked { client.beginAnew() }
+    for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
 
@@ -163,13 +237,13 @@ final class Worker {
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
-  func upstreamFailed(_ error: NetError) { note(error, event: .upstreamUnreachable) }
+  func upstreamFailed(_ error: NetError) { note(error.description, event: .upstreamUnreachable) }
 
-  private func note(_ error: NetError, event: ControlMessage.Event) {
+  private func note(_ why: String, event: ControlMessage.Event) {
     // Once a second at most: what fails for one request fails for all of them.
     guard failureNotedAt == 0 || loop.now >= failureNotedAt + 1000 else { return }
     failureNotedAt = loop.now
-    control.post(.failed(event, error.description))
+    control.post(.failed(event, why))
   }
 
   private func endTurn() {
@@ -187,7 +261,7 @@ final class Worker {
     listener = nil
     for pool in service.pools { pool.closeIdle() }
     for client in Array(clients.values) { client.drain() }
-    if clients.isEmpty { control.post(.drained(worker: index)) }
+    if connections == 0 { control.post(.drained(worker: index)) }
   }
 }
 

@@ -8,6 +8,8 @@ struct WorkerMetrics {
   private let inFlight: MetricsShard.Counter
   private let cacheHits: MetricsShard.Counter
   private let cacheMisses: MetricsShard.Counter
+  private let entityHits: MetricsShard.Counter
+  private let heldBytes: MetricsShard.Counter
   private let duration: MetricsShard.Histogram
   private let authorize: MetricsShard.Histogram
   private let upstreamFaults: [UpstreamFault: MetricsShard.Counter]
@@ -18,6 +20,8 @@ struct WorkerMetrics {
     inFlight = shard.counter(.requestsInFlight)
     cacheHits = shard.counter(.tokenCache, MetricLabel("result", "hit"))
     cacheMisses = shard.counter(.tokenCache, MetricLabel("result", "miss"))
+    entityHits = shard.counter(.entityLookups, MetricLabel("result", "hit"))
+    heldBytes = shard.counter(.heldBodyBytes)
     duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
     authorize = shard.histogram(.authorizeDuration, MetricLabel("engine", "local"))
     upstreamFaults = Dictionary(
@@ -35,6 +39,9 @@ struct WorkerMetrics {
   }
 
   func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
+
+  func entityHit() { shard.add(entityHits) }
+  func heldBodies(_ change: Int) { shard.add(heldBytes, change) }
 
   func tokenCache(hits: Int, misses: Int) {
     shard.set(cacheHits, hits)

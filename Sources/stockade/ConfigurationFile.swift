@@ -1,5 +1,6 @@
 internal import Bytes
 internal import FoundationEssentials
+internal import Net
 internal import Pipeline
 
 /// Finds and reads the configuration: the file, the environment, the flags.
@@ -28,13 +29,29 @@ enum ConfigurationFile {
     }
   }
 
-  /// The configuration, and the file it came from.
-  static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
+  /// The configuration, and the file it came from. `sockets` are those handed over to this process, if it is the one to listen.
+  static func read(_ arguments: Arguments, sockets: [Systemd.InheritedSocket]? = nil) throws(ConfigurationError)
+    -> (configuration: Configuration, file: String?)
+  {
     let variables = ProcessInfo.processInfo.environment
     let source = try file(arguments["config"], variables)
     let folder = source.map { Self.folder(of: $0.name) } ?? ""
-    let surroundings = Surroundings(variables: variables) { path in contents(of: path.hasPrefix("/") ? path : folder + path) }
+    let surroundings = Surroundings(
+      variables: variables, readFile: { path in contents(of: path.hasPrefix("/") ? path : folder + path) },
+      problemOfPlace: { text in ListenPlace.problem(of: text, among: sockets).map { ($0.message, $0.help) } })
     return (try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings), source?.name)
+  }
+
+  /// The configuration of a file that something else than the command line names.
+  static func read(at path: String) throws(ConfigurationError) -> Configuration {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw ConfigurationError(["the configuration \(path) cannot be read"])
+    }
+    let folder = folder(of: path)
+    let surroundings = Surroundings(variables: ProcessInfo.processInfo.environment) { name in
+      contents(of: name.hasPrefix("/") ? name : folder + name)
+    }
+    return try Configuration.read(file: SourceText(name: path, bytes: data), flags: [:], surroundings: surroundings)
   }
 
   private static func file(_ named: String?, _ variables: [String: String]) throws(ConfigurationError) -> SourceText? {
@@ -51,8 +68,8 @@ enum ConfigurationFile {
     return nil
   }
 
-  // With its final slash; empty for a name without one.
-  private static func folder(of path: String) -> String {
+  /// The folder of a file with its final slash; empty for a name without one.
+  static func folder(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
     return String(decoding: path.utf8[...slash], as: UTF8.self)
   }

@@ -14,6 +14,8 @@ final class GatewayProcess {
   private let log: DecisionLog
   private let gateway: Gateway
   private let ops: OpsServer
+  private let supervisor: Supervisor
+  private let supervision: Supervision
   private let load: Load
   private let numbers: Locked<LoadNumbers>
   private var watch: PolicyWatch?
@@ -45,22 +47,28 @@ final class GatewayProcess {
     let numbers = Locked(LoadNumbers(configuration, snapshot))
     self.numbers = numbers
     metrics.collect { numbers.withLock { $0.samples } }
-    let opsAddress: SocketAddress
-    do throws(NetError) { opsAddress = try SocketAddress.parse(configuration.opsListen) } catch {
-      throw ConfigurationError(["ops-listen: \(error)"])
-    }
+    let supervisor = extras.supervisor
+    self.supervisor = supervisor
+    supervision = Supervision(supervisor, loop: loop, serverLog: serverLog)
+    let listen = try Self.place(configuration.listen, of: "listen", supervisor)
+    let opsListen = try Self.place(configuration.opsListen, of: "ops.listen", supervisor)
     gateway = try Gateway(
-      configuration, snapshot: snapshot,
+      configuration, snapshot: snapshot, listen: listen,
       environment: Gateway.Environment(
         log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis),
       loop: loop)
     let gateway = gateway
     do throws(NetError) {
-      ops = try OpsServer(loop, at: opsAddress, metrics: metrics) {
-        gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
+      ops = try OpsServer(loop, at: opsListen, metrics: metrics, whenAlive: { gateway.whenWorkersAnswer($0) }) {
+        Self.checks(of: gateway)
       }
     } catch {
-      throw ConfigurationError(["ops-listen: \(error)"])
+      throw ConfigurationError(["ops.listen: \(error)"])
+    }
+    for socket in supervisor.sockets where ListenPlace.socket(socket) != listen && ListenPlace.socket(socket) != opsListen {
+      // Whoever connects to it would wait for ever.
+      serverLog.warn(
+        "unused_socket", ["name": .text(socket.name), "meaning": "it was handed over, and nothing listens on it; it is closed"])
     }
     tellModes(configuration, snapshot)
   }
@@ -71,7 +79,11 @@ final class GatewayProcess {
       switch result {
       case .success(let address):
         proxyAddress = address
+        // Every worker has its own descriptor by now.
+        supervisor.closeSockets()
         completion(address)
+        supervision.ready(condition)
+        supervision.beginWatchdog(gateway)
       case .failure(let error):
         Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was started."))
         status = .failure
@@ -103,6 +115,7 @@ final class GatewayProcess {
     guard !isLeaving else { return loop.stop() }
     isLeaving = true
     serverLog.info("drain", ["signal": .text("\(signal)")])
+    supervision.stopping()
     gateway.drain { [self] inTime in
       if !inTime { serverLog.warn("drain_cut_off", ["why": "requests were still in flight when the time was over"]) }
       ops.close()
@@ -200,6 +213,23 @@ extension GatewayProcess {
 }
 
 extension GatewayProcess {
+  private static func checks(of gateway: Gateway) -> [OpsServer.Check] {
+    gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
+  }
+
+  private static func place(_ text: String, of setting: String, _ supervisor: Supervisor) throws(ConfigurationError) -> ListenPlace {
+    do throws(ListenPlace.Problem) { return try ListenPlace.parse(text, among: supervisor.sockets) } catch {
+      throw ConfigurationError(["\(setting): \(error.message)" + (error.help.map { "; \($0)" } ?? "")])
+    }
+  }
+
+  /// What is in force, in a line for a person.
+  private var condition: String {
+    let now = numbers.withLock { $0 }
+    let place = proxyAddress.map { " at \($0)" } ?? ""
+    return "Serving\(place): \(now.isObserving ? "observing" : "enforcing") \(now.policies) policies, generation \(generation)"
+  }
+
   /// Whether `/readyz` says so.
   var isReady: Bool { gateway.checks.allSatisfy { $0.problem == nil } }
 }
@@ -253,6 +283,7 @@ extension GatewayProcess {
     guard !isLeaving else { return completion(ConfigurationError(["the process is leaving"])) }
     guard !isReloading else { return reloadNext.append(completion) }
     isReloading = true
+    supervision.reloading()
     let began = LoopClock.monotonicNanos()
     do throws(ConfigurationError) {
       let loaded = try load()
@@ -279,6 +310,7 @@ extension GatewayProcess {
             ])
           tellModes(loaded.configuration, snapshot)
           beginWatching(loaded)
+          supervision.ready(condition)
           completion(nil)
         }
       }
@@ -307,6 +339,7 @@ extension GatewayProcess {
       "reload_failed",
       ["cause": .text(cause), "generation": .integer(Int(generation)), "kept": true, "problems": .integer(error.problems.count)])
     Terminal.error(ConfigurationFile.shown(error, ending: "Nothing was changed."))
+    supervision.ready("\(condition); the last reload failed, its \(error.problems.count) problems are in the log")
     completion(error)
   }
 
@@ -317,7 +350,8 @@ extension GatewayProcess {
       return
     }
     do throws(NetError) {
-      control = try ControlServer(loop, at: StateDirectory.controlSocket) { [self] done in
+      let gateway = gateway
+      control = try ControlServer(loop, at: StateDirectory.controlSocket, checks: { Self.checks(of: gateway) }) { [self] done in
         reload(because: "command") { error in
           done(error.map { .failure(ControlServer.ReloadProblem($0.report)) } ?? .success(self.generation))
         }

@@ -31,6 +31,15 @@ enum SamplePolicies {
     )
     unless { action == Action::"DELETE" };
 
+    // Everybody edits what is theirs. Whose an order is, the service says (demo.json5, entities).
+    @id("owners-edit-own-orders")
+    permit (
+      principal,
+      action == Action::"PUT",
+      resource is Order
+    )
+    when { resource has owner && resource.owner == principal };
+
     @id("admins-all")
     permit (
       principal in UserGroup::"demo|admin",
@@ -54,6 +63,14 @@ enum SamplePolicies {
       principal,
       action in Action::"write",
       resource in Path::"/orders/archive"
+    );
+
+    // What Stockade asks the service is nobody else's to ask.
+    @id("internal-stays-inside")
+    forbid (
+      principal,
+      action,
+      resource in Path::"/internal"
     );
 
     // Freezing is a change of data (entities.json), not of policy.
@@ -85,6 +102,11 @@ enum SamplePolicies {
       path: String,
       // How many segments it has; "/" has none.
       segments: Long,
+    };
+
+    // An order whose owner decides something, below its path. The service says who that is; nobody, of an order that is not there.
+    entity Order in [Path] = {
+      owner?: User,
     };
 
     // Facts of our own, from entities.json.
@@ -120,9 +142,14 @@ enum SamplePolicies {
       resource: [Path],
       context: Request,
     };
-    action POST, PUT, PATCH, DELETE in [write] appliesTo {
+    action POST, PATCH, DELETE in [write] appliesTo {
       principal: [User],
       resource: [Path],
+      context: Request,
+    };
+    action PUT in [write] appliesTo {
+      principal: [User],
+      resource: [Path, Order],
       context: Request,
     };
 
@@ -137,6 +164,44 @@ enum SamplePolicies {
         "parents": []
       }
     ]
+
+    """#
+
+  /// `policies/demo.json5`.
+  static let configuration = #"""
+    // What `stockade demo` runs by, and what tests/ownership.test.json is checked with.
+    {
+      development: true,
+      upstream: '${DEMO_SERVICE:-http://127.0.0.1:8082}',
+      issuers: {
+        demo: {
+          cognito: 'us-east-1_Demo00000',
+          issuer: '${DEMO_ISSUER:-http://127.0.0.1:8081/us-east-1_Demo00000}',
+          client_ids: ['demoapp', 'demoserver', 'robot'],
+          id_prefix: 'demo',
+        },
+      },
+      policies: '.',
+      routes: [
+        // Who may change an order depends on whose it is. The service knows, and is asked. In Cedar the order is an Order that is
+        // in its path and in the paths above, so that what policies say of paths holds for it as well.
+        {
+          match: 'PUT /orders/{id}',
+          resource: {
+            type: 'Order',
+            id: '{id}',
+            parents: [
+              { type: 'Path', id: '/orders/{id}' },
+              { type: 'Path', id: '/orders' },
+              { type: 'Path', id: '/' },
+            ],
+          },
+          entities: { url: '${DEMO_SERVICE:-http://127.0.0.1:8082}/internal/entities/orders/{id}', timeout: '1s', cache: '1s' },
+        },
+      ],
+      // Everything else by its method and path.
+      unrouted: 'path',
+    }
 
     """#
 }

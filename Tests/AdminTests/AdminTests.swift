@@ -1,1 +1,81 @@
-// First file of AdminTests; replaced as the room is furnished.
+import Foundation
+import HTTP
+import Net
+import Telemetry
+import Testing
+
+@testable import Admin
+
+/// The operations listener and the control socket, asked over real sockets on one loop.
+@Suite struct AdminTests {
+  private final class Desk {
+    let loop: EventLoop
+    let client: HTTPClient
+
+    init() throws {
+      Signals.ignoreBrokenPipes()
+      loop = try EventLoop()
+      client = HTTPClient(loop, resolver: try Resolver(loop), tls: nil)
+    }
+
+    deinit { loop.releaseAll() }
+
+    func ask(_ method: HTTP.Method, _ place: String, _ target: String, _ answered: @escaping (Int, String) -> Void) throws {
+      let url = try HTTPURL.parse(place)
+      _ = client.send(HTTPClient.Request(method, url.with(target: target))) { result in
+        guard case .success(let response) = result else { return answered(0, "\(result)") }
+        answered(Int(response.status.code), String(decoding: response.body, as: UTF8.self))
+      }
+    }
+
+    func turn(until condition: () -> Bool) throws -> Bool {
+      let end = LoopClock.monotonicNanos() + 10_000_000_000
+      while !condition() {
+        guard LoopClock.monotonicNanos() < end else { return false }
+        try loop.turn(maxWaitMillis: 20)
+      }
+      return true
+    }
+  }
+
+  @Test func aliveIsSaidWhenTheWorkersAreAndNotBefore() throws {
+    let desk = try Desk()
+    var waiting: [() -> Void] = []
+    let place = ListenPlace.address(.ip(.loopbackV4, port: 0))
+    let ops = try OpsServer(desk.loop, at: place, metrics: Metrics(), whenAlive: { waiting.append($0) }) {
+      [OpsServer.Check(name: "listener", problem: nil)]
+    }
+    var live: Int?
+    var ready: Int?
+    try desk.ask(.get, "http://\(ops.address)", "/livez") { status, _ in live = status }
+    try desk.ask(.get, "http://\(ops.address)", "/readyz") { status, _ in ready = status }
+    #expect(try desk.turn { ready != nil && !waiting.isEmpty })
+    #expect(ready == 200 && live == nil)
+    waiting[0]()
+    #expect(try desk.turn { live != nil })
+    #expect(live == 200)
+    ops.close()
+  }
+
+  @Test func theControlSocketTellsReadinessAndReloads() throws {
+    let desk = try Desk()
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("control-\(UUID().uuidString.prefix(8))").path
+    let control = try ControlServer(
+      desk.loop, at: path, checks: { [OpsServer.Check(name: "keys:main", problem: "no answer")] }, reload: { $0(.success(7)) })
+    var answers: [String] = []
+    for (method, target) in [(HTTP.Method.get, "/readyz"), (.post, "/reload"), (.get, "/reload")] {
+      var isAnswered = false
+      try desk.ask(method, "unix:\(path)", target) { status, body in
+        answers.append("\(status) \(body)")
+        isAnswered = true
+      }
+      #expect(try desk.turn { isAnswered })
+    }
+    #expect(
+      answers == [
+        "503 {\"ready\":false,\"checks\":{\"keys:main\":\"no answer\"}}\n", "200 {\"generation\":7}\n",
+        "404 Here are POST /reload and GET /readyz.\n",
+      ])
+    control.close()
+  }
+}

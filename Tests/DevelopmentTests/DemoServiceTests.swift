@@ -29,6 +29,26 @@ struct DemoServiceTests {
     #expect(ask(service, "TRACE", "/orders").status == 405)
   }
 
+  @Test("it says whose an order is, as an entity for policies")
+  func owners() throws {
+    let service = DemoService()
+    func owner(_ id: String) throws -> String? {
+      let answer = ask(service, "GET", "/internal/entities/orders/\(id)")
+      guard answer.status == 200 else { return "\(answer.status)" }
+      let entity = try #require(JSONParser.parse(answer.body).array?.first)
+      #expect(entity["uid"]?["type"]?.string == "Order" && entity["uid"]?["id"]?.string == id && entity["parents"]?.array?.isEmpty == true)
+      return entity["attrs"]?["owner"]?["__entity"]?["id"]?.string
+    }
+    #expect(try owner("7") == "demo|alice" && owner("42") == "demo|bob" && owner("43") == "404")
+    _ = ask(service, "PUT", "/orders/43", principal: "demo|carol")
+    _ = ask(service, "PUT", "/orders/7", principal: "demo|carol")
+    _ = ask(service, "POST", "/orders", body: #"{"owner":"demo|bob"}"#, principal: "demo|alice")
+    #expect(try owner("43") == "demo|carol" && owner("7") == "demo|alice" && owner("100") == "demo|alice", "who made it owns it")
+    _ = ask(service, "DELETE", "/orders/7")
+    #expect(try owner("7") == "404")
+    #expect(ask(service, "PUT", "/internal/entities/orders/7").status == 404)
+  }
+
   @Test("what it keeps is bounded")
   func bounded() {
     let service = DemoService()

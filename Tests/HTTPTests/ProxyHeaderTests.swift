@@ -146,7 +146,9 @@ import Testing
     let head = FieldTests.head(fields)
     let trusted = ["10.0.0.0/8", "fd00::/8"].compactMap { IPNetwork($0) }
     guard let peer = IPAddress(peer) else { return "bad peer" }
-    return ForwardedClient.address(peer: peer, fields: head.fields, source: source, trusted: trusted)?.description ?? "none"
+    guard trusted.contains(where: { $0.contains(peer) }) else { return peer.description }
+    guard let chain = ForwardedClient.chain(fields: head.fields, source: source, trusted: trusted) else { return "none" }
+    return (chain.first ?? peer).description
   }
 
   @Test func nobodyIsBelievedButTrustedProxies() {

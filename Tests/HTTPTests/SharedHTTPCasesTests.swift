@@ -39,7 +39,8 @@ import Testing
     // Targets that no origin server is asked, or that are no URI.
     .methodConnect, .targetAsterisk, .targetFormUnsupported, .targetUserInformation, .targetFragment, .targetInvalid,
     // Paths with two readings.
-    .pathSemicolon, .pathEmptySegment, .pathEncodedSlash, .pathBackslash, .pathControl, .pathBadEscape, .pathNotUTF8, .pathDotSegment,
+    .pathSemicolon, .pathCaseUnclear, .pathEmptySegment, .pathEncodedSlash, .pathBackslash, .pathControl, .pathBadEscape, .pathNotUTF8,
+    .pathDotSegment,
     // Framing that is recovered from elsewhere and refused here.
     .contentLengthInvalid, .contentLengthWithTransferEncoding, .contentLengthRepeated, .transferEncodingInvalid, .transferEncodingRepeated,
     .transferEncodingUnsupported, .chunkSizeTooLarge, .framingForbidden, .upgradeUnasked,

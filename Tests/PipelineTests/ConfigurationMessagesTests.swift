@@ -1,4 +1,5 @@
 import Bytes
+import Net
 import TestSupport
 import Testing
 
@@ -11,6 +12,7 @@ import Testing
     var file: String?
     var flags: [String: [String]] = [:]
     var variables: [String: String] = [:]
+    var sockets: [Systemd.InheritedSocket]?
   }
 
   /// A configuration that is in order, with lines added and some of it replaced.
@@ -19,6 +21,10 @@ import Testing
   }
   private static let pool = "cognito: 'us-east-1_AbC123', client_ids: ['app']"
   private static func route(_ text: String) -> String { with("routes: [\n    \(text)\n  ],") }
+
+  private static func handedOver(_ names: String) -> [Systemd.InheritedSocket] {
+    Systemd.inheritedSockets(listenPID: "1", listenFDs: "3", names: names, processID: 1)
+  }
 
   private static let cases: [Case] = [
     // The text.
@@ -45,6 +51,12 @@ import Testing
     Case(name: "a null", file: with("listen: null,")),
     Case(name: "a quoted number", file: with("workers: '4',")),
     Case(name: "a quoted truth", file: with("development: 'yes',")),
+    Case(name: "a slash that is data in the rest", file: route("{ match: 'GET /f/{rest...}', paths: { encoded_slash: 'data' } }")),
+    Case(name: "a slash that is data in a path", file: route("{ match: 'GET /f/{name}', paths: { encoded_slash: 'data' } }")),
+    Case(name: "capitals where case is the same", file: route("{ match: 'GET /Files', paths: { case: 'same' } }")),
+    Case(name: "a proxy that is everybody", file: with("trusted_proxies: ['0.0.0.0/0'],")),
+    Case(name: "a network with bits behind its prefix", file: with("trusted_proxies: ['10.0.0.1/8'],")),
+    Case(name: "a PROXY header from nobody", file: with("proxy_protocol: true,")),
     Case(name: "a number out of range", file: with("workers: 1000,")),
     Case(name: "another version", file: with("version: 2,")),
     Case(name: "a time without unit", file: with("drain: { timeout: 25 },")),
@@ -62,6 +74,21 @@ import Testing
     Case(name: "a reference without end", file: with("realm: '${REALM',")),
     Case(name: "a dollar sign", file: with("realm: 'cash $ carry',")),
     Case(name: "a file that is not there", file: with("realm: '${file:/run/secrets/realm}',")),
+    Case(name: "a variable in a path that is not set", file: with("realm: '${file:${CREDENTIALS_DIRECTORY}/realm}',")),
+    Case(
+      name: "a file of a variable that is not there", file: with("realm: '${file:${SECRETS:-/run}/realm}',"), variables: ["SECRETS": "/a}b"]
+    ),
+    Case(name: "references that are too deep", file: with("realm: '${A:-${B:-${C:-${D:-${E:-x}}}}}',")),
+    Case(name: "a reference in another without end", file: with("realm: '${A:-${B:-x}',")),
+    // Places.
+    Case(name: "an address without port", file: with("listen: 'localhost',")),
+    Case(name: "a host name for an address", file: with("ops: { listen: 'ops.example.com:9902' },")),
+    Case(name: "a socket without name", file: with("listen: 'fd:',")),
+    Case(name: "a socket and none was handed over", file: with("listen: 'fd:http',"), sockets: []),
+    Case(name: "a socket that was not handed over", file: with("listen: 'fd:web',"), sockets: handedOver("http:ops:")),
+    Case(name: "two sockets of one name", file: with("listen: 'fd:http',"), sockets: handedOver("http:http:ops")),
+    Case(name: "one socket for both", file: with("listen: 'fd:http', ops: 'fd:http',"), sockets: handedOver("http:ops:x")),
+    Case(name: "a flag's address", file: with(""), flags: ["listen": ["8080"]]),
     Case(name: "a variable of the wrong type", file: with("workers: '${MANY}',"), variables: ["MANY": "many"]),
     // What is needed.
     Case(name: "nothing said"),
@@ -117,6 +144,44 @@ import Testing
     Case(name: "a host with a port", file: route("{ match: 'GET /', host: 'api.example.com:443' }")),
     Case(name: "an engine that is not built", file: route("{ match: 'GET /', engine: { verified_permissions: { policy_store: 'PS' } } }")),
     Case(name: "unrouted without routes", file: with("unrouted: 'path',")),
+    // What a route asks for beyond the head.
+    Case(name: "a body on a public route", file: route("{ match: 'POST /a', access: 'public', body: { fields: { a: '/a' } } }")),
+    Case(name: "a look-up for preflights", file: route("{ match: 'OPTIONS /a', access: 'preflight', entities: 'http://a/b' }")),
+    Case(name: "a body without fields", file: route("{ match: 'POST /a', body: { max: '1KiB' } }")),
+    Case(name: "a field that leads nowhere", file: route("{ match: 'POST /a', body: { fields: { amount: '/a~b' } } }")),
+    Case(name: "a field with a name that is none", file: route("{ match: 'POST /a', body: { fields: { 'a b': '/a' } } }")),
+    Case(
+      name: "a body that is larger than may come",
+      file: route("{ match: 'POST /a', body_limit: '10B', body: { max: '1KiB', fields: { a: '/a' } } }")),
+    Case(name: "a body that is too large", file: route("{ match: 'POST /a', body: { max: '1GiB', fields: { a: '/a' } } }")),
+    Case(
+      name: "a field of the body that is not named",
+      file: route("{ match: 'POST /a', body: { fields: { amount: '/a' } }, resource: { type: 'O', id: '{body.amont}' } }")),
+    Case(name: "a field of no body", file: route("{ match: 'POST /a', resource: { type: 'O', id: '{body.amount}' } }")),
+    Case(
+      name: "the principal as a part of the resource", file: route("{ match: 'GET /a', resource: { type: 'O', id: '{principal.id}' } }")),
+    Case(name: "a look-up without URL", file: route("{ match: 'GET /a', entities: { timeout: '1s' } }")),
+    Case(name: "a look-up of another kind", file: route("{ match: 'GET /a/{id}', entities: 'file:///orders/{id}' }")),
+    Case(name: "a look-up whose host a client chooses", file: route("{ match: 'GET /a/{id}', entities: 'http://{id}.example/a' }")),
+    Case(name: "a look-up with a password", file: route("{ match: 'GET /a/{id}', entities: 'http://me:secret@orders.example/a' }")),
+    Case(name: "a look-up without path", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.example' }")),
+    Case(name: "a look-up with dots", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.example/../{id}' }")),
+    Case(name: "a look-up with a fragment", file: route("{ match: 'GET /a/{id}', entities: 'http://orders.example/#{id}' }")),
+    Case(
+      name: "a look-up with a parameter that the path has not",
+      file: route("{ match: 'GET /a/{id}', entities: 'http://o.example/{order}' }")),
+    Case(
+      name: "a look-up with credentials of the client",
+      file: route("{ match: 'GET /a', entities: 'http://o.example/{header.authorization}' }")),
+    Case(
+      name: "a field that is not ours to send",
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.example/a', headers: { Host: 'x' } } }")),
+    Case(
+      name: "a field with a line break",
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.example/a', headers: { 'X-Key': 'a\\r\\nb' } } }")),
+    Case(
+      name: "a time that is too long for a look-up",
+      file: route("{ match: 'GET /a', entities: { url: 'http://o.example/a', timeout: '1h' } }")),
     // The rest.
     Case(name: "a namespace that is no name", file: with("namespace: 'My App',")),
     Case(name: "an identity header that is taken", file: with("identity_headers: { principal: 'Host' },")),
@@ -141,7 +206,9 @@ import Testing
       do throws(ConfigurationError) {
         _ = try Configuration.read(
           file: item.file.map { SourceText(name: "stockade.json5", $0) }, flags: item.flags,
-          surroundings: Surroundings(variables: item.variables))
+          surroundings: Surroundings(
+            variables: item.variables,
+            problemOfPlace: { text in ListenPlace.problem(of: text, among: item.sockets).map { ($0.message, $0.help) } }))
         text += "IN ORDER\n"
         Issue.record("\(item.name) is taken")
       } catch {

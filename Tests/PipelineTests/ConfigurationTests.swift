@@ -55,7 +55,7 @@ import Testing
   @Test func whatIsListedIsAFileThatMeansTheSame() throws {
     let configuration = try Self.read(
       """
-      { upstream: { url: 'https://orders.internal', connect_timeout: '250ms' }, workers: 3, realm: 'US$$ 1',
+      { upstream: { url: 'https://orders.example', connect_timeout: '250ms' }, workers: 3, realm: 'US$$ 1',
         issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['a'], mapping: { attributes: { level: { claim: 'custom:level', type: 'long' } } } } },
         routes: [ { match: 'POST /a/{id}', resource: { type: 'A', id: '{id}', parents: [ { type: 'B', id: 'b' } ] }, body_limit: '1MiB' } ] }
       """)
@@ -77,6 +77,19 @@ import Testing
     #expect(configuration.listen == "127.0.0.1:9", "a file's last newline is not part of a value")
     #expect(!configuration.listing(sources: true).contains("127.0.0.1:9\""), "what comes from a file is not shown")
     #expect(configuration.json["listen"]?.string == "‹masked›")
+  }
+
+  @Test func referencesMayStandInPathsAndDefaults() throws {
+    let text = """
+      { upstream: '${UP:-http://${HOST:-127.0.0.1}:${PORT}}', realm: '${file:${CREDENTIALS_DIRECTORY}/realm}${A:-$$}${B:-}',
+        issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['${SET:-${UNSET}}'] } } }
+      """
+    let configuration = try Self.read(
+      text, variables: ["PORT": "1", "CREDENTIALS_DIRECTORY": "/run/${PORT}}", "SET": "x"], files: ["/run/${PORT}}/realm": "secret"])
+    #expect(configuration.upstream == "http://127.0.0.1:1")
+    #expect(configuration.realm == "secret$", "what a variable holds is not looked at again, in a path neither")
+    #expect(configuration.issuers[0].clientIDs == ["x"], "a default that is not needed is not filled")
+    #expect(configuration.json["realm"]?.string == "‹masked›")
   }
 
   @Test func namesThatOnlyLookEqualAreNotKnown() {

@@ -41,7 +41,7 @@ final class Desk {
   }
 
   /// A desk under a configuration as a file would say it, for the issuer's pool with the prefix `demo`.
-  init(policies: String = Desk.policies, configuration text: String) throws {
+  init(policies: String = Desk.policies, schema: String? = nil, entities: String? = nil, configuration text: String) throws {
     issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
     let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
     let file = """
@@ -49,7 +49,10 @@ final class Desk {
         issuers: { main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo' } } }
       """
     let configuration = try Configuration.read(file: SourceText(name: "stockade.json5", file), flags: [:], surroundings: Surroundings())
-    snapshot = try SnapshotBuilder.build(configuration, policies: Self.files(policies), generation: 1)
+    var files = Self.files(policies)
+    files.entities = entities.map { SourceText(name: "entities.json", $0) }
+    files.schema = schema.map { SourceText(name: "schema.cedarschema", $0) }
+    snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     facts = Facts(issuers: 1, cacheKey: (1, 2))
     learnKeys()
   }
@@ -78,21 +81,24 @@ final class Desk {
   func exchange(
     _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time
   ) throws -> Exchange {
-    var exchange = Exchange(peer: Peer(address: octets.map(String.init).joined(separator: "."), octets: octets), under: snapshot)
+    let address = octets.isEmpty ? nil : octets.map(String.init).joined(separator: ".")
+    var exchange = Exchange(peer: Peer(address: address, octets: octets), under: snapshot)
     let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
-    guard case .complete = outcome else {
-      Issue.record("not a head: \(requestLine) \(outcome)")
-      return exchange
-    }
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: snapshot.mapping.headLimits, into: &exchange.head) }
     exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, under: snapshot)
+    switch outcome {
+    case .complete: break
+    case .refused(let refusal): exchange.refused(.syntax(refusal))
+    case .incomplete: Issue.record("not a head: \(requestLine)")
+    }
     return exchange
   }
 
   /// What the page says, in one word.
   func verdict(_ exchange: inout Exchange) -> String {
-    switch exchange.decide(facts) {
+    if let refused = exchange.trail.rejection { return "\(refused.status.code) \(refused.reason.rawValue)" }
+    return switch exchange.decide(facts) {
     case .forward(let permit): permit.refusalObserved.map { "would-refuse \($0.reason.rawValue)" } ?? "forward"
     case .refuse(let rejection): "\(rejection.status.code) \(rejection.reason.rawValue)"
     case .wait(let dependency): "wait \(dependency)"

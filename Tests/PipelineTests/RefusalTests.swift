@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct RefusalTests {
   static let examples: [Rejection] = [
-    .syntax(.obsFold), .syntax(.pathDotSegment), .syntax(.headTooLarge), .syntax(.methodTrace), .headTimeout,
+    .syntax(.obsFold), .syntax(.pathDotSegment), .syntax(.headTooLarge), .syntax(.methodTrace), .headTimeout, .untraceable(detail: "x"),
     .multipleCredentials(detail: "two"), .noToken,
     .token(.partCount(2)), .token(.expired(at: 1, now: 100)), .token(.signature(kid: "k", algorithm: .rs256)),
     .token(.unknownKey(kid: "k", algorithm: .rs256)), .token(.issuer(found: "x", expected: ["y"])),
@@ -18,6 +18,8 @@ import Testing
     .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
     .overloaded(detail: "x"), .logFull,
+    .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
+    .entityLookupFailed(detail: "x"),
   ]
 
   @Test func theTableOfRefusals() {

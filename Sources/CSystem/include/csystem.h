@@ -85,6 +85,8 @@ int32_t csystem_set_send_buffer(int32_t fd, int32_t bytes);
 int32_t csystem_set_receive_buffer(int32_t fd, int32_t bytes);
 int32_t csystem_shutdown_write(int32_t fd);
 int32_t csystem_close(int32_t fd);
+// The same socket under another descriptor, close-on-exec: the descriptor, or a negative errno.
+int32_t csystem_duplicate(int32_t fd);
 int32_t csystem_unlink(const char *path);
 // Whether the path is a socket: 1, 0, or a negative errno.
 int32_t csystem_is_socket(const char *path);

@@ -10,11 +10,14 @@ public final class DemoService {
   static let orderByteLimit = 16 * 1024
 
   private var orders: [ExactString: JSONValue] = [:]
+  // Whose they are, by the principal that the proxy told of. No service of its own would keep it elsewhere; here it is not shown.
+  private var owners: [ExactString: String] = [:]
   private var nextID = 100
 
-  /// A service with a few orders: 7 and 42 are open.
+  /// A service with a few orders: 7, which is alice's, and 42, which is bob's.
   public init() {
     orders[ExactString("7")] = .object(["id": .string("7"), "item": .string("paper"), "quantity": .integer(20)])
+    owners = [ExactString("7"): "demo|alice", ExactString("42"): "demo|bob"]
     orders[ExactString("42")] = .object(["id": .string("42"), "item": .string("lamp"), "quantity": .integer(1)])
   }
 
@@ -31,6 +34,7 @@ public final class DemoService {
     case ("orders", _) where segments[1] == "archive":
       guard isRead else { return problem(405, "The archive is read only.", for: request) }
       return json(200, .object(["id": .string(segments[2]), "archived": .bool(true)]), for: request)
+    case ("internal", 4) where isRead && segments[1] == "entities" && segments[2] == "orders": return entities(segments[3], request)
     case ("admin", _), ("invoices", _):
       guard isRead else { return problem(405, "Read only.", for: request) }
       return json(200, .object(["path": .string(request.path)]), for: request)
@@ -52,6 +56,7 @@ public final class DemoService {
       guard let order = order(id, in: request) else { return problem(400, "An order is a JSON object.", for: request) }
       nextID += 1
       orders[ExactString(id)] = order
+      owners[ExactString(id)] = request.header("X-Stockade-Principal")
       var response = json(201, order, for: request)
       response.headers.append(("Location", "/orders/\(id)"))
       return response
@@ -71,12 +76,29 @@ public final class DemoService {
       }
       guard let order = order(id, in: request) else { return problem(400, "An order is a JSON object.", for: request) }
       let isNew = orders.updateValue(order, forKey: key) == nil
+      if isNew { owners[key] = request.header("X-Stockade-Principal") }
       return json(isNew ? 201 : 200, order, for: request)
     case "DELETE":
       guard orders.removeValue(forKey: key) != nil else { return problem(404, "There is no such order.", for: request) }
+      owners[key] = nil
       return LocalResponse(status: 204, headers: told(request))
     default: return problem(405, "GET, PUT, PATCH or DELETE.", for: request)
     }
+  }
+
+  /// An order as an entity for policies, in Cedar's JSON format: what a look-up asks for.
+  private func entities(_ id: String, _ request: LocalRequest) -> LocalResponse {
+    let key = ExactString(id)
+    guard orders[key] != nil else { return problem(404, "There is no such order.", for: request) }
+    var attributes: [JSONValue.Member] = []
+    if let owner = owners[key] {
+      let uid = JSONValue.object(["type": .string("User"), "id": .string(owner)])
+      attributes.append(.init(name: "owner", value: .object(["__entity": uid])))
+    }
+    let order = JSONValue.object([
+      "uid": .object(["type": .string("Order"), "id": .string(id)]), "attrs": JSONValue(.object(attributes)), "parents": .array([]),
+    ])
+    return json(200, .array([order]), for: request)
   }
 
   /// The order a body describes, under the id that the path gives it; no body is an empty order.

@@ -1,43 +1,40 @@
 /// Who the client is when the connection's peer is a proxy of ours: the one place where forwarding fields are believed.
 public enum ForwardedClient {
   /// Which field the trusted proxies write.
-  public enum Source: Sendable {
+  public enum Source: String, Sendable, CaseIterable {
     /// `X-Forwarded-For`.
-    case xForwardedFor
+    case xForwardedFor = "x-forwarded-for"
     /// `Forwarded`, RFC 7239.
     case forwarded
   }
 
-  /// The client's address, by the connection's peer and what the trusted proxies say.
+  /// The way from the client to the trusted proxy that the request came from: the client first, without that proxy.
   ///
   /// From the peer backwards: as long as an address is a trusted proxy's, the one before it counts. What stands before
   /// the first untrusted address was said by somebody untrusted.
   ///
   /// - Parameters:
-  ///   - peer: the connection's peer.
-  ///   - fields: of the request.
+  ///   - fields: of the request, whose peer is trusted.
   ///   - source: the field to read; the other one is ignored.
-  ///   - trusted: the proxies; empty trusts nobody.
-  /// - Returns: the address; nil if a trusted proxy sent a field that is malformed, or an address that is hidden.
-  public static func address(peer: IPAddress, fields: borrowing FieldSection, source: Source, trusted: [IPNetwork]) -> IPAddress? {
-    func isTrusted(_ address: IPAddress) -> Bool { trusted.contains { $0.contains(address) } }
-    guard isTrusted(peer) else { return peer }
-    let chain: [IPAddress?]
+  ///   - trusted: the proxies.
+  /// - Returns: the addresses; empty if the proxy speaks for itself; nil if the field is malformed, or an address is hidden.
+  public static func chain(fields: borrowing FieldSection, source: Source, trusted: [IPNetwork]) -> [IPAddress]? {
+    let said: [IPAddress?]
     switch source {
     case .xForwardedFor:
       guard let addresses = XForwardedFor.addresses(fields.lineBytes(of: .xForwardedFor)) else { return nil }
-      chain = addresses
+      said = addresses
     case .forwarded:
       guard let forwarded = Forwarded(lines: fields.lineBytes(of: .forwarded)) else { return nil }
-      chain = forwarded.elements.map(\.forAddress)
+      said = forwarded.elements.map(\.forAddress)
     }
-    var client = peer
-    for address in chain.reversed() {
+    var chain: [IPAddress] = []
+    for address in said.reversed() {
       guard let address else { return nil }
-      client = address
-      if !isTrusted(address) { break }
+      chain.append(address)
+      if !trusted.contains(where: { $0.contains(address) }) { break }
     }
-    return client
+    return chain.reversed()
   }
 }
 

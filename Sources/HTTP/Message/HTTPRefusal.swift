@@ -110,6 +110,8 @@ public enum HTTPRefusal: UInt8, Error, Sendable, CaseIterable {
   case pathEncodedSlash
   /// `;`, raw or encoded.
   case pathSemicolon
+  /// Letters beyond ASCII, for a service that takes upper and lower case for the same.
+  case pathCaseUnclear
   /// An encoded control byte.
   case pathControl
   /// `%` without two hexadecimal digits.
@@ -168,7 +170,8 @@ extension HTTPRefusal {
   /// Which reason a record gives.
   public var reason: Reason {
     switch self {
-    case .pathDotSegment, .pathEmptySegment, .pathBackslash, .pathEncodedSlash, .pathSemicolon, .pathControl, .pathBadEscape, .pathNotUTF8:
+    case .pathDotSegment, .pathEmptySegment, .pathBackslash, .pathEncodedSlash, .pathSemicolon, .pathCaseUnclear, .pathControl,
+      .pathBadEscape, .pathNotUTF8:
       .pathAmbiguous
     default: .requestInvalid
     }
@@ -229,6 +232,7 @@ extension HTTPRefusal {
     case .pathBackslash: Row(.badRequest, "path_backslash", "The path has a backslash.")
     case .pathEncodedSlash: Row(.badRequest, "path_encoded_slash", "The path has an encoded slash.")
     case .pathSemicolon: Row(.badRequest, "path_semicolon", "The path has a semicolon.")
+    case .pathCaseUnclear: Row(.badRequest, "path_case_unclear", "The path has letters beyond ASCII, whose case is unclear here.")
     case .pathControl: Row(.badRequest, "path_control", "The path has an encoded control byte.")
     case .pathBadEscape: Row(.badRequest, "path_bad_escape", "The path has a percent sign without two hexadecimal digits.")
     case .pathNotUTF8: Row(.badRequest, "path_not_utf8", "The decoded path is not UTF-8.")

@@ -101,15 +101,23 @@ public final class HTTPServer {
   }
 
   /// Listens and lets `respond` answer each request, at once or later.
-  public init(
+  public convenience init(
     _ loop: EventLoop, at address: SocketAddress, tls: TLSContext? = nil, limits: Limits = Limits(),
+    respond: @escaping (Request, Answer) -> Void
+  ) throws(NetError) {
+    try self.init(loop, at: ListenPlace.address(address), tls: tls, limits: limits, respond: respond)
+  }
+
+  /// Listens, at an address or on a socket that was handed over, and lets `respond` answer each request, at once or later.
+  public init(
+    _ loop: EventLoop, at place: ListenPlace, tls: TLSContext? = nil, limits: Limits = Limits(),
     respond: @escaping (Request, Answer) -> Void
   ) throws(NetError) {
     self.loop = loop
     self.limits = limits
     self.tls = tls
     self.respond = respond
-    let listener = try Listener(loop, at: address, accepted: { _, _ in })
+    let listener = try Listener(loop, at: place, accepted: { _, _ in })
     self.listener = listener
     self.address = listener.address
     // The listener lives in the loop until `close`, and holds the server.

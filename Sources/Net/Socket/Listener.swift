@@ -47,6 +47,20 @@ public final class Listener: EventSource {
     try self.init(loop, fd: fd, options: options, unlinkAtClose: bound, accepted: accepted)
   }
 
+  /// Listens at a place. A socket that was handed over is shared: the listener has a descriptor of its own for it, so that several
+  /// (one a loop) can take connections from the one queue, and each closes only its own.
+  public convenience init(
+    _ loop: EventLoop, at place: ListenPlace, options: Options = Options(), accepted: @escaping (_ fd: Int32, _ peer: SocketAddress) -> Void
+  ) throws(NetError) {
+    switch place {
+    case .address(let address): try self.init(loop, at: address, options: options, accepted: accepted)
+    case .socket(let socket):
+      let fd = csystem_duplicate(socket.fd)
+      guard fd >= 0 else { throw .system(call: "sharing the socket \(socket.name)", errno: -fd) }
+      try self.init(loop, adopting: fd, options: options, accepted: accepted)
+    }
+  }
+
   /// Takes over a socket that listens already (socket activation, a predecessor). It owns the descriptor from here on.
   public convenience init(
     _ loop: EventLoop, adopting fd: Int32, options: Options = Options(), accepted: @escaping (_ fd: Int32, _ peer: SocketAddress) -> Void
@@ -108,7 +122,8 @@ public final class Listener: EventSource {
     isOpen = false
     if let restTimer { loop.cancel(restTimer) }
     restTimer = nil
-    if let registration { loop.deregister(registration, fd: fd, closing: true) }
+    // Not left to close(2): a socket that others have descriptors for stays in the epoll set after it, and stays ready.
+    if let registration { loop.deregister(registration, fd: fd) }
     registration = nil
     _ = csystem_close(fd)
     if let unlinkAtClose { _ = csystem_unlink(unlinkAtClose) }

@@ -1,6 +1,7 @@
 public import Bytes
 internal import Cedar
 internal import CedarSchema
+internal import HTTP
 internal import JOSE
 
 extension Configuration {
@@ -15,14 +16,14 @@ extension Configuration {
     let reader = ConfigurationReader(file: file, flags: flags, surroundings: surroundings)
     var report = reader.report
     guard reader.isReadable else { throw ConfigurationError(report.problems) }
-    let configuration = Configuration(reader.root, source: file, &report)
+    let configuration = Configuration(reader.root, source: file, surroundings, &report)
     // What does not depend on policies is checked here, so that all that is wrong with the file is told at once.
     SnapshotBuilder.check(configuration, &report)
     guard report.isEmpty else { throw ConfigurationError(report.problems) }
     return configuration
   }
 
-  private init(_ root: Setting, source: SourceText?, _ report: inout ConfigurationReport) {
+  private init(_ root: Setting, source: SourceText?, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
     self.init(upstream: root["upstream"]?.text("url") ?? "")
     settings = root
     self.source = source
@@ -33,6 +34,8 @@ extension Configuration {
       )
     }
     readProcess(root)
+    checkPlaces(root, surroundings, &report)
+    readProxies(root, &report)
     readHeaders(root, &report)
     readContext(root, &report)
     for (name, setting) in root["issuers"]?.members ?? [] {
@@ -77,6 +80,16 @@ extension Configuration {
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
 
+  private func checkPlaces(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
+    let ops = root["ops"]?["listen"]
+    for (setting, text) in [(root["listen"], listen), (ops, opsListen)] {
+      if let problem = surroundings.problemOfPlace(text) { report.add(setting, problem.message, help: problem.help) }
+    }
+    if listen.utf8.starts(with: "fd:".utf8), exactlyEquals(listen, opsListen) {
+      report.add(ops, "\(opsListen) is where requests arrive", help: "operations need a place of their own")
+    }
+  }
+
   private static func millis(_ setting: Setting?) -> UInt64? { setting?.count }
 
   /// A path of the file begins at the file's folder; one of a flag or variable where the process was started.
@@ -84,6 +97,34 @@ extension Configuration {
     guard case .file = origin, let name = source?.name, path.utf8.first != UInt8(ascii: "/") else { return path }
     guard let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
     return String(decoding: name.utf8[...slash], as: UTF8.self) + path
+  }
+
+  private mutating func readProxies(_ root: Setting, _ report: inout ConfigurationReport) {
+    let setting = root["trusted_proxies"]
+    var networks: [IPNetwork] = []
+    var includesUnix = false
+    for text in setting?.texts ?? [] {
+      if exactlyEquals(text, "unix") {
+        includesUnix = true
+      } else if let network = IPNetwork(text) {
+        networks.append(network)
+        if network.prefixLength == 0 {
+          report.add(
+            setting, "\"\(text)\" is everybody: any client could then claim any address", help: "name the networks of your own proxies")
+        }
+      } else {
+        report.add(
+          setting, "\"\(text)\" is not a network",
+          help: "write an address or a range without bits behind its prefix, such as 10.0.0.0/8; or unix")
+      }
+    }
+    let source = root.text("forwarding_field").flatMap(ForwardedClient.Source.init) ?? .xForwardedFor
+    trustedProxies = TrustedProxies(networks: networks, includesUnix: includesUnix, source: source)
+    expectsProxyHeader = root["proxy_protocol"]?.bool ?? false
+    guard expectsProxyHeader, trustedProxies.isEmpty, !report.hasFailed("trusted_proxies") else { return }
+    report.add(
+      root["proxy_protocol"], "nobody is trusted to say where a connection came from",
+      help: "name your proxies: trusted_proxies: ['10.0.0.0/8']")
   }
 
   private mutating func readHeaders(_ root: Setting, _ report: inout ConfigurationReport) {

@@ -14,6 +14,8 @@ public struct Configuration: Sendable {
   public var upstream: String
   /// The services behind single routes; a route's `upstream` counts from 1 here.
   public var routeUpstreams: [String] = []
+  /// Scheme and authority of every place that entities are looked up at.
+  public var entitySources: [String] { routes?.routes.compactMap { $0.entities?.base } ?? [] }
   /// How long things may take with the service behind.
   public var upstreamLimits = UpstreamLimits()
   /// Who may issue tokens.
@@ -44,6 +46,10 @@ public struct Configuration: Sendable {
   public var contextHeaders: [String] = []
   /// Parameters of the query that policies see.
   public var contextQuery: [String] = []
+  /// Whose word is taken for where a request came from.
+  public var trustedProxies = TrustedProxies.none
+  /// Whether every connection begins with a PROXY protocol header.
+  public var expectsProxyHeader = false
   /// How the service behind is told who asks.
   public var identityHeaders = IdentityHeaders()
   /// Origins whose scripts may read our own 401 and 403.
@@ -195,6 +201,28 @@ public enum Defaults {
   public static let clientConnections = 10_000
   /// How long a request may wait for keys.
   public static let keysWaitMillis: UInt64 = 5_000
+  /// The largest body that is read before the decision, in bytes: a form, not a file.
+  public static let bodyFieldsBytes: UInt64 = 64 << 10
+  /// How long such a body may take to arrive.
+  public static let bodyFieldsMillis: UInt64 = 30_000
+  /// How many bytes of such bodies a worker holds at most.
+  public static let heldBodyBytes = 64 << 20
+  /// How long a request waits for entities.
+  public static let entitiesTimeoutMillis: UInt64 = 500
+  /// How long an answer of a source of entities serves.
+  public static let entitiesCacheMillis: UInt64 = 10_000
+  /// How long "there is none", and a failure, serve at most: what is made or mended is seen soon.
+  public static let entitiesAbsentMillis: UInt64 = 1_000
+  /// The largest answer in bytes.
+  public static let entitiesBytes: Int64 = 64 << 10
+  /// How many lookups are on their way at once, and how many more may wait for their turn.
+  public static let entityCalls = 64
+  /// See `entityCalls`.
+  public static let entityCallsWaiting = 1024
+  /// How many answers are kept, by the process and by each worker, and how many bytes of them.
+  public static let entityAnswers = 4096
+  /// See `entityAnswers`.
+  public static let entityAnswerBytes = 16 << 20
   /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
   public static let drainIdleMillis: UInt64 = 500
   /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.

@@ -6,14 +6,18 @@ public struct Surroundings: Sendable {
   public var variables: [String: String]
   /// Reads a file named by `${file:PATH}`: its contents, or nil and why.
   public var readFile: @Sendable (_ path: String) -> (contents: String?, problem: String)
+  /// What is wrong with a text that says where to listen, and what to do; nil if nothing is.
+  public var problemOfPlace: @Sendable (_ text: String) -> (message: String, help: String?)?
 
   /// Surroundings.
   public init(
     variables: [String: String] = [:],
-    readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") }
+    readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") },
+    problemOfPlace: @escaping @Sendable (_ text: String) -> (message: String, help: String?)? = { _ in nil }
   ) {
     self.variables = variables
     self.readFile = readFile
+    self.problemOfPlace = problemOfPlace
   }
 }
 
@@ -34,7 +38,13 @@ struct Expansion {
       text = source
       return
     }
-    var rest = source.utf8[...]
+    text = String(decoding: filled(source[...].utf8, surroundings, depth: 0), as: UTF8.self)
+  }
+
+  // A text with its references filled in. A path and a default may hold references in turn, so that `${file:${DIRECTORY}/name}` is
+  // what it looks like; they are filled when they are needed.
+  private mutating func filled(_ source: Substring.UTF8View, _ surroundings: Surroundings, depth: Int) -> [UInt8] {
+    var rest = source
     var out: [UInt8] = []
     while let byte = rest.first {
       guard byte == UInt8(ascii: "$") else {
@@ -42,43 +52,70 @@ struct Expansion {
         rest = rest.dropFirst()
         continue
       }
+      isChanged = true
       let next = rest.dropFirst().first
       if next == UInt8(ascii: "$") {
         out.append(byte)
         rest = rest.dropFirst(2)
-        isChanged = true
       } else if next == UInt8(ascii: "{") {
-        guard let end = rest.firstIndex(of: UInt8(ascii: "}")) else {
+        guard let end = Self.end(of: rest) else {
           problems.append(("${", "`${` has no `}` in this string", "write $$ for a dollar sign that means itself"))
-          return
+          return out
         }
-        let inner = String(decoding: rest[rest.index(rest.startIndex, offsetBy: 2)..<end], as: UTF8.self)
-        out += Array(value(of: inner, surroundings).utf8)
+        guard depth < Self.deepest else {
+          problems.append(("${", "references stand in one another more than \(Self.deepest) deep", nil))
+          return out
+        }
+        out += value(of: rest[rest.index(rest.startIndex, offsetBy: 2)..<end], surroundings, depth: depth)
         rest = rest[rest.index(after: end)...]
-        isChanged = true
       } else {
         problems.append(("$", "a `$` that begins nothing", "write $$ for a dollar sign that means itself, or ${NAME} for a variable"))
-        return
+        return out
       }
     }
-    text = String(decoding: out, as: UTF8.self)
+    return out
   }
 
-  private mutating func value(of inner: String, _ surroundings: Surroundings) -> String {
+  private static let deepest = 4
+
+  // The `}` of the reference that a text begins with.
+  private static func end(of text: Substring.UTF8View) -> Substring.UTF8View.Index? {
+    var open = 0
+    var rest = text
+    while let byte = rest.first {
+      let next = rest.dropFirst().first
+      if byte == UInt8(ascii: "$"), next == byte || next == UInt8(ascii: "{") {
+        if next != byte { open += 1 }
+        rest = rest.dropFirst(2)
+        continue
+      }
+      if byte == UInt8(ascii: "}") {
+        open -= 1
+        if open == 0 { return rest.startIndex }
+      }
+      rest = rest.dropFirst()
+    }
+    return nil
+  }
+
+  private mutating func value(of reference: Substring.UTF8View, _ surroundings: Surroundings, depth: Int) -> [UInt8] {
+    let inner = String(decoding: reference, as: UTF8.self)
     let reference = "${\(inner)}"
     if inner.utf8.starts(with: "file:".utf8) {
       isSecret = true
-      let path = String(decoding: inner.utf8.dropFirst(5), as: UTF8.self)
+      let before = problems.count
+      let path = String(decoding: filled(inner.utf8.dropFirst(5), surroundings, depth: depth + 1), as: UTF8.self)
+      guard problems.count == before else { return [] }
       let (contents, problem) = surroundings.readFile(path)
       guard let contents else {
         problems.append((reference, "\(reference): \(problem)", nil))
-        return ""
+        return []
       }
       // Editors end a file with a newline; no secret does.
       var bytes = Array(contents.utf8)
       if bytes.last == ASCII.lf { bytes.removeLast() }
       if bytes.last == ASCII.cr { bytes.removeLast() }
-      return String(decoding: bytes, as: UTF8.self)
+      return bytes
     }
     let name = inner.utf8.prefix { ASCII.isAlpha($0) || ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
     let rest = String(decoding: inner.utf8.dropFirst(name.count), as: UTF8.self)
@@ -87,17 +124,17 @@ struct Expansion {
       rest.isEmpty || rest.utf8.starts(with: ":-".utf8) || rest.utf8.starts(with: ":?".utf8)
     else {
       problems.append((reference, "\(reference) is not a reference", "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:PATH}"))
-      return ""
+      return []
     }
     // As a shell's `:-` and `:?`: an empty variable is as good as none.
-    if let value = surroundings.variables[variable], !value.isEmpty || rest.isEmpty { return value }
-    if rest.utf8.starts(with: ":-".utf8) { return String(decoding: rest.utf8.dropFirst(2), as: UTF8.self) }
+    if let value = surroundings.variables[variable], !value.isEmpty || rest.isEmpty { return Array(value.utf8) }
+    if rest.utf8.starts(with: ":-".utf8) { return filled(rest.utf8.dropFirst(2), surroundings, depth: depth + 1) }
     if rest.utf8.starts(with: ":?".utf8) {
       problems.append((reference, "\(variable) is not set: \(String(decoding: rest.utf8.dropFirst(2), as: UTF8.self))", nil))
     } else {
       problems.append(
         (reference, "\(reference) is not set in the environment", "set it, or write ${\(variable):-default} to give a default"))
     }
-    return ""
+    return []
   }
 }

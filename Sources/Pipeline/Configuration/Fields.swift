@@ -1,4 +1,5 @@
 internal import CedarSchema
+internal import HTTP
 
 /// Every setting there is. The table drives the reader, the defaults, the flags and variables, the JSON Schema, and what
 /// `stockade config show` prints.
@@ -31,9 +32,21 @@ public enum Fields {
       "upstream.max_connections", .integer(1...65_535), "How many connections to it a worker opens at most",
       default: "\(Defaults.upstreamConnections)"),
     Field(
-      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH", default: Defaults.listen, flag: "listen"),
+      "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH; fd:NAME, a socket of systemd's",
+      default: Defaults.listen, flag: "listen"),
+    Field(
+      "trusted_proxies", .texts("NETWORK"),
+      "Proxies in front whose word is taken for where a request came from: 10.0.0.0/8, an address, or unix for a unix socket's peers"),
+    Field(
+      "forwarding_field", .choice(ForwardedClient.Source.allCases.map(\.rawValue)), "The field by which trusted proxies say so",
+      default: ForwardedClient.Source.xForwardedFor.rawValue),
+    Field(
+      "proxy_protocol", .flag,
+      "Whether connections begin with a PROXY protocol header (version 1 or 2); then trusted proxies alone may connect",
+      default: "false"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
-    Field("ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are", default: Defaults.opsListen, flag: "ops-listen"),
+    Field(
+      "ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are; as listen", default: Defaults.opsListen, flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
     Field("drain", .object, "Leaving in good order"),
     Field(
@@ -117,10 +130,12 @@ public enum Fields {
     Field("routes.*.action", .text("NAME"), "Cedar's action; default: the method"),
     Field("routes.*.resource", .object, "Cedar's resource; default: the path"),
     Field("routes.*.resource.type", .text("TYPE"), "Its type; namespace applies to a name without ::"),
-    Field("routes.*.resource.id", .text("TEMPLATE"), "Its id: text with {parameter}, {query.NAME}, {header.NAME}"),
+    Field("routes.*.resource.id", .text("TEMPLATE"), "Its id: text with {parameter}, {query.NAME}, {header.NAME}, {body.NAME}"),
     Field("routes.*.resource.attributes", .names, "Its attributes"),
     Field("routes.*.resource.attributes.*", .object, "One attribute", shorthand: "value"),
-    Field("routes.*.resource.attributes.*.value", .text("TEMPLATE"), "Its value: text with {parameter}, {query.NAME}, {header.NAME}"),
+    Field(
+      "routes.*.resource.attributes.*.value", .text("TEMPLATE"),
+      "Its value: text with {parameter}, {query.NAME}, {header.NAME}, {body.NAME}"),
     Field(
       "routes.*.resource.attributes.*.type", .choice(TypedText.allCases.map(\.rawValue)), "What the text is read as", default: "string"),
     Field("routes.*.resource.attributes.*.optional", .flag, "Whether the attribute is left out if the request lacks it", default: "false"),
@@ -128,10 +143,34 @@ public enum Fields {
     Field("routes.*.resource.parents.*", .object, "One parent"),
     Field("routes.*.resource.parents.*.type", .text("TYPE"), "Its type"),
     Field("routes.*.resource.parents.*.id", .text("TEMPLATE"), "Its id"),
+    Field("routes.*.body", .object, "Fields of a JSON body that policies see in context.http.body; the body is read before the decision"),
+    Field("routes.*.body.max", .size(1...(16 << 20)), "The largest body that is read; default: 64KiB"),
+    Field("routes.*.body.timeout", .duration(1...600_000), "How long it may take to arrive; default: 30s"),
+    Field("routes.*.body.fields", .names, "The fields: names of yours"),
+    Field("routes.*.body.fields.*", .text("POINTER"), "Where it is in the body: a name, a.b, or a JSON Pointer"),
+    Field("routes.*.entities", .object, "Where entities are looked up that policies need for the decision", shorthand: "url"),
+    Field(
+      "routes.*.entities.url", .text("TEMPLATE"),
+      "What to GET: a URL with {parameter}, {query.NAME}, {header.NAME}, {body.NAME}, {principal.id}; the answer: entities in JSON, or 404"),
+    Field("routes.*.entities.timeout", .duration(1...60_000), "How long a request waits for the answer; default: 500ms"),
+    Field("routes.*.entities.cache", .duration(0...3_600_000), "How long an answer serves; default: 10s"),
+    Field("routes.*.entities.max", .size(1...(4 << 20)), "The largest answer; default: 64KiB"),
+    Field("routes.*.entities.headers", .names, "Fields that are sent along"),
+    Field("routes.*.entities.headers.*", .text("VALUE"), "The field's value", secret: true),
     Field("routes.*.scopes", .texts("SCOPE"), "Scopes that the token must have, all of them"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
+    Field("routes.*.paths", .object, "How the service behind this route reads paths, if otherwise than byte for byte"),
+    Field(
+      "routes.*.paths.semicolon", .choice(["refuse", "data"]), "data: it knows no path parameters, ; belongs to its segment",
+      default: "refuse"),
+    Field(
+      "routes.*.paths.encoded_slash", .choice(["refuse", "data"]), "data: it splits before it decodes, %2F belongs to its segment",
+      default: "refuse"),
+    Field("routes.*.paths.trailing_slash", .choice(["differs", "same"]), "same: /a/ is /a to it, and to policies", default: "differs"),
+    Field(
+      "routes.*.paths.case", .choice(["differs", "same"]), "same: /A is /a to it; policies see paths in lower case", default: "differs"),
     Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
     Field("routes.*.engine", .object, "Who decides, for this route"),
     Field("routes.*.engine.local", .object, "The Cedar engine in this process"),

@@ -4,28 +4,35 @@ internal import Telemetry
 /// Writes the head of an allowed request as the upstream gets it. The only way to forward a request, and it takes a permit.
 public struct ForwardedHead: Sendable {
   private let upstreamAuthority: String
-  private let proto: FieldBlock
+  private let plain: FieldBlock
+  private let secure: FieldBlock
 
   /// For one upstream.
   ///
   /// - Parameter upstreamAuthority: the `Host` for clients that sent none (HTTP/1.0); others keep theirs.
   public init(upstreamAuthority: String) {
     self.upstreamAuthority = upstreamAuthority
-    var proto = FieldBlock()
-    proto.append("X-Forwarded-Proto", "http")
-    self.proto = proto
+    func proto(_ scheme: Client.Scheme) -> FieldBlock {
+      var block = FieldBlock()
+      block.append("X-Forwarded-Proto", scheme.rawValue)
+      return block
+    }
+    plain = proto(.http)
+    secure = proto(.https)
   }
 
   /// Appends the head. The permit is used up.
   public func append(_ exchange: borrowing Exchange, with permit: consuming Permit, to out: inout [UInt8]) {
     var lines = FieldBlock()
-    if let address = exchange.peer.address { lines.append("X-Forwarded-For", address) }
+    if let path = exchange.client.path ?? exchange.peer.address { lines.append("X-Forwarded-For", path) }
     lines.append(IdentityHeaders.decisionID, exchange.id.description)
     let headers = exchange.snapshot.identityHeaders
+    let proto = exchange.client.scheme == .https ? secure : plain
     let identity = permit.identity?.headers ?? headers.nobody
-    guard exchange.head.fields.has(.host) else {
+    guard exchange.head.fields.has(.host), !exchange.hasContinued else {
       var rewrite = headers.rewrite
-      rewrite.host = upstreamAuthority
+      if !exchange.head.fields.has(.host) { rewrite.host = upstreamAuthority }
+      if exchange.hasContinued { rewrite.keepsExpect = false }
       return HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
     }
     HeadWriter.appendRequest(exchange.head, headers.rewrite, adding: proto, lines, identity, to: &out)

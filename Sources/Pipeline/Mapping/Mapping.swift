@@ -1,15 +1,19 @@
 internal import Bytes
 public import Cedar
-internal import HTTP
+public import HTTP
 
 /// What a request asks for, in the words of the routes, before anyone knows who asks.
 public struct Question: Sendable {
   /// Cedar's action.
   public let action: EntityUID
-  /// Cedar's resource.
-  public let resource: EntityUID
+  /// Cedar's resource; nil while it depends on a body that was not read yet.
+  public let resource: EntityUID?
   /// The resource and what the request says of it, by a route; the built-in mapping finds its entities when they are needed.
   let entities: [Entity]
+  /// What the route's source of entities said.
+  var learned: [Entity] = []
+  /// What the body says, by the names that the route gives; nil on a route that names none.
+  var body: Record?
   /// The decoded path, if the resource is mapped from it by the built-in mapping.
   let path: String?
   /// The matched route; nil for the built-in mapping.
@@ -43,6 +47,8 @@ public struct MappedRequest: Sendable {
   public let request: Request
   /// The resource and its ancestors.
   public let resourceEntities: [Entity]
+  /// What was looked up for the request.
+  public var learnedEntities: [Entity] = []
 }
 
 /// How a request becomes a Cedar request. One value, the same for the demo, the local and the remote engine.
@@ -83,21 +89,33 @@ public struct Mapping: Sendable {
     return groups + ["GET", "OPTIONS"].map { action($0, in: "read") } + ["POST", "PUT", "PATCH", "DELETE"].map { action($0, in: "write") }
   }
 
-  /// What is asked.
-  func match(_ head: RequestHead) throws(Stop) -> Question {
+  /// What is asked. The path becomes what the route's service reads it as; what is forwarded stays as it came.
+  func match(_ head: inout RequestHead) throws(Stop) -> Question {
     guard let routes else { return byPath(head, route: nil) }
-    guard let route = routes.match(head) else {
+    let found = routes.match(head)
+    do throws(HTTPRefusal) { try head.readPath(as: found?.reading ?? .exact) } catch { throw .refuse(.syntax(error)) }
+    guard let route = found else {
       guard unrouted == .path else { throw .refuse(.noRoute(detail: nil)) }
       return byPath(head, route: nil)
     }
-    if let limit = route.bodyLimit, case .length(let count) = head.framing, count > limit { throw .refuse(.bodyTooLarge(limit: limit)) }
+    if let limit = route.bodyLimit, case .length(let count) = head.framing, count > limit {
+      throw .refuse(.bodyTooLarge(limit: limit, setting: "body_limit"))
+    }
     guard route.access == .policy else {
       return Question(
         action: action(of: head), resource: EntityUID(type: pathType, id: Self.path(of: head)), entities: [], path: nil, route: route)
     }
-    guard let template = route.resource else { return byPath(head, route: route) }
-    let (resource, entities) = try template.entity(head, route.path)
-    return Question(action: route.action ?? action(of: head), resource: resource, entities: entities, path: nil, route: route)
+    return try match(head, to: route, with: nil)
+  }
+
+  /// What is asked on a route, with what the body says where it was read.
+  func match(_ head: RequestHead, to route: Route, with body: Record?) throws(Stop) -> Question {
+    guard let template = route.resource else { return byPath(head, route: route, body) }
+    let action = route.action ?? action(of: head)
+    // Whoever sends a body has to be known first, so that nobody else's is waited for.
+    if body == nil, template.needsBody { return Question(action: action, resource: nil, entities: [], path: nil, route: route) }
+    let (resource, entities) = try template.entity(RequestValues.All(head: head, path: route.path, body: body))
+    return Question(action: action, resource: resource, entities: entities, body: body, path: nil, route: route)
   }
 
   // HEAD asks for what GET asks for, less the body (RFC 9110 §9.3.2).
@@ -105,10 +123,11 @@ public struct Mapping: Sendable {
     EntityUID(type: actionType, id: head.method == .head ? "GET" : head.methodText)
   }
 
-  private func byPath(_ head: RequestHead, route: Route?) -> Question {
+  private func byPath(_ head: RequestHead, route: Route?, _ body: Record? = nil) -> Question {
     let path = Self.path(of: head)
     return Question(
-      action: route?.action ?? action(of: head), resource: EntityUID(type: pathType, id: path), entities: [], path: path, route: route)
+      action: route?.action ?? action(of: head), resource: EntityUID(type: pathType, id: path), entities: [], body: body, path: path,
+      route: route)
   }
 
   // The path and every shorter one, as entities.
@@ -130,8 +149,22 @@ public struct Mapping: Sendable {
     return entities
   }
 
+  /// How heads are read for these routes.
+  public var headLimits: HeadLimits {
+    var limits = HeadLimits()
+    limits.path = routes?.pathRules ?? .strict
+    return limits
+  }
+
   /// The fields of a request that end up in questions.
-  var evaluatedFields: [String] { headers + (routes?.routes ?? []).flatMap { $0.resource?.fields ?? [] } }
+  var evaluatedFields: [String] {
+    headers
+      + (routes?.routes ?? []).flatMap { route in
+        // What a body is, is read from these: a service that reads another spelling would read another body.
+        (route.resource?.fields ?? []) + (route.entities?.url.fields ?? [])
+          + (route.body == nil ? [] : ["content-type", "content-encoding"])
+      }
+  }
 
   /// Whether every request is mapped to the same few attributes.
   var isPlain: Bool { headers.isEmpty && query.isEmpty }
@@ -160,15 +193,18 @@ public struct Mapping: Sendable {
     if !query.isEmpty {
       http.append(Record.Field("query", .record(try Self.record(query) { name throws(Stop) in try RequestValues.query(name, in: head) })))
     }
+    if let body = question.body { http.append(Record.Field("body", .record(body))) }
     var fields = [
       Record.Field("http", .record(Record(lastWins: http))),
       Record.Field("time", .datetime(Datetime(milliseconds: time.multipliedReportingOverflow(by: 1000).partialValue))),
     ]
     if let ip = peer.ip { fields.append(Record.Field("client", .record(Record(lastWins: [Record.Field("ip", .ip(ip))])))) }
     if let token = identity.tokenContext { fields.append(Record.Field("token", .record(token))) }
+    guard let resource = question.resource else { throw .refuse(.engineFailed(detail: "the resource is not known yet")) }
     let request = Request(
-      principal: identity.principal, action: question.action, resource: question.resource, context: Record(lastWins: fields))
-    return MappedRequest(request: request, resourceEntities: question.path == nil ? question.entities : pathEntities(head))
+      principal: identity.principal, action: question.action, resource: resource, context: Record(lastWins: fields))
+    return MappedRequest(
+      request: request, resourceEntities: question.path == nil ? question.entities : pathEntities(head), learnedEntities: question.learned)
   }
 
   // What the request lacks is left out: policies ask with `has`.
@@ -182,9 +218,20 @@ public struct Mapping: Sendable {
 
   private static func path(of head: RequestHead) -> String {
     var bytes: [UInt8] = []
+    // A slash that belongs to a segment must not look like one between two.
+    let escapes = head.path.ambiguities.contains(.encodedSlashIsData)
     for index in 0..<head.path.count {
       bytes.append(UInt8(ascii: "/"))
-      head.path.withSegment(index) { bytes.append(contentsOf: $0) }
+      head.path.withSegment(index) { segment in
+        guard escapes else { return bytes.append(contentsOf: segment) }
+        for byte in segment {
+          switch byte {
+          case UInt8(ascii: "/"): bytes.append(contentsOf: "%2F".utf8)
+          case UInt8(ascii: "%"): bytes.append(contentsOf: "%25".utf8)
+          default: bytes.append(byte)
+          }
+        }
+      }
     }
     if head.path.hasTrailingSlash { bytes.append(UInt8(ascii: "/")) }
     return String(decoding: bytes, as: UTF8.self)

@@ -43,7 +43,9 @@ extension Mapping {
     _ question: Question, by identity: Identity, from peer: Peer, _ head: borrowing RequestHead, at time: Int64,
     of authorization: Authorization, _ evaluation: Evaluation
   ) -> Response? {
-    guard let words = authorization.words, isPlain, let pathText = question.path else { return nil }
+    guard let words = authorization.words, isPlain, let pathText = question.path, question.body == nil, question.learned.isEmpty else {
+      return nil
+    }
     let draft = evaluation.draft(on: authorization.authorizer, with: identity.entities)
     return withUnsafeTemporaryAllocation(of: Draft.Field.self, capacity: 8) { fields -> Response? in
       func record(_ given: (Draft.Text, Draft.Item)...) -> Draft.Item {

@@ -9,6 +9,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Its form.
   case syntax(HTTPRefusal)
   case headTimeout
+  case untraceable(detail: String)
   case multipleCredentials(detail: String)
 
   // Its credential.
@@ -18,7 +19,10 @@ public enum Rejection: Error, Sendable, Equatable {
   // What it asks for.
   case noRoute(detail: String?)
   case unmappable(detail: String)
-  case bodyTooLarge(limit: UInt64)
+  case bodyTooLarge(limit: UInt64, setting: String)
+  case bodyTimeout
+  case bodyUnsupported(detail: String)
+  case bodyInvalid(detail: String)
   case insufficientScope(needed: [String])
   case policyForbids
   case noPolicyPermits
@@ -27,6 +31,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Faults: it could not be decided, which refuses it.
   case keysUnavailable(issuer: String, detail: String)
   case engineFailed(detail: String)
+  case entityLookupFailed(detail: String)
   case overloaded(detail: String)
   case logFull
 
@@ -51,6 +56,8 @@ public enum Rejection: Error, Sendable, Equatable {
         publicText: "The request is refused.")
     case .headTimeout:
       Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request did not arrive in time.")
+    case .untraceable:
+      Row(status: .badRequest, reason: .requestInvalid, publicText: "The request is refused.")
     case .multipleCredentials:
       Row(
         status: .badRequest, reason: .multipleCredentials, publicText: "The request carries more than one credential.",
@@ -70,6 +77,12 @@ public enum Rejection: Error, Sendable, Equatable {
       )
     case .bodyTooLarge:
       Row(status: .contentTooLarge, reason: .requestTooLarge, publicText: "The request's body is larger than is allowed here.")
+    case .bodyTimeout:
+      Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request's body did not arrive in time.")
+    case .bodyUnsupported:
+      Row(status: .unsupportedMediaType, reason: .bodyUnsupported, publicText: "The request's body must be JSON, in UTF-8 and not encoded.")
+    case .bodyInvalid:
+      Row(status: .badRequest, reason: .bodyInvalid, publicText: "The request's body cannot be read in one way only.")
     case .insufficientScope:
       Row(
         status: .forbidden, reason: .insufficientScope, publicText: "The token lacks a scope.", bearerError: .insufficientScope,
@@ -87,6 +100,10 @@ public enum Rejection: Error, Sendable, Equatable {
     case .engineFailed:
       Row(
         status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
+        passesWhenObserved: true)
+    case .entityLookupFailed:
+      Row(
+        status: .serviceUnavailable, reason: .entityLookupFailed, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
         passesWhenObserved: true)
     case .overloaded:
       Row(status: .serviceUnavailable, reason: .overload, publicText: "The service is busy.", retryAfter: 1)
@@ -106,9 +123,9 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .engineFailed, .overloaded, .logFull: true
-    case .syntax, .headTimeout, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .insufficientScope,
-      .policyForbids, .noPolicyPermits, .policyFailed:
+    case .keysUnavailable, .engineFailed, .entityLookupFailed, .overloaded, .logFull: true
+    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .bodyTimeout,
+      .bodyUnsupported, .bodyInvalid, .insufficientScope, .policyForbids, .noPolicyPermits, .policyFailed:
       false
     }
   }
@@ -127,13 +144,14 @@ public enum Rejection: Error, Sendable, Equatable {
     case .syntax(let refusal): refusal.detail
     case .token(let error): error.description
     case .noRoute(let detail): detail
-    case .bodyTooLarge(let limit): "the route's body_limit is \(limit) bytes"
+    case .bodyTooLarge(let limit, let setting): "the route's \(setting) is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
-    case .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail), .engineFailed(let detail),
+    case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
+      .engineFailed(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail), .bodyInvalid(let detail),
       .overloaded(let detail):
       detail
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
-    case .headTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
+    case .headTimeout, .bodyTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
     }
   }
 }

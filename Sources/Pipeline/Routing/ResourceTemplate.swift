@@ -21,13 +21,16 @@ struct ResourceTemplate: Sendable {
   /// The fields of a request that the entity is made of.
   var fields: [String] { ([id] + attributes.map(\.template) + parents.map(\.id)).flatMap(\.fields) }
 
+  /// Whether the entity depends on the body.
+  var needsBody: Bool { id.needsBody || attributes.contains { $0.template.needsBody } || parents.contains { $0.id.needsBody } }
+
   /// The entity's name and, if a request says anything of it, the entity.
-  func entity(_ head: RequestHead, _ path: RoutePath) throws(Stop) -> (uid: EntityUID, entities: [Entity]) {
-    let uid = EntityUID(type: type, id: try text(id, "the resource's id", head, path))
+  func entity(_ values: RequestValues.All) throws(Stop) -> (uid: EntityUID, entities: [Entity]) {
+    let uid = EntityUID(type: type, id: try text(id, "the resource's id", values))
     guard !attributes.isEmpty || !parents.isEmpty else { return (uid, []) }
     var fields: [Record.Field] = []
     for attribute in attributes {
-      guard let text = try attribute.template.text(head, path) else {
+      guard let text = try attribute.template.text(values) else {
         guard attribute.isOptional else { throw lacking(attribute.template, for: "the resource's \(attribute.name)") }
         continue
       }
@@ -38,12 +41,12 @@ struct ResourceTemplate: Sendable {
       fields.append(Record.Field(attribute.name, value))
     }
     var uids: Set<EntityUID> = []
-    for parent in parents { uids.insert(EntityUID(type: parent.type, id: try text(parent.id, "a parent's id", head, path))) }
+    for parent in parents { uids.insert(EntityUID(type: parent.type, id: try text(parent.id, "a parent's id", values))) }
     return (uid, [Entity(uid: uid, attributes: Record(lastWins: fields), parents: uids)])
   }
 
-  private func text(_ template: TextTemplate, _ what: String, _ head: RequestHead, _ path: RoutePath) throws(Stop) -> String {
-    guard let text = try template.text(head, path) else { throw lacking(template, for: what) }
+  private func text(_ template: TextTemplate, _ what: String, _ values: RequestValues.All) throws(Stop) -> String {
+    guard let text = try template.text(values) else { throw lacking(template, for: what) }
     return text
   }
 

@@ -21,15 +21,27 @@ public final class Route: Sendable {
   /// Which methods.
   let methods: RouteMethods
   /// Which paths.
-  let path: RoutePath
+  public let path: RoutePath
+  /// How the service behind reads paths.
+  let reading: PathReading
   /// Which hosts; nil for all.
   let host: RouteHost?
+  /// The methods by name; empty for all.
+  public var methodNames: [String] { methods.tokens }
+  /// A host that the route is for: the one it names, or some host below it; nil if it is for all.
+  public var exampleHost: String? { host.map { $0.isWildcard ? "x" + String(decoding: $0.name, as: UTF8.self) : $0.text } }
   /// Who may use it.
   public let access: Access
   /// Cedar's action; nil for the method's.
   let action: EntityUID?
   /// Cedar's resource; nil for the path's.
   let resource: ResourceTemplate?
+  /// The fields of the body that policies see; nil where the body goes by unread.
+  public let body: BodyFields?
+  /// Where entities are looked up; nil if they are not.
+  let entities: EntitySource?
+  /// Whether more must be learned than the head and the token say.
+  let asksForMore: Bool
   /// Scopes that a token must have, all of them.
   public let scopes: [String]
   /// Whether decisions are enforced; nil as for all requests.
@@ -42,17 +54,21 @@ public final class Route: Sendable {
   public let bodyLimit: UInt64?
 
   init(
-    methods: RouteMethods, path: RoutePath, host: RouteHost?, access: Access, action: EntityUID?, resource: ResourceTemplate?,
-    scopes: [String],
-    mode: Snapshot.Mode?, upstream: Int, responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
+    methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
+    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int,
+    responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
     self.path = path
+    self.reading = reading
     self.host = host
     self.access = access
     self.action = action
     self.resource = resource
+    self.body = body
+    self.entities = entities
+    asksForMore = body != nil || entities != nil
     self.scopes = scopes
     self.mode = mode
     self.upstream = upstream

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Cedar
+internal import HTTP
 
 /// Makes the route table of its settings, and says what is wrong with them.
 struct RouteBuilder {
@@ -56,16 +57,48 @@ struct RouteBuilder {
         report.add(named, "\"\(text)\" is not a host", help: "a name without scheme and port, such as api.example.com, or *.example.com")
       }
     }
+    let reading = reading(setting["paths"], path, setting, &report)
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
     Configuration.checkEngine(setting["engine"], &report)
+    let body = MoreBuilder.body(setting, &report)
+    var sources = TextTemplate.Sources(body: body?.fields.map(\.name) ?? [])
+    let resource = resource(setting["resource"], path, sources, &report)
+    sources.principal = true
     return Route(
-      methods: methods, path: path, host: host, access: access, action: action(setting, &report),
-      resource: resource(setting["resource"], path, &report),
+      methods: methods, path: path, reading: reading, host: host, access: access, action: action(setting, &report),
+      resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
       scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
       responseTimeoutMillis: setting["response_timeout"]?.count,
       bodyLimit: setting["body_limit"]?.count)
+  }
+
+  // How the service reads paths, where that is said.
+  private func reading(_ setting: Setting?, _ path: RoutePath, _ route: Setting, _ report: inout ConfigurationReport) -> PathReading {
+    var reading = PathReading.exact
+    guard let setting else { return reading }
+    if setting.text("semicolon") == "data" { reading.rules.insert(.semicolonIsData) }
+    if setting.text("encoded_slash") == "data" { reading.rules.insert(.encodedSlashIsData) }
+    reading.ignoresCase = setting.text("case") == "same"
+    reading.ignoresTrailingSlash = setting.text("trailing_slash") == "same"
+    // A slash within a segment looks like one between two: only a parameter of its own keeps the two apart.
+    if reading.rules.contains(.encodedSlashIsData) {
+      if path.hasRest {
+        report.add(
+          setting["encoded_slash"], "in {\(path.parameters.last?.name ?? "")...} a slash that is data looks like one between segments",
+          help: "name the segments: /files/{folder}/{file}")
+      } else if route["resource"] == nil || route["resource"]?.origin == .byDefault, route.text("access") == "policy" {
+        report.add(
+          setting["encoded_slash"], "in Path::\"…\" a slash that is data looks like one between segments",
+          help: "name the resource by a parameter of the path: resource: { type: 'File', id: '{file}' }")
+      }
+    }
+    if reading.ignoresCase, path.hasCapitals {
+      report.add(
+        route["match"], "with case 'same' paths are matched in lower case, and `\(path.text)` has capitals", help: "write it in lower case")
+    }
+    return reading
   }
 
   // What has no effect is a mistake: somebody believes that it protects.
@@ -74,7 +107,7 @@ struct RouteBuilder {
       report.add(setting["match"], "preflights are OPTIONS requests", help: "write 'OPTIONS /path'")
     }
     guard access != .policy else { return }
-    for name in ["action", "resource"] {
+    for name in ["action", "resource", "body", "entities"] {
       if let useless = setting[name], useless.origin != .byDefault {
         report.add(
           useless, "with access '\(access.rawValue)' no policy is asked, so this has no effect",
@@ -100,19 +133,21 @@ struct RouteBuilder {
     return EntityUID(type: TypeNames.type("Action", in: namespace), id: name)
   }
 
-  private func resource(_ setting: Setting?, _ path: RoutePath, _ report: inout ConfigurationReport) -> ResourceTemplate? {
+  private func resource(
+    _ setting: Setting?, _ path: RoutePath, _ sources: TextTemplate.Sources, _ report: inout ConfigurationReport
+  ) -> ResourceTemplate? {
     guard let setting, setting.origin != .byDefault else { return nil }
-    guard let type = type(setting, &report), let id = template(setting, "id", path, &report) else { return nil }
+    guard let type = type(setting, &report), let id = template(setting, "id", path, sources, &report) else { return nil }
     var resource = ResourceTemplate(type: type, id: id)
     for (name, attribute) in setting["attributes"]?.members ?? [] {
-      guard let template = template(attribute, "value", path, &report) else { continue }
+      guard let template = template(attribute, "value", path, sources, &report) else { continue }
       resource.attributes.append(
         ResourceTemplate.Attribute(
           name: name, template: template, type: attribute.text("type").flatMap(TypedText.init) ?? .string,
           isOptional: attribute["optional"]?.bool ?? false))
     }
     for (_, parent) in setting["parents"]?.members ?? [] {
-      guard let type = self.type(parent, &report), let id = template(parent, "id", path, &report) else { continue }
+      guard let type = self.type(parent, &report), let id = template(parent, "id", path, sources, &report) else { continue }
       resource.parents.append((type, id))
     }
     return resource
@@ -130,12 +165,14 @@ struct RouteBuilder {
     return TypeNames.type(text, in: namespace)
   }
 
-  private func template(_ setting: Setting, _ name: String, _ path: RoutePath, _ report: inout ConfigurationReport) -> TextTemplate? {
+  private func template(
+    _ setting: Setting, _ name: String, _ path: RoutePath, _ sources: TextTemplate.Sources, _ report: inout ConfigurationReport
+  ) -> TextTemplate? {
     guard let written = setting[name], let text = written.text, !text.isEmpty else {
       report.add(setting[name] ?? setting, "has no \(name)", help: "write \(name): '{id}', or another text with parameters of the path")
       return nil
     }
-    do throws(RoutePath.Mistake) { return try TextTemplate(text, for: path) } catch {
+    do throws(RoutePath.Mistake) { return try TextTemplate(text, for: path, sources) } catch {
       report.add(written, error.message, help: error.help)
       return nil
     }

@@ -2,7 +2,7 @@ internal import Bytes
 internal import HTTP
 
 /// A path with parameters: `/orders/{id}`, `/files/{rest...}`. Matched on decoded segments, never on text.
-struct RoutePath: Sendable {
+public struct RoutePath: Sendable {
   enum Segment: Sendable, Equatable {
     /// These bytes.
     case literal([UInt8])
@@ -11,7 +11,7 @@ struct RoutePath: Sendable {
   }
 
   /// As written.
-  let text: String
+  public let text: String
   private(set) var segments: [Segment] = []
   /// Whether all that follows the segments, at least a `/`, belongs to the route.
   private(set) var hasRest = false
@@ -21,14 +21,24 @@ struct RoutePath: Sendable {
   private(set) var parameters: [(name: String, index: Int)] = []
 
   /// What is wrong with a path, and what to do.
-  struct Mistake: Error {
-    let message: String
-    var help: String?
+  public struct Mistake: Error {
+    /// What is wrong, one sentence without a final stop.
+    public let message: String
+    /// What to do about it.
+    public var help: String?
+
+    /// A mistake.
+    public init(message: String, help: String? = nil) {
+      self.message = message
+      self.help = help
+    }
   }
 
-  static let mostSegments = 64
+  /// The longest path that a route is for.
+  public static let mostSegments = 64
 
-  init(_ text: String) throws(Mistake) {
+  /// Reads a path as routes write it.
+  public init(_ text: String) throws(Mistake) {
     self.text = text
     guard text.utf8.first == UInt8(ascii: "/") else { throw Mistake(message: "a path begins with /", help: "write 'GET /orders/{id}'") }
     let parts = text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
@@ -91,8 +101,16 @@ struct RoutePath: Sendable {
     return Array(word.utf8)
   }
 
+  /// Whether a name in it has a letter that is not in lower case.
+  var hasCapitals: Bool {
+    segments.contains { if case .literal(let bytes) = $0 { bytes.contains { ASCII.lowercased($0) != $0 } } else { false } }
+  }
+
+  /// The names of the parameters, in the order of the path.
+  public var parameterNames: [String] { parameters.map(\.name) }
+
   /// Whether two paths match the same requests.
-  func isSameShape(as other: RoutePath) -> Bool {
+  public func isSameShape(as other: RoutePath) -> Bool {
     segments == other.segments && hasRest == other.hasRest && hasTrailingSlash == other.hasTrailingSlash
   }
 

@@ -10,9 +10,14 @@ public struct RouteTable: Sendable {
   public let routes: [Route]
   private var nodes: [Node] = [Node()]
   private var hosts: [(host: RouteHost, root: Int)] = []
+  /// Forms of paths that some route takes for data: a request is refused for the others when it is parsed, and for these when
+  /// its route is another.
+  public private(set) var pathRules = PathRules.strict
 
   private struct Node: Sendable {
     var literals: [(bytes: [UInt8], node: Int)] = []
+    // Names in lower case that stand for every case of theirs.
+    var caseless: [(bytes: [UInt8], node: Int)] = []
     var parameter: Int?
     // Routes that end here: without and with a final slash, and those that take the rest.
     var ends: [Int] = []
@@ -31,6 +36,7 @@ public struct RouteTable: Sendable {
     self.routes = routes
     for (index, route) in routes.enumerated() { insert(route, index) }
     for index in nodes.indices { nodes[index].literals.sort { $0.bytes.lexicographicallyPrecedes($1.bytes) } }
+    for route in routes { pathRules.formUnion(route.reading.rules) }
     // Exact hosts before wildcards, long wildcards before short ones.
     hosts.sort { a, b in
       a.host.isWildcard != b.host.isWildcard ? b.host.isWildcard : a.host.name.count > b.host.name.count
@@ -69,6 +75,7 @@ public struct RouteTable: Sendable {
       return best(nodes[node].endsWithSlash, head) ?? best(nodes[node].rest, head)
     }
     if let next = literal(node, index, head.path), let found = find(next, index + 1, head) { return found }
+    if let next = caseless(node, index, head.path), let found = find(next, index + 1, head) { return found }
     if let next = nodes[node].parameter, let found = find(next, index + 1, head) { return found }
     return best(nodes[node].rest, head)
   }
@@ -96,6 +103,14 @@ public struct RouteTable: Sendable {
     }
   }
 
+  // Few routes have any.
+  private func caseless(_ node: Int, _ index: Int, _ path: DecodedPath) -> Int? {
+    guard !nodes[node].caseless.isEmpty else { return nil }
+    return path.withSegment(index) { segment in
+      nodes[node].caseless.first { $0.bytes.elementsEqual(segment.lazy.map { ASCII.lowercased($0) }) }?.node
+    }
+  }
+
   private static func compare(_ a: [UInt8], _ b: UnsafeRawBufferPointer) -> Int {
     for index in 0..<min(a.count, b.count) where a[index] != b[index] { return a[index] < b[index] ? -1 : 1 }
     return a.count - b.count
@@ -106,11 +121,12 @@ public struct RouteTable: Sendable {
     for segment in route.path.segments {
       switch segment {
       case .literal(let bytes):
-        if let found = nodes[node].literals.first(where: { $0.bytes == bytes }) {
+        let names: WritableKeyPath<Node, [(bytes: [UInt8], node: Int)]> = route.reading.ignoresCase ? \.caseless : \.literals
+        if let found = nodes[node][keyPath: names].first(where: { $0.bytes == bytes }) {
           node = found.node
         } else {
           nodes.append(Node())
-          nodes[node].literals.append((bytes, nodes.count - 1))
+          nodes[node][keyPath: names].append((bytes, nodes.count - 1))
           node = nodes.count - 1
         }
       case .parameter:
@@ -125,10 +141,10 @@ public struct RouteTable: Sendable {
     }
     if route.path.hasRest {
       nodes[node].rest.append(index)
-    } else if route.path.hasTrailingSlash {
-      nodes[node].endsWithSlash.append(index)
     } else {
-      nodes[node].ends.append(index)
+      let takesBoth = route.reading.ignoresTrailingSlash
+      if takesBoth || route.path.hasTrailingSlash { nodes[node].endsWithSlash.append(index) }
+      if takesBoth || !route.path.hasTrailingSlash { nodes[node].ends.append(index) }
     }
   }
 

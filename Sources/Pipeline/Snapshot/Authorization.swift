@@ -1,4 +1,5 @@
 internal import Cedar
+internal import CedarSchema
 
 /// The policies in force, and what their failures mean.
 public struct Authorization: Sendable {
@@ -7,6 +8,8 @@ public struct Authorization: Sendable {
   let onPolicyError: OnPolicyError
   let authorizer: Authorizer
   let forbids: Set<PolicyID>
+  /// What entities that are looked up must conform to.
+  let schema: Schema?
   /// What the built-in mapping says in every request; nil where it says more.
   let words: RequestWords?
 
@@ -31,9 +34,12 @@ public struct Authorization: Sendable {
   /// Cedar's own answer.
   func isAuthorized(_ mapped: MappedRequest, _ identity: Identity, _ evaluation: Evaluation) throws(Stop) -> Response {
     do throws(OverlayError) {
-      return try authorizer.isAuthorized(mapped.request, with: identity.entities, and: mapped.resourceEntities, in: evaluation)
+      return try authorizer.isAuthorized(
+        mapped.request, with: identity.entities,
+        and: mapped.learnedEntities.isEmpty ? mapped.resourceEntities : mapped.resourceEntities + mapped.learnedEntities, in: evaluation)
     } catch {
-      throw .refuse(.engineFailed(detail: error.description))
+      throw .refuse(
+        mapped.learnedEntities.isEmpty ? .engineFailed(detail: error.description) : .entityLookupFailed(detail: error.description))
     }
   }
 

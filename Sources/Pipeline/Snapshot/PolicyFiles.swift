@@ -44,6 +44,6 @@ public struct PolicyFiles: Sendable {
     let authorizer = Authorizer(policies: set, entities: bundle.entities, words: RequestWords.words(mapping))
     return Authorization(
       policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids),
-      words: RequestWords(mapping, in: authorizer))
+      schema: bundle.schema, words: RequestWords(mapping, in: authorizer))
   }
 }

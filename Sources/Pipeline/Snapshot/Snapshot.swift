@@ -1,3 +1,5 @@
+internal import Cedar
+
 /// Everything that decides requests, as of one load: built whole, replaced whole, never changed.
 public final class Snapshot: Sendable {
   /// Counted up by every load; in every decision record.
@@ -14,6 +16,10 @@ public final class Snapshot: Sendable {
   public let realm: String
   /// How the service behind is told who asks.
   public let identityHeaders: IdentityHeaders
+  /// The types of principals and of groups: tokens alone say who is one.
+  let identityTypes: [EntityType]
+  /// Whose word is taken for where a request came from.
+  public let trustedProxies: TrustedProxies
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
 
@@ -32,9 +38,11 @@ public final class Snapshot: Sendable {
     self.mapping = mapping
     self.authorization = authorization
     realm = configuration.realm
+    identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields
     identityHeaders = headers
+    trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins
   }
 }

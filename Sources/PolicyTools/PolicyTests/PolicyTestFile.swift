@@ -10,6 +10,8 @@ internal import JSON
 ///       tests: [
 ///         { name: 'viewers read', as: 'alice', request: 'GET /orders/42', expect: 'allow', by: ['viewers-read'] },
 ///         { name: 'no token', as: 'nobody', request: 'GET /orders/42', expect: 'deny', reason: 'no_token' },
+///         { name: 'her own', as: 'alice', request: 'PUT /orders/7', body: { amount: 5 },
+///           entities: [ { uid: { type: 'Order', id: '7' }, attrs: { owner: { type: 'User', id: 'main|alice' } }, parents: [] } ], expect: 'allow' },
 ///         { name: 'many', as: ['alice', 'bob'], request: ['GET /a', 'PUT /a'], expect: { alice: 'allow deny', bob: 'deny deny' } },
 ///       ],
 ///     }
@@ -29,6 +31,10 @@ public struct PolicyTestFile: Sendable {
     let method: String
     let target: String
     let headers: [(name: String, value: String)]
+    /// The body, as it is sent; nil for none.
+    let body: [UInt8]?
+    /// What a look-up of entities is answered with; nil for 404.
+    let entities: [UInt8]?
     let ip: String
     let time: Int64
     let expected: String
@@ -37,6 +43,8 @@ public struct PolicyTestFile: Sendable {
     let reason: String?
   }
 
+  /// The configuration that the requests go through, as a path beside the file, if the tests are for one.
+  public private(set) var configuration: String?
   /// The text.
   public let source: SourceText
   private(set) var cases: [Case] = []
@@ -60,6 +68,7 @@ public struct PolicyTestFile: Sendable {
       var reader = Reader(source)
       reader.read(try JSONParser.parse(source.bytes, limits: .init(depth: 64, bytes: 16 << 20, syntax: .json5)))
       cases = reader.cases
+      configuration = reader.configuration
       problems = reader.problems.rendered(in: source)
     } catch {
       problems = Diagnostic(.error, "\(error)", at: error.offset..<error.offset + max(error.length, 1)).rendered(in: source)
@@ -72,6 +81,8 @@ private struct Reader {
   private let source: SourceText
   private(set) var cases: [PolicyTestFile.Case] = []
   private(set) var problems: [Diagnostic] = []
+  private(set) var configuration: String?
+  private var entities: [UInt8]?
   private var principals: [ExactString: PolicyTestFile.Principal?] = [:]
   private var ip = "127.0.0.1"
   private var time: Int64 = 1_767_268_800
@@ -79,8 +90,10 @@ private struct Reader {
   init(_ source: SourceText) { self.source = source }
 
   mutating func read(_ root: JSONValue) {
-    guard check(root, "the file", ["$schema", "principals", "defaults", "tests"]) else { return }
-    if let defaults = root["defaults"], check(defaults, "defaults", ["ip", "now"]) {
+    guard check(root, "the file", ["$schema", "configuration", "principals", "defaults", "tests"]) else { return }
+    configuration = text(root["configuration"], "configuration")
+    if let defaults = root["defaults"], check(defaults, "defaults", ["ip", "now", "entities"]) {
+      entities = source(of: defaults["entities"])
       ip = text(defaults["ip"], "ip") ?? ip
       time = now(defaults["now"]) ?? time
     }
@@ -105,7 +118,9 @@ private struct Reader {
   }
 
   private mutating func read(test: JSONValue, _ index: Int) {
-    guard check(test, "a test", ["name", "as", "request", "headers", "ip", "now", "expect", "by", "reason"]) else { return }
+    guard check(test, "a test", ["name", "as", "request", "headers", "body", "entities", "ip", "now", "expect", "by", "reason"]) else {
+      return
+    }
     let name = text(test["name"], "name") ?? "test \(index + 1)"
     let names = list(test["as"], "as")
     let requests = list(test["request"], "request")
@@ -133,8 +148,9 @@ private struct Reader {
           PolicyTestFile.Case(
             name: isMatrix ? "\(name): \(who.text) \(request.text)" : name, span: test.span, principal: known, method: words[0],
             target: words[1],
-            headers: (test["headers"]?.object ?? []).map { ($0.name, $0.value.string ?? "") }, ip: text(test["ip"], "ip") ?? ip,
-            time: now(test["now"]) ?? time, expected: expected, by: test["by"]?.array?.compactMap(\.string),
+            headers: (test["headers"]?.object ?? []).map { ($0.name, $0.value.string ?? "") }, body: source(of: test["body"]),
+            entities: source(of: test["entities"]) ?? entities, ip: text(test["ip"], "ip") ?? ip, time: now(test["now"]) ?? time,
+            expected: expected, by: test["by"]?.array?.compactMap(\.string),
             reason: text(test["reason"], "reason")))
       }
     }
@@ -169,6 +185,8 @@ private struct Reader {
     }
     return elements.compactMap { element in element.string.map { ($0, element) } }
   }
+
+  private func source(of value: JSONValue?) -> [UInt8]? { value.map { Array($0.text.utf8) } }
 
   private mutating func text(_ value: JSONValue?, _ what: String) -> String? {
     guard let value else { return nil }

@@ -9,8 +9,6 @@ internal import Telemetry
 /// Runs policy tests through the page that decides real requests, with real tokens: signed by a key that is made for the run, known
 /// to the run's copy of the issuers, and gone afterwards.
 public struct PolicyTests {
-  /// What the tests said.
-  public private(set) var output = ""
   /// How many went as expected.
   public private(set) var passed = 0
   /// How many did not.
@@ -56,9 +54,9 @@ public struct PolicyTests {
     return JWSSigner(kid: "policy-tests", algorithm: choice, key: key)
   }
 
-  /// Runs the tests of a file.
-  public mutating func run(_ file: PolicyTestFile) {
-    output += Diagnostic.printable(file.source.name) + "\n"
+  /// Runs the tests of a file; returns what they said.
+  public mutating func run(_ file: PolicyTestFile) -> String {
+    var output = Diagnostic.printable(file.source.name) + "\n"
     for item in file.cases {
       let complaint = complaint(about: item)
       if let complaint {
@@ -70,10 +68,8 @@ public struct PolicyTests {
         output += "  + \(Diagnostic.printable(item.name))\n"
       }
     }
+    return output
   }
-
-  /// The last line.
-  public var summary: String { "\(passed) passed, \(failed) failed\n" }
 
   private func complaint(about item: PolicyTestFile.Case) -> String? {
     guard let address = HTTP.IPAddress(item.ip) else { return "\"\(item.ip)\" is not an IP address" }
@@ -81,20 +77,36 @@ public struct PolicyTests {
     var lines = ["\(item.method) \(item.target) HTTP/1.1"]
     if !item.headers.contains(where: { ASCII.equalsIgnoringCase($0.name.utf8, "host".utf8) }) { lines.append("Host: localhost") }
     lines += item.headers.map { "\($0.name): \($0.value)" }
+    if let body = item.body {
+      let hasType = item.headers.contains { ASCII.equalsIgnoringCase($0.name.utf8, "content-type".utf8) }
+      lines += (hasType ? [] : ["Content-Type: application/json"]) + ["Content-Length: \(body.count)"]
+    }
     if let principal = item.principal {
       do throws(KeyError) { lines.append("Authorization: Bearer \(try token(of: principal, at: item.time))") } catch {
         return "no token: \(error)"
       }
     }
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
-    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
+    let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: snapshot.mapping.headLimits, into: &exchange.head) }
     exchange.begin(id: DecisionID(milliseconds: 0, random: (0, 0)), at: item.time, under: snapshot)
     switch outcome {
-    case .complete: _ = exchange.decide(facts)
+    case .complete: decide(&exchange, item)
     case .refused(let refusal): exchange.refused(.syntax(refusal))
     case .incomplete: return "the request is not whole"
     }
     return Self.difference(item, exchange.record(status: 0, wallMillis: 0, observed: false))
+  }
+
+  // What the page waits for is what the test says: the body, and the answer to a look-up, at most once each.
+  private func decide(_ exchange: inout Exchange, _ item: PolicyTestFile.Case) {
+    for _ in 0..<3 {
+      guard case .wait(let dependency) = exchange.decide(facts) else { return }
+      switch dependency {
+      case .body: (item.body ?? []).withUnsafeBytes { exchange.bodyArrived($0) }
+      case .entities(let lookup): exchange.entitiesArrived(item.entities.map { lookup.answer($0) } ?? .entities([], size: 0))
+      case .keys: return
+      }
+    }
   }
 
   private static func difference(_ item: PolicyTestFile.Case, _ record: DecisionRecord) -> String? {

@@ -1,7 +1,7 @@
 internal import HTTP
 internal import JOSE
 internal import JSON
-internal import Net
+public import Net
 internal import Pipeline
 internal import Telemetry
 
@@ -235,9 +235,9 @@ final class KeyRing {
 }
 
 /// Which addresses keys may be fetched from.
-enum KeyURL {
+public enum KeyURL {
   /// Whether the address can only be on this machine: nobody is on the way there.
-  static func isLoopback(_ url: HTTPURL) -> Bool {
+  public static func isLoopback(_ url: HTTPURL) -> Bool {
     if url.socketPath != nil || url.host == "localhost" { return true }
     return IPAddress(url.host)?.isLoopback ?? false
   }

@@ -61,7 +61,7 @@ struct BodyRelay {
   }
 
   var reader: BodyReader
-  let asChunks: Bool
+  var asChunks: Bool
   /// How many octets may still come; nil for no bound.
   var left: UInt64?
 

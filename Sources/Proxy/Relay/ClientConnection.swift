@@ -12,6 +12,8 @@ final class ClientConnection: StreamOwner {
   enum Phase {
     /// Between requests, or within a head.
     case reading
+    /// The page waits for the request's body.
+    case collecting
     /// The page waits for a fact.
     case parked
     /// Allowed: an upstream connection serves it, or is being made.
@@ -37,6 +39,9 @@ final class ClientConnection: StreamOwner {
   // The exchange in flight.
   private var upstream: UpstreamConnection?
   private var requestBody = BodyRelay(from: .none, asChunks: false)
+  private var collected = CollectedBody()
+  /// What the page waits for.
+  private(set) var waitsFor: Dependency?
   private var forwardedHead: [UInt8] = []
   private var slot: DecisionLogPort.Slot?
   private var isObserved = false
@@ -47,12 +52,20 @@ final class ClientConnection: StreamOwner {
   private var attempt = 0
   private var beganAt: UInt64 = 0
   private var decidedAt: UInt64 = 0
+  private var lookupBeganAt: UInt64 = 0
+  private var lookupMicros: Int?
 
-  init(_ stream: ByteStream, peer: Peer, worker: Worker) {
+  /// - Parameter received: what was read already of what the client says.
+  init(_ stream: ByteStream, peer: Peer, worker: Worker, received: ByteQueue? = nil) {
     self.worker = worker
     self.stream = stream
     service = worker.service
     exchange = Exchange(peer: peer, under: worker.service.snapshot)
+    if let received {
+      inbound = received
+      // The event that brought these bytes does not come again.
+      isReadable = true
+    }
     stream.owner = self
     deadline.set(Defaults.headTimeoutMillis)
   }
@@ -60,7 +73,7 @@ final class ClientConnection: StreamOwner {
   // MARK: - Events
 
   func streamReady(_ stream: ByteStream, _ readiness: Readiness) {
-    if !readiness.isDisjoint(with: [.failed, .hungUp]), phase == .forwarding || phase == .parked {
+    if !readiness.isDisjoint(with: [.failed, .hungUp]), phase == .forwarding || phase == .parked || phase == .collecting {
       // Nobody is left to answer. (A peer that only closed its sending side is still there: that is `peerClosed` alone.)
       return abandon()
     }
@@ -77,8 +90,15 @@ final class ClientConnection: StreamOwner {
     guard !isProceeding else { return }
     isProceeding = true
     defer { isProceeding = false }
-    while phase == .reading, outbound.isEmpty {
-      guard readHead() else { break }
+    var rounds = 0
+    while true {
+      if phase == .reading, outbound.isEmpty {
+        guard readHead() else { break }
+      } else if phase == .collecting {
+        guard collectMore(&rounds) else { break }
+      } else {
+        break
+      }
     }
     if phase == .forwarding { pumpRequest() }
   }
@@ -149,6 +169,8 @@ final class ClientConnection: StreamOwner {
     isObserved = false
     closesAfterResponse = false
     slot = nil
+    waitsFor = nil
+    lookupMicros = nil
     attempt = 0
     beganAt = LoopClock.monotonicNanos()
     service = worker.service
@@ -165,18 +187,130 @@ final class ClientConnection: StreamOwner {
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
     case .refuse(let rejection): refuse(rejection)
-    case .wait(let dependency):
-      if phase != .parked { deadline.set(Defaults.keysWaitMillis) }
-      phase = .parked
-      worker.park(self, until: dependency)
+    case .wait(let dependency): wait(for: dependency)
     }
+  }
+
+  private func wait(for dependency: Dependency) {
+    let millis: UInt64
+    switch dependency {
+    case .body: return collect()
+    case .keys: millis = Defaults.keysWaitMillis
+    case .entities(let lookup):
+      lookupBeganAt = LoopClock.monotonicNanos()
+      if let answer = worker.answer(to: lookup) { return received(answer) }
+      millis = lookup.source.timeoutMillis
+    }
+    // What is waited for again gets no extension.
+    if waitsFor != dependency { deadline.set(millis) }
+    waitsFor = dependency
+    phase = .parked
+    worker.park(self, until: dependency)
+  }
+
+  /// The lookup that the page waits for has an answer.
+  func received(_ answer: EntityAnswer) {
+    waitsFor = nil
+    lookupMicros = micros(from: lookupBeganAt, to: LoopClock.monotonicNanos())
+    exchange.entitiesArrived(answer)
+    decide()
   }
 
   /// Another load is in force, and this exchange was not decided under the one it began with.
   func beginAnew() {
     service = worker.service
-    exchange.begin(id: exchange.id, at: exchange.time, under: service.snapshot)
+    waitsFor = nil
+    exchange.beginAnew(under: service.snapshot)
     decide()
+  }
+
+  // MARK: - A body that the decision needs
+
+  /// Begins to read the body, or goes on: the page waits for the whole of it.
+  private func collect() {
+    guard let wanted = exchange.bodyWanted else { return refuse(.engineFailed(detail: "no body is wanted")) }
+    phase = .collecting
+    requestBody.asChunks = false
+    let limit = min(wanted.maximumBytes, exchange.route?.bodyLimit ?? .max)
+    guard UInt64(collected.bytes.count) <= limit else { return refuseCollected(limit) }
+    requestBody.left = limit - UInt64(collected.bytes.count)
+    guard !requestBody.isEnded else { return bodyIsWhole() }
+    deadline.set(wanted.timeoutMillis)
+    if exchange.head.expectsContinue, !exchange.hasContinued {
+      exchange.continued()
+      // A client whose body is here already waits for nothing.
+      if inbound.isEmpty { MessageWriter.continue.withUnsafeBytes { send($0) } }
+    }
+    proceed()
+  }
+
+  /// Reads on in the body; false if nothing can be done before more bytes come.
+  private func collectMore(_ rounds: inout Int) -> Bool {
+    let outcome: BodyRelay.Outcome
+    let before = collected.bytes.count
+    if !inbound.isEmpty {
+      var used = 0
+      outcome = inbound.withBytes { bytes in
+        used = bytes.count
+        return collect(bytes)
+      }
+      if case .ended(let consumed) = outcome { used = consumed }
+      inbound.consume(used)
+    } else {
+      guard isReadable else { return false }
+      rounds += 1
+      if rounds > Worker.roundsPerTurn {
+        worker.loop.later { [weak self] in self?.proceed() }
+        return false
+      }
+      let buffer = worker.readBuffer
+      switch stream.read(into: buffer) {
+      case .bytes(let count, let drained):
+        if drained { isReadable = false }
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        outcome = collect(bytes)
+        if case .ended(let consumed) = outcome, consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+      case .wouldBlock:
+        isReadable = false
+        return false
+      case .end, .failed:
+        // The body breaks off, and nobody is left to answer.
+        abandon()
+        return false
+      }
+    }
+    guard worker.hold(collected.bytes.count - before) else {
+      refuse(.overloaded(detail: "the bodies that are held for decisions are more than \(Defaults.heldBodyBytes) bytes"))
+      return true
+    }
+    switch outcome {
+    case .more: break
+    case .ended: bodyIsWhole()
+    case .refused(let refusal): refuse(.syntax(refusal))
+    case .tooLarge:
+      refuseCollected(UInt64(collected.bytes.count) + (requestBody.left ?? 0))
+    }
+    return true
+  }
+
+  private func refuseCollected(_ limit: UInt64) {
+    refuse(.bodyTooLarge(limit: limit, setting: exchange.bodyWanted?.maximumBytes == limit ? "body.max" : "body_limit"))
+  }
+
+  private func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {
+    var none: [UInt8] = []
+    return requestBody.relay(bytes, collecting: &none) { collected.bytes.append($0) }
+  }
+
+  private func bodyIsWhole() {
+    collected.bytes.withBytes { exchange.bodyArrived($0) }
+    decide()
+  }
+
+  /// Gives up what is held of the body.
+  private func dropCollected() {
+    _ = worker.hold(-collected.bytes.count)
+    collected = CollectedBody()
   }
 
   // MARK: - Forward
@@ -187,10 +321,23 @@ final class ClientConnection: StreamOwner {
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
     service.forwardedHeads[exchange.upstream].append(exchange, with: permit, to: &forwardedHead)
-    phase = .forwarding
+    requestBody.asChunks = exchange.head.framing == .chunked
     requestBody.left = exchange.route?.bodyLimit
+    if phase == .collecting || phase == .parked, !continueBody() {
+      return refuse(.bodyTooLarge(limit: requestBody.left ?? 0, setting: "body_limit"))
+    }
+    phase = .forwarding
     mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
     acquireUpstream(fresh: false)
+  }
+
+  /// Goes on with a body of which something was read before the decision; false if that is too much already.
+  private func continueBody() -> Bool {
+    collected.owesEnd = requestBody.asChunks && requestBody.isEnded
+    guard let limit = requestBody.left else { return true }
+    guard UInt64(collected.bytes.count) <= limit else { return false }
+    requestBody.left = limit - UInt64(collected.bytes.count)
+    return true
   }
 
   private func acquireUpstream(fresh: Bool) {
@@ -224,9 +371,12 @@ final class ClientConnection: StreamOwner {
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
     var rounds = 0
-    while phase == .forwarding, !requestBody.isEnded, let upstream, upstream.takesMore {
+    while phase == .forwarding, !requestIsSent, let upstream, upstream.takesMore {
       let outcome: BodyRelay.Outcome
-      if !inbound.isEmpty {
+      if !collected.isEmpty {
+        sendCollected(to: upstream)
+        outcome = .more
+      } else if !inbound.isEmpty {
         var used = 0
         outcome = inbound.withBytes { bytes in
           used = bytes.count
@@ -255,8 +405,17 @@ final class ClientConnection: StreamOwner {
       }
       deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : responseTimeout)
       if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
-      if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0)) }
+      if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0, setting: "body_limit")) }
     }
+  }
+
+  private func sendCollected(to upstream: UpstreamConnection) {
+    let before = collected.bytes.count
+    var out = worker.takeBuffer()
+    collected.appendNext(asChunk: requestBody.asChunks, to: &out)
+    _ = worker.hold(collected.bytes.count - before)
+    out.withUnsafeBytes { upstream.send($0) }
+    worker.giveBack(out)
   }
 
   private func relayRequest(_ bytes: UnsafeRawBufferPointer, to upstream: UpstreamConnection) -> BodyRelay.Outcome {
@@ -316,7 +475,7 @@ final class ClientConnection: StreamOwner {
   func responseGoesOn() { deadline.set(Defaults.bodyIdleTimeoutMillis) }
 
   /// Whether the whole request was sent: only then may its upstream connection serve another.
-  var requestIsSent: Bool { requestBody.isEnded }
+  var requestIsSent: Bool { requestBody.isEnded && collected.isEmpty }
 
   /// The response is complete.
   func responseEnded() {
@@ -389,6 +548,7 @@ final class ClientConnection: StreamOwner {
     let now = LoopClock.monotonicNanos()
     var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: isObserved)
     record.authorizeMicros = micros(from: beganAt, to: decidedAt)
+    record.lookupMicros = lookupMicros
     record.totalMicros = micros(from: beganAt, to: now)
     if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
     record.upstreamError = upstreamError?.rawValue
@@ -402,6 +562,7 @@ final class ClientConnection: StreamOwner {
 
   private func finish(closing: Bool) {
     mayRetry = false
+    if !collected.isEmpty { dropCollected() }
     if closing { return closeWhenSent() }
     phase = .reading
     if inbound.isEmpty { inbound.release() }
@@ -424,7 +585,7 @@ final class ClientConnection: StreamOwner {
       deadline.set(Defaults.bodyIdleTimeoutMillis)
       upstream?.pump()
     case .reading: proceed()
-    case .parked, .closed: break
+    case .parked, .collecting, .closed: break
     }
   }
 
@@ -458,7 +619,7 @@ final class ClientConnection: StreamOwner {
   /// The client has gone in the middle of an exchange.
   private func abandon() {
     guard phase != .closed else { return }
-    let wasInFlight = phase == .forwarding || phase == .parked
+    let wasInFlight = phase == .forwarding || phase == .parked || phase == .collecting
     if wasInFlight, !isRecorded {
       if slot == nil { slot = worker.log.reserve() }
       record(status: 0)
@@ -473,6 +634,7 @@ final class ClientConnection: StreamOwner {
     deadline.clear()
     inbound.release()
     outbound.release()
+    if !collected.isEmpty { dropCollected() }
     worker.forget(self)
   }
 
@@ -482,7 +644,11 @@ final class ClientConnection: StreamOwner {
       guard isPartial else { return close() }
       begin()
       refuse(.headTimeout)
-    case .parked: refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "they did not arrive in time"))
+    case .collecting: refuse(.bodyTimeout)
+    case .parked:
+      worker.unpark(self)
+      if case .entities = waitsFor { return received(.failed("there was no answer in time")) }
+      refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "they did not arrive in time"))
     case .forwarding:
       upstream?.abort()
       fail(.timeout)

@@ -44,6 +44,7 @@ struct DecisionLine {
     appendToken(record.token, to: &line)
     member(#","engine":"#, record.engine, limit: Limits.name, to: &line)
     member(#","authz_us":"#, record.authorizeMicros, to: &line)
+    if let micros = record.lookupMicros { member(#","lookup_us":"#, micros, to: &line) }
     member(#","total_us":"#, record.totalMicros, to: &line)
     member(#","upstream_us":"#, record.upstreamMicros, to: &line)
     if let error = record.upstreamError { member(#","upstream_error":"#, error, limit: Limits.name, to: &line) }

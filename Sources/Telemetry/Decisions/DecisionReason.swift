@@ -64,8 +64,12 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case requestInvalid = "request_invalid"
   /// The head is larger than the limit.
   case requestTooLarge = "request_too_large"
-  /// The head did not arrive in time.
+  /// The head, or a body that the decision needs, did not arrive in time.
   case requestTimeout = "request_timeout"
+  /// The body that the decision needs is not JSON by its own word.
+  case bodyUnsupported = "body_unsupported"
+  /// The body that the decision needs cannot be read.
+  case bodyInvalid = "body_invalid"
   /// The target can be read in more than one way.
   case pathAmbiguous = "path_ambiguous"
 
@@ -77,6 +81,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case engineError = "engine_error"
   /// The engine did not answer in time.
   case engineTimeout = "engine_timeout"
+  /// The route's entities could not be looked up.
+  case entityLookupFailed = "entity_lookup_failed"
   /// Too many requests at once.
   case overload = "overload"
   /// The decision log has no room, and the configuration says to refuse then.
@@ -110,11 +116,14 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .keyUnknown: "The issuer's published keys do not contain the token's key."
     case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
     case .requestTooLarge: "The request's head or body is larger than its limit."
-    case .requestTimeout: "The request's head did not arrive in time."
+    case .requestTimeout: "The request's head, or the body that its decision needs, did not arrive in time."
+    case .bodyUnsupported: "The request's body, which its decision needs, is not JSON in UTF-8, or is encoded."
+    case .bodyInvalid: "The request's body, which its decision needs, is not valid JSON, or a value in it is none of Cedar's."
     case .pathAmbiguous: "The request's target could be read differently by the service behind (dot segments, encoded slashes, //)."
     case .jwksUnavailable: "The issuer's keys could not be fetched, so its tokens cannot be judged."
     case .engineError: "The policy engine could not answer."
     case .engineTimeout: "The policy engine did not answer in time."
+    case .entityLookupFailed: "The entities that the decision needs could not be looked up."
     case .overload: "Too many requests are in flight."
     case .logFull: "The decision log has no room, and the configuration says to refuse rather than to decide unrecorded."
     }

@@ -46,6 +46,8 @@ public struct DecisionRecord: Sendable {
   public var engine: String?
   /// Microseconds spent on deciding.
   public var authorizeMicros: Int?
+  /// Microseconds that the request waited for entities; nil if none were looked up.
+  public var lookupMicros: Int?
   /// Microseconds from the first byte of the request to the response's head.
   public var totalMicros: Int?
   /// Microseconds from the first byte forwarded to the upstream's response head.

@@ -62,6 +62,15 @@ extension MetricFamily {
   public static let keys = MetricFamily("stockade_jwks_keys", .gauge, "Usable keys of an issuer.")
   /// `stockade_upstream_errors_total{reason}`.
   public static let upstreamErrors = MetricFamily("stockade_upstream_errors", .counter, "Failures of the service behind.")
+  /// `stockade_entity_lookups_total{result}`.
+  public static let entityLookups = MetricFamily(
+    "stockade_entity_lookups", .counter, "Look-ups of entities: hit from memory, else found, absent or failed.")
+  /// `stockade_entity_lookup_duration_seconds`.
+  public static let entityLookupDuration = MetricFamily(
+    "stockade_entity_lookup_duration_seconds", .histogram(boundsMicros: requestBounds), "Time that a source of entities took to answer.")
+  /// `stockade_held_body_bytes`.
+  public static let heldBodyBytes = MetricFamily(
+    "stockade_held_body_bytes", .gauge, "Bytes of request bodies that are held because a decision needs them.")
   /// `stockade_rejected_total{reason}`.
   public static let rejected = MetricFamily("stockade_rejected", .counter, "Connections or requests turned away before a decision.")
   /// `stockade_decision_log_dropped_total`.

@@ -1,5 +1,7 @@
 internal import Bytes
+internal import CedarSchema
 internal import FoundationEssentials
+internal import JSON
 internal import Pipeline
 internal import PolicyTools
 
@@ -11,25 +13,66 @@ let checkCommand = Command(
   flags: ConfigurationFile.flags + PolicyCommands.validation + [
     Flag("deny-warnings", nil, "fail on warnings too"),
     Flag("explain-public", nil, "list what can be reached without a token"),
+    Flag("openapi", "FILE", "say where the routes and this OpenAPI document differ"),
+  ] + OpenAPIFlags.naming + [
+    Flag("online", nil, "also try the issuers and the services behind: DNS, TLS, keys; no request is sent to a service"),
+    Flag("timeout", "DURATION", "with --online: how long that may take in all; default 10s"),
+    Flag("json", nil, "print the result as JSON; what is for people goes to standard error"),
   ],
   examples: [
     "stockade check", "stockade check --policies policies --deny-warnings", "stockade check --config stockade.json5 --explain-public",
+    "stockade check --openapi openapi.json", "stockade check --online",
   ]
 ) { arguments in
-  ConfigurationFile.reporting("See the remedies above.") { () throws(ConfigurationError) in
-    return try ConfigurationCheck(arguments).run()
+  if let problem = OpenAPIFlags.misuse(arguments) ?? ConfigurationCheck.misuse(arguments) {
+    Terminal.error("stockade: \(problem)\n")
+    return .usage
   }
+  var members: [JSONValue.Member] = []
+  let status: ExitStatus
+  do throws(ConfigurationError) {
+    var check = try ConfigurationCheck(arguments)
+    status = try check.run()
+    members = check.members
+  } catch {
+    Terminal.error(ConfigurationFile.shown(error, ending: "See the remedies above."))
+    members.append(.init(name: "problems", value: .array(error.problems.map { .string($0) })))
+    status = .invalid
+  }
+  if arguments.has("json") {
+    Terminal.out(JSONValue(.object([.init(name: "exit", value: .integer(Int64(status.rawValue)))] + members)).text + "\n")
+  }
+  return status
 }
 
 /// One run of `check`.
 struct ConfigurationCheck {
+  /// What is told to programs, beside the exit code.
+  private(set) var members: [JSONValue.Member] = []
   private let arguments: Arguments
   private let configuration: Configuration?
   private let folder: String
+  private let timeoutMillis: UInt64
+
+  /// Why the flags make no sense; nil if they do.
+  static func misuse(_ arguments: Arguments) -> String? {
+    guard let text = arguments["timeout"] else { return nil }
+    guard arguments.has("online") else { return "--timeout says how long --online may take, and that is not given" }
+    return timeout(text) == nil ? "--timeout \(text): write a time with its unit, from 1ms to 10m, such as 10s" : nil
+  }
+
+  private static func timeout(_ text: String) -> UInt64? {
+    guard let millis = Units.millis(text), (1...600_000).contains(millis) else { return nil }
+    return UInt64(millis)
+  }
 
   init(_ arguments: Arguments) throws(ConfigurationError) {
     self.arguments = arguments
+    timeoutMillis = arguments["timeout"].flatMap(Self.timeout) ?? 10_000
     guard try ConfigurationFile.isGiven(arguments) else {
+      for flag in ["online", "openapi"] where arguments.has(flag) {
+        throw ConfigurationError(["--\(flag) checks a configuration, and there is none; a first one is written by: stockade init"])
+      }
       // Policies alone can be checked as well: there is nothing yet to run them with.
       configuration = nil
       folder = arguments["policies"] ?? "policies"
@@ -37,26 +80,61 @@ struct ConfigurationCheck {
     }
     let (configuration, file) = try ConfigurationFile.read(arguments)
     for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
-    Terminal.out("\(file ?? "flags")  ok\n")
     guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
     self.configuration = configuration
     folder = configuration.policies
+    members.append(.init(name: "configuration", value: file.map { .string($0) } ?? JSONValue(.null)))
+    say("\(file ?? "flags")  ok\n")
   }
 
-  func run() throws(ConfigurationError) -> ExitStatus {
+  private func say(_ text: String) {
+    if arguments.has("json") { Terminal.error(text) } else { Terminal.out(text) }
+  }
+
+  mutating func run() throws(ConfigurationError) -> ExitStatus {
     guard let bundle = PolicyCommands.bundle(arguments, folder: folder, mapping: configuration.map { Mapping($0) } ?? Mapping()) else {
       return .invalid
     }
     let outcome = Check.run(bundle, folder: folder.hasSuffix("/") ? folder : folder + "/", denyWarnings: arguments.has("deny-warnings"))
-    let status = PolicyCommands.finish(outcome)
-    if arguments.has("explain-public") {
-      Terminal.out(configuration?.openAccess ?? "no configuration: nothing is reachable without a token\n")
-    }
-    guard status == .success else { return status }
-    return try runTests()
+    say(outcome.output)
+    members.append(.init(name: "policies", value: Self.counts(bundle)))
+    if arguments.has("explain-public") { say(configuration?.openAccess ?? "no configuration: nothing is reachable without a token\n") }
+    guard outcome.status == .success else { return .invalid }
+    // What is the matter with one does not keep the others from being told.
+    let outcomes = [try runTests(), try runDrift(), try runOnline()]
+    return [.invalid, .testsFailed, .failure].first(where: outcomes.contains) ?? .success
   }
 
-  private func runTests() throws(ConfigurationError) -> ExitStatus {
+  private static func counts(_ bundle: PolicyBundle) -> JSONValue {
+    func count(_ severity: Diagnostic.Severity) -> JSONValue {
+      .integer(Int64(bundle.problems.count { $0.diagnostic.severity == severity }))
+    }
+    return .object(["errors": count(.error), "warnings": count(.warning)])
+  }
+
+  private mutating func runDrift() throws(ConfigurationError) -> ExitStatus {
+    guard let path = arguments["openapi"], let configuration else { return .success }
+    guard configuration.routes != nil else {
+      throw ConfigurationError(["the configuration has no routes to hold against \(path); stockade init --openapi writes some"])
+    }
+    let document = try OpenAPIFlags.document(path, arguments)
+    let drift = APIDrift(document, configuration, mapping: OpenAPIFlags.mapping(arguments))
+    say(document.warnings.joined() + drift.report + drift.summary)
+    members.append(.init(name: "openapi", value: drift.json))
+    let warnings = document.warnings.count + drift.warningCount
+    return drift.errorCount > 0 || arguments.has("deny-warnings") && warnings > 0 ? .testsFailed : .success
+  }
+
+  private mutating func runOnline() throws(ConfigurationError) -> ExitStatus {
+    guard arguments.has("online"), let configuration else { return .success }
+    let snapshot = try SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1)
+    let steps = try OnlineCheck.run(configuration, issuers: snapshot.issuers.issuers, timeoutMillis: timeoutMillis)
+    say(OnlineCheck.text(steps))
+    members.append(.init(name: "online", value: .array(steps.map(\.json))))
+    return steps.allSatisfy(\.isGood) ? .success : .failure
+  }
+
+  private mutating func runTests() throws(ConfigurationError) -> ExitStatus {
     let files = try PolicyFolder.tests(folder).map { PolicyTestFile($0) }
     guard !files.isEmpty else { return .success }
     let problems = files.map(\.problems).joined()
@@ -64,11 +142,27 @@ struct ConfigurationCheck {
       Terminal.error(problems)
       return .invalid
     }
-    let configuration = configuration ?? Self.standIn(for: files)
-    var tests = try PolicyTests(SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1))
-    for file in files { tests.run(file) }
-    Terminal.out(tests.output + tests.summary)
-    return tests.failed == 0 ? .success : .testsFailed
+    let policies = try PolicyFolder.read(folder)
+    // By the configuration's path; empty where the file names none, or one was given.
+    var runs: [String: PolicyTests] = [:]
+    for file in files {
+      let path = configuration == nil ? file.configuration.map { ConfigurationFile.folder(of: file.source.name) + $0 } : nil
+      var tests: PolicyTests
+      if let known = runs[path ?? ""] {
+        tests = known
+      } else {
+        let configuration = try path.map { (path) throws(ConfigurationError) in try ConfigurationFile.read(at: path) }
+        tests = try PolicyTests(
+          SnapshotBuilder.build(configuration ?? self.configuration ?? Self.standIn(for: files), policies: policies, generation: 1))
+      }
+      say(tests.run(file))
+      runs[path ?? ""] = tests
+    }
+    let passed = runs.values.reduce(0) { $0 + $1.passed }
+    let failed = runs.values.reduce(0) { $0 + $1.failed }
+    say("\(passed) passed, \(failed) failed\n")
+    members.append(.init(name: "tests", value: .object(["passed": .integer(Int64(passed)), "failed": .integer(Int64(failed))])))
+    return failed == 0 ? .success : .testsFailed
   }
 
   // Without a configuration the issuers of the tests are taken for user pools whose name is their prefix, as the demo's is.

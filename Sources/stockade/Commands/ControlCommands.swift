@@ -34,7 +34,9 @@ let healthCommand = Command(
   do { listen = try ConfigurationFile.read(arguments).configuration.opsListen } catch {
     listen = arguments["ops-listen"] ?? "127.0.0.1:9902"
   }
-  return LocalCall.send(.get, LocalCall.url(of: listen), "/readyz") { response in
+  // A socket that was handed over has no address to be known by here; the process answers on its control socket as well.
+  let place = listen.hasPrefix("fd:") ? "unix:\(StateDirectory.controlSocket)" : LocalCall.url(of: listen)
+  return LocalCall.send(.get, place, "/readyz") { response in
     guard response.status != .ok else { return .success }
     Terminal.error(String(decoding: response.body, as: UTF8.self))
     return .failure

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Development
 internal import FoundationEssentials
 internal import JSON
@@ -45,31 +46,26 @@ final class Demo {
     } catch {
       throw ConfigurationError([error.description])
     }
-    let files: PolicyFiles
-    (files, policiesName) = try Self.policies(arguments)
-
-    var configuration = Configuration(upstream: "http://\(service.address)")
-    configuration.listen = "127.0.0.1:\(ports.proxy)"
-    configuration.opsListen = "127.0.0.1:\(ports.ops)"
-    configuration.workers = 1
-    configuration.isDevelopment = true
-    var pool = IssuerConfiguration(name: "demo", kind: .cognito(poolID: issuer.poolID, issuer: issuer.issuer))
-    pool.clientIDs = issuer.clientIDs
-    pool.idPrefix = "demo"
-    pool.jwksURL = issuer.jwksURL
-    pool.isDevelopment = true
-    configuration.issuers = [pool]
-
-    configuration.log = arguments["log"] ?? "stdout"
-    configuration.logFormat = isJSON ? "json" : "text"
+    let flags = [
+      "to": ["http://\(service.address)"], "listen": ["127.0.0.1:\(ports.proxy)"], "ops-listen": ["127.0.0.1:\(ports.ops)"],
+      "workers": ["1"], "dev": ["true"], "log": [arguments["log"] ?? "stdout"], "log-format": [isJSON ? "json" : "text"],
+    ]
+    let pool = ["cognito": [issuer.poolID], "issuer": [issuer.issuer], "client-id": issuer.clientIDs, "id-prefix": ["demo"]]
+    let surroundings = Surroundings(variables: ["DEMO_SERVICE": "http://\(service.address)", "DEMO_ISSUER": issuer.issuer])
+    let load: Load = { () throws(ConfigurationError) in
+      let (files, file) = try Self.policies(arguments)
+      // A folder without the sample's configuration is one of policies for paths alone.
+      let flags = file == nil ? flags.merging(pool) { $1 } : flags
+      return Loaded(
+        configuration: try Configuration.read(file: file, flags: flags, surroundings: surroundings), files: files, file: file?.name)
+    }
+    loaded = try load()
+    policiesName = Self.folder(arguments).map { "\($0) (edit them: a change is in force at once)" } ?? "built-in sample"
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
-    let log = try GatewayProcess.openLog(configuration, serverLog: serverLog)
-    loaded = Loaded(configuration: configuration, files: files, file: nil)
+    let log = try GatewayProcess.openLog(loaded.configuration, serverLog: serverLog)
     process = try GatewayProcess(
-      loaded,
-      load: { () throws(ConfigurationError) in Loaded(configuration: configuration, files: try Self.policies(arguments).0, file: nil) },
-      extras: RunSettings.Extras(), loop: loop, serverLog: serverLog, log: log)
+      loaded, load: load, extras: RunSettings.Extras(supervisor: .fromEnvironment()), loop: loop, serverLog: serverLog, log: log)
   }
 
   func run() -> ExitStatus {
@@ -172,12 +168,21 @@ final class Demo {
     }
   }
 
-  private static func policies(_ arguments: Arguments) throws(ConfigurationError) -> (PolicyFiles, String) {
-    if let folder = arguments["policies"] { return (try PolicyFolder.read(folder), folder) }
+  // The folder of policies; nil for the built-in sample.
+  private static func folder(_ arguments: Arguments) -> String? {
+    if let folder = arguments["policies"] { return folder }
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: "policies") } catch { names = [] }
-    guard names.contains(where: { $0.hasSuffix(".cedar") }) else { return (SamplePolicies.files, "built-in sample") }
-    return (try PolicyFolder.read("policies"), "./policies (edit them: a change is in force at once)")
+    return names.contains { $0.hasSuffix(".cedar") } ? "./policies" : nil
+  }
+
+  // The policies, and the configuration that belongs to them.
+  private static func policies(_ arguments: Arguments) throws(ConfigurationError) -> (PolicyFiles, SourceText?) {
+    guard let folder = folder(arguments) else {
+      return (SamplePolicies.files, SourceText(name: "demo.json5", SamplePolicies.configuration))
+    }
+    let path = folder.hasSuffix("/") ? folder + "demo.json5" : folder + "/demo.json5"
+    return (try PolicyFolder.read(folder), FileManager.default.contents(atPath: path).map { SourceText(name: path, bytes: $0) })
   }
 }
 
@@ -202,6 +207,10 @@ struct DemoLine {
       DemoLine(
         comment: "bob is an editor", command: "curl -i -X PUT \(bearer("bob")) -d '{\"item\":\"lamp\",\"quantity\":2}' \(proxy)/orders/42",
         status: 200),
+      DemoLine(
+        comment: "alice owns order 7, as the service says, so she may change it",
+        command: "curl -i -X PUT \(bearer("alice")) -d '{\"item\":\"paper\",\"quantity\":30}' \(proxy)/orders/7", status: 200),
+      DemoLine(comment: "but not one of bob's", command: "curl -i -X PUT \(bearer("alice")) -d '{}' \(proxy)/orders/42", status: 403),
       DemoLine(
         comment: "the archive is final, for carol the admin too",
         command: "curl -i -X PUT \(bearer("carol")) -d '{}' \(proxy)/orders/archive/2019", status: 403),

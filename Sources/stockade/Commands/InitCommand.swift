@@ -2,6 +2,7 @@ internal import Bytes
 internal import FoundationEssentials
 internal import JSON
 internal import Pipeline
+internal import PolicyTools
 
 /// `stockade init`: a first configuration with policies and tests, which blocks nothing.
 let initCommand = Command(
@@ -13,13 +14,21 @@ let initCommand = Command(
     Flag("cognito", "POOL_ID", "the Amazon Cognito user pool whose tokens are accepted"),
     Flag("issuer", "URL", "the OpenID Connect issuer whose tokens are accepted"),
     Flag("client-id", "ID", "an app client whose tokens are meant for this service", repeats: true),
+    Flag("openapi", "FILE", "write routes, a schema and policies for the operations of this OpenAPI document (3.0 or 3.1, JSON)"),
+  ] + OpenAPIFlags.naming + [
+    Flag("namespace", "NAME", "with --openapi: the Cedar namespace; default: made of the document's title")
   ],
   examples: [
     "stockade init --to http://127.0.0.1:3000 --cognito us-east-1_AbC123 --client-id 4h57example",
     "stockade init --to http://127.0.0.1:3000 --issuer https://login.example.com --client-id web",
+    "stockade init --to http://127.0.0.1:3000 --cognito us-east-1_AbC123 --openapi openapi.json --mapping simple-rest",
   ]
 ) { arguments in
-  ConfigurationFile.reporting("Nothing was written.") { () throws(ConfigurationError) in
+  if let problem = OpenAPIFlags.misuse(arguments, with: ["namespace"]) {
+    Terminal.error("stockade: \(problem)\n")
+    return .usage
+  }
+  return ConfigurationFile.reporting("Nothing was written.") { () throws(ConfigurationError) in
     return try FirstConfiguration(arguments).write()
   }
 }
@@ -28,6 +37,11 @@ let initCommand = Command(
 struct FirstConfiguration {
   private let files: [(path: String, contents: String, note: String)]
   private let needsClient: Bool
+  // Of an API: what is written in spite of something, and what can be reached without a token.
+  private var warnings = ""
+  private var openRoutes = ""
+  private let document: String?
+  private let basePath: String?
 
   init(_ arguments: Arguments) throws(ConfigurationError) {
     guard let upstream = arguments["to"] else {
@@ -35,25 +49,56 @@ struct FirstConfiguration {
     }
     let clients = arguments.all("client-id")
     needsClient = clients.isEmpty
+    document = arguments["openapi"]
+    basePath = arguments["base-path"]
     let issuer: String
     let prefix: String
     switch (arguments["cognito"], arguments["issuer"]) {
-    case (let pool?, nil): (issuer, prefix) = ("cognito: \(Self.quoted(pool))", pool)
-    case (nil, let url?): (issuer, prefix) = ("issuer: \(Self.quoted(url))", url.hasPrefix("https://") ? String(url.dropFirst(8)) : url)
+    case (let pool?, nil): (issuer, prefix) = ("cognito: \(JSON5Text.setting(pool))", pool)
+    case (nil, let url?):
+      (issuer, prefix) = ("issuer: \(JSON5Text.setting(url))", url.hasPrefix("https://") ? String(url.dropFirst(8)) : url)
     case (nil, nil): throw ConfigurationError(["no issuer of tokens is given; name one with --cognito POOL_ID or --issuer URL"])
     case (.some, .some):
       throw ConfigurationError(["--cognito and --issuer name two issuers; begin with one, and add the other in stockade.json5"])
     }
-    let clientList = clients.isEmpty ? ["'${CLIENT_ID:?write the id of your app client here}'"] : clients.map(Self.quoted)
-    let text = Self.configuration(upstream: Self.quoted(upstream), issuer: issuer, clients: clientList.joined(separator: ", "))
+    let clientList = clients.isEmpty ? ["'${CLIENT_ID:?write the id of your app client here}'"] : clients.map(JSON5Text.setting)
+    var scaffold: APIScaffold?
+    if let path = document {
+      let isPool = arguments["cognito"] != nil
+      let about = APIScaffold.Issuer(name: "main", prefix: prefix, groupClaim: isPool ? "cognito:groups" : "groups", isPool: isPool)
+      (scaffold, warnings) = try Self.scaffold(path, arguments, about)
+    }
+    let text = Self.configuration(
+      upstream: JSON5Text.setting(upstream), issuer: issuer, clients: clientList.joined(separator: ", "), more: scaffold?.settings ?? "")
     // What is written must be in order, or its first reader gets an error for our mistake.
     let surroundings = Surroundings(variables: ["CLIENT_ID": "x"]) { _ in (nil, "no files here") }
     _ = try Configuration.read(file: SourceText(name: "stockade.json5", text), flags: ["dev": ["true"]], surroundings: surroundings)
+    let note = "mode: 'observe', so nothing is blocked yet"
+    guard let scaffold else {
+      files = [
+        ("stockade.json5", text, note),
+        ("policies/starter.cedar", Self.policies(prefix: prefix), "signed-in users may read; examples for groups and scopes"),
+        ("policies/tests/starter.test.json5", Self.tests, "what the policies should say"),
+      ]
+      return
+    }
+    openRoutes = scaffold.openRoutes
     files = [
-      ("stockade.json5", text, "mode: 'observe', so nothing is blocked yet"),
-      ("policies/starter.cedar", Self.policies(prefix: prefix), "signed-in users may read; examples for groups and scopes"),
-      ("policies/tests/starter.test.json5", Self.tests, "what the policies should say"),
+      ("stockade.json5", text, "\(note); \(scaffold.routeCount) \(scaffold.routeCount == 1 ? "route" : "routes")"),
+      ("policies/schema.cedarschema", scaffold.schema, "the names of the API"),
+      ("policies/starter.cedar", scaffold.policies, "the groups admin and reader; write yours"),
+      ("policies/tests/starter.test.json5", scaffold.tests, "what the policies should say"),
     ]
+  }
+
+  private static func scaffold(_ path: String, _ arguments: Arguments, _ issuer: APIScaffold.Issuer) throws(ConfigurationError)
+    -> (APIScaffold, warnings: String)
+  {
+    let document = try OpenAPIFlags.document(path, arguments)
+    let scaffold = APIScaffold(
+      document, mapping: OpenAPIFlags.mapping(arguments) ?? .verifiedPermissions, namespace: arguments["namespace"], issuer: issuer)
+    if let problems = scaffold.problems { throw ConfigurationError([problems]) }
+    return (scaffold, document.warnings.joined())
   }
 
   func write() throws(ConfigurationError) -> ExitStatus {
@@ -75,21 +120,25 @@ struct FirstConfiguration {
       }
       lines += "wrote \(path)\(String(repeating: " ", count: max(1, 36 - path.count)))\(note)\n"
     }
+    if !openRoutes.isEmpty { lines += "reachable without a token, as the document says:\n\(openRoutes)" }
+    let check =
+      "stockade check" + (document.map { " --openapi \(Self.word($0))" } ?? "") + (basePath.map { " --base-path \(Self.word($0))" } ?? "")
     lines +=
       needsClient
-      ? "next: put the id of your app client into stockade.json5 (client_ids), then: stockade check && stockade run\n"
-      : "next: stockade check && stockade run\n"
+      ? "next: put the id of your app client into stockade.json5 (client_ids), then: \(check) --online && stockade run\n"
+      : "next: \(check) --online && stockade run\n"
+    Terminal.error(warnings)
     Terminal.out(lines)
     return .success
   }
 
-  // As a JSON5 string in single quotes, a dollar sign meaning itself.
-  private static func quoted(_ text: String) -> String {
-    let json = JSONValue.string(text.replacing("$", with: "$$")).text
-    return "'" + json.dropFirst().dropLast().replacing("\\\"", with: "\"").replacing("'", with: "\\'") + "'"
+  // As a shell reads one word.
+  private static func word(_ text: String) -> String {
+    let isPlain = text.utf8.allSatisfy { ASCII.isAlpha($0) || ASCII.isDigit($0) || "-._/:@%+=,".utf8.contains($0) }
+    return isPlain && !text.isEmpty ? text : "'" + text.replacing("'", with: "'\\''") + "'"
   }
 
-  private static func configuration(upstream: String, issuer: String, clients: String) -> String {
+  private static func configuration(upstream: String, issuer: String, clients: String, more: String) -> String {
     """
     // Everything that can be set: stockade config schema. What is in force: stockade config show --sources
     {
@@ -103,7 +152,7 @@ struct FirstConfiguration {
         },
       },
       policies: 'policies/',
-    }
+    \(more)}
 
     """
   }

@@ -1,3 +1,4 @@
+internal import Net
 internal import Pipeline
 
 /// `stockade run`: the sidecar.
@@ -17,9 +18,10 @@ let runCommand = Command(
 ) { arguments in
   ConfigurationFile.reporting("Nothing was started.") { () throws(ConfigurationError) in
     let extras = try RunSettings.read(arguments)
+    let sockets = extras.supervisor.sockets
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
-        let (configuration, file) = try ConfigurationFile.read(arguments)
+        let (configuration, file) = try ConfigurationFile.read(arguments, sockets: sockets)
         guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
         return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
       }, extras: extras)
@@ -32,10 +34,11 @@ enum RunSettings {
   struct Extras {
     var readyFile: String?
     var clockOffsetMillis: Int64 = 0
+    var supervisor: Supervisor
   }
 
   static func read(_ arguments: Arguments) throws(ConfigurationError) -> Extras {
-    var extras = Extras()
+    var extras = Extras(supervisor: .fromEnvironment())
     extras.readyFile = arguments["ready-file"]
     if let text = arguments["clock-offset"] {
       // A century either way; beyond it sums of milliseconds could leave 64 bits.

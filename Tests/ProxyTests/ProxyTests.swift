@@ -1,1 +1,0 @@
-// First file of ProxyTests; replaced as the room is furnished.
