@@ -97,13 +97,15 @@ let package = Package(
     room("Telemetry", on: ["Bytes", "JSON", "CSystem", "Net"]),
 
     // Floor 4: the page (pure), and the development stand-ins.
-    room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),
+    room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Telemetry"]),
     room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
     room("AWSClient", on: ["Bytes", "JSON", "HTTP", "AWS", "Net"]),
 
     // Floor 5: the product.
     room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
-    room("Proxy", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "CSystem"]),
+    room(
+      "Proxy",
+      on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "AWSClient", "CSystem"]),
     room(
       "Fronts", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Telemetry", "Pipeline"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
@@ -134,7 +136,10 @@ let package = Package(
     test("AWSClientTests", of: ["Bytes", "JSON", "HTTP", "AWS", "Net", "AWSClient", "TestSupport"]),
     test(
       "PipelineTests",
-      of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
+      of: [
+        "Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Telemetry", "Pipeline",
+        "TestSupport",
+      ]),
     test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Pipeline", "PolicyTools", "TestSupport"]),
     test(
       "ProxyTests",

@@ -1,3 +1,4 @@
+internal import AWS
 internal import Cedar
 internal import HTTP
 internal import JOSE
@@ -32,7 +33,11 @@ extension Exchange {
     if let response = trail.response {
       record.policies = response.determining.map(\.description)
       record.errors = response.errors.count
-      record.engine = "local"
+      record.engine = trail.hasFallenBack ? "local_fallback" : "local"
+    } else if let answer = trail.answer {
+      record.policies = answer.determining.map(\.description)
+      record.errors = answer.errors.count
+      record.engine = "verified_permissions"
     }
     record.principal = trail.identity?.principalText
     if let question = trail.question {

@@ -46,7 +46,20 @@ extension Exchange {
         trail.question = question
       }
 
-      // map: what are we asking, in Cedar's words? authorize: may it?                                           403
+      // map: what are we asking, in Cedar's words? authorize: may it? Another engine answers in its own time.    403, 503, or wait
+      if case .remote(let index) = question.route?.engine ?? snapshot.engine {
+        let remote = snapshot.engines[index]
+        let mapped = try snapshot.mapping.request(question, by: identity, from: client.peer, head, at: time)
+        let answer = try learned.answer(
+          to: { () throws(Stop) in try snapshot.question(mapped, identity, to: index, remote, credential: credential, in: head) },
+          of: remote, about: identity)
+        if let answer {
+          trail.answer = answer
+          try snapshot.authorization.enforce(answer)
+          return .forward(Permit(identity: identity, refusalObserved: nil))
+        }
+        trail.hasFallenBack = true
+      }
       let response = try snapshot.mapping.ask(
         question, by: identity, from: client.peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response

@@ -1,3 +1,4 @@
+internal import AWSClient
 internal import Net
 internal import Pipeline
 internal import Telemetry
@@ -8,8 +9,10 @@ enum WorkerMessage: Sendable {
   case keys(IssuerKeys, issuer: Int)
   /// What came of a lookup, and until when it serves, in the loops' milliseconds.
   case entities(EntityLookup, EntityAnswer, until: UInt64)
-  /// Serve by another load, with these keys of its issuers.
-  case adopt(ServicePlan, [IssuerKeys])
+  /// What signs questions to an engine elsewhere.
+  case credentials(CredentialKeeper.State, engine: Int, generation: UInt64)
+  /// Serve by another load, with these keys of its issuers, and these credentials for its engines.
+  case adopt(ServicePlan, [IssuerKeys], [CredentialKeeper.State])
   /// Say that the loop turns.
   case answer
   /// Accept no more, and let what is in flight finish.
@@ -46,6 +49,7 @@ enum ControlMessage: Sendable {
     case acceptFailed
     case upstreamUnreachable
     case proxyHeaderRefused
+    case engineFailed
   }
 }
 

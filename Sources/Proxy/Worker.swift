@@ -1,3 +1,4 @@
+internal import AWSClient
 internal import Bytes
 internal import HTTP
 internal import Net
@@ -25,6 +26,7 @@ final class Worker {
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
   private var answers = EntityAnswers()
+  private var decisions = RemoteAnswers()
   private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: [ClientConnection]] = [:]
@@ -133,8 +135,41 @@ final class Worker {
     switch dependency {
     case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
     case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
+    case .decision(let question): ask(question)
     case .body: break
     }
+  }
+
+  // One question for all that wait for its answer.
+  private func ask(_ question: RemoteQuestion) {
+    guard service.engines.indices.contains(question.engine) else { return }
+    let beganAt = LoopClock.monotonicNanos()
+    service.engines[question.engine].ask(question.call, body: question.body) { [weak self] outcome in
+      guard let self else { return }
+      let answer: RemoteAnswer
+      switch outcome {
+      case .answered(let given): answer = .answered(given)
+      case .failed(let why):
+        answer = .failed(why)
+        note(why, event: .engineFailed)
+      case .timedOut(let why):
+        answer = .timedOut(why)
+        note(why, event: .engineFailed)
+      }
+      metrics.remote(answer, micros: Int(clamping: (LoopClock.monotonicNanos() - beganAt) / 1000))
+      if question.generation == service.snapshot.generation {
+        decisions.keep(answer, to: question, at: loop.now, wallMillis: loop.wallMillis)
+      }
+      let waiting = parked.removeValue(forKey: .decision(question)) ?? []
+      for client in waiting where client.phase == .parked { client.received(answer) }
+    }
+  }
+
+  /// What another engine answered to an equal question, if that still serves.
+  func answer(to question: RemoteQuestion) -> RemoteAnswer? {
+    guard let answer = decisions.answer(to: question, at: loop.now) else { return nil }
+    metrics.remoteHit()
+    return answer
   }
 
   /// A parked exchange waits no longer.
@@ -168,7 +203,10 @@ final class Worker {
       if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
       let waiting = parked.removeValue(forKey: .entities(lookup)) ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
-    case .adopt(let plan, let keys): adopt(plan, keys)
+    case .credentials(let state, let engine, let generation):
+      guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
+      service.engines[engine].credentials = state
+    case .adopt(let plan, let keys, let credentials): adopt(plan, keys, credentials)
     case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
@@ -185,17 +223,23 @@ final class Worker {
 
   /// Serves by another load from the next request on. Exchanges that are forwarded finish by the one they began with; those
   /// that wait for a fact have not been decided, and begin anew.
-  private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys]) {
+  private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys], _ credentials: [CredentialKeeper.State]) {
     do throws(NetError) {
       let successor = try Service(plan, after: service, loop: loop)
       service.retire(for: successor)
       service = successor
+      for (engine, state) in zip(successor.engines, credentials) {
+        // What still holds serves until the new load has fetched its own.
+        if case .unfetched = state { continue }
+        engine.credentials = state
+      }
     } catch {
       control.post(.adoptionFailed(worker: index, error.description))
       return
     }
     facts.adopt(keys)
     answers = EntityAnswers()
+    decisions = RemoteAnswers()
     parked = [:]
     for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))

@@ -55,7 +55,8 @@ final class GatewayProcess {
     gateway = try Gateway(
       configuration, snapshot: snapshot, listen: listen,
       environment: Gateway.Environment(
-        log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis),
+        log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), aws: AWSFiles.read,
+        clockOffsetMillis: extras.clockOffsetMillis),
       loop: loop)
     let gateway = gateway
     do throws(NetError) {

@@ -69,7 +69,7 @@ extension EventLoop {
     """
 
   private func fetch(
-    _ source: CredentialSource, _ loop: EventLoop, endpoints: [Service: String] = [:]
+    _ source: CredentialSource, _ loop: EventLoop, endpoints: [AWSService: String] = [:]
   ) throws -> Result<Credentials, CredentialError> {
     let fetch = CredentialFetch(
       loop, resolver: try Resolver(loop), tls: try TLSContext(clientTrusting: .system),

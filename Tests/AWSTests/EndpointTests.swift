@@ -11,7 +11,7 @@ import Testing
     var count = 0
     for line in try TestData.lines(of: file) {
       let json = try JSONParser.parse(line)
-      let service = try #require(json["service"]?.string.flatMap(Service.init))
+      let service = try #require(json["service"]?.string.flatMap(AWSService.init))
       let region = try #require(json["region"]?.string)
       let endpoint = Endpoint(service, region: region, fips: json["fips"]?.bool == true, dualStack: json["dualStack"]?.bool == true)
       #expect(endpoint?.url == json["url"]?.string, "\(line)")

@@ -55,7 +55,7 @@ public struct CredentialChain: Sendable {
   public var usesDualStack: Bool { isTrue(environment["AWS_USE_DUALSTACK_ENDPOINT"] ?? entry("use_dualstack_endpoint", profile)?.value) }
 
   /// An endpoint that was set for a service, or for all of them.
-  public func endpointURL(of service: Service) -> String? {
+  public func endpointURL(of service: AWSService) -> String? {
     guard !isTrue(environment["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] ?? entry("ignore_configured_endpoint_urls", profile)?.value) else {
       return nil
     }

@@ -1,7 +1,7 @@
 internal import Bytes
 
 /// A service of AWS that we call.
-public enum Service: String, Sendable, CaseIterable {
+public enum AWSService: String, Sendable, CaseIterable {
   /// Amazon Verified Permissions.
   case verifiedPermissions = "verifiedpermissions"
   /// The Security Token Service, which gives sessions of roles.
@@ -33,7 +33,7 @@ public struct Endpoint: Sendable, Equatable {
   }
 
   /// The endpoint of a service in a region; nil if the text is no region's name.
-  public init?(_ service: Service, region: String, fips: Bool = false, dualStack: Bool = false) {
+  public init?(_ service: AWSService, region: String, fips: Bool = false, dualStack: Bool = false) {
     guard let partition = Partition(of: region) else { return nil }
     self.region = region
     var name = service.rawValue + (fips ? "-fips" : "")

@@ -15,10 +15,10 @@ public final class CredentialFetch {
     /// Whether hosts with IPv6 addresses are wanted.
     public var dualStack: Bool
     /// Endpoints that were given outright.
-    public var endpointURLs: [Service: String]
+    public var endpointURLs: [AWSService: String]
 
     /// A setting.
-    public init(region: String, fips: Bool = false, dualStack: Bool = false, endpointURLs: [Service: String] = [:]) {
+    public init(region: String, fips: Bool = false, dualStack: Bool = false, endpointURLs: [AWSService: String] = [:]) {
       self.region = region
       self.fips = fips
       self.dualStack = dualStack
@@ -348,7 +348,7 @@ public final class CredentialFetch {
 
   // MARK: - Places and files
 
-  private func place(of service: Service, in region: String) -> (HTTPURL, region: String)? {
+  private func place(of service: AWSService, in region: String) -> (HTTPURL, region: String)? {
     let text = setting.endpointURLs[service] ?? Endpoint(service, region: region, fips: setting.fips, dualStack: setting.dualStack)?.url
     guard let text else { return nil }
     do throws(NetError) { return (try HTTPURL.parse(text), region) } catch { return nil }

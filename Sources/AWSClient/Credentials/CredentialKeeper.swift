@@ -22,7 +22,8 @@ public final class CredentialKeeper {
   private var held: Credentials?
   private var isFetching = false
   private var failures = 0
-  private var failure: String?
+  /// Why the last fetch failed; nil if it did not.
+  public private(set) var failure: String?
   private var timer: TimerID?
   private var waiting: [(Result<Credentials, CredentialError>) -> Void] = []
   private var isClosed = false

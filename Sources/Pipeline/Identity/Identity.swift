@@ -16,6 +16,8 @@ public final class Identity: Sendable {
   public let groups: [EntityUID]
   /// The principal and its groups as entities, numbered for the policies in force.
   let entities: PreparedEntities
+  /// The same as they are, for engines elsewhere.
+  let own: [Entity]
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
   public let tokenContext: Record?
   /// The identity headers, ready to be sent.
@@ -34,7 +36,8 @@ public final class Identity: Sendable {
   public let scopes: [String]
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, tokenContext: Record?,
+    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, own: [Entity],
+    tokenContext: Record?,
     headers: FieldBlock
   ) {
     self.issuer = issuer
@@ -42,6 +45,7 @@ public final class Identity: Sendable {
     principalText = principal.description
     self.groups = groups
     self.entities = entities
+    self.own = own
     self.tokenContext = tokenContext
     self.headers = headers
     tokenUse = token.tokenUse

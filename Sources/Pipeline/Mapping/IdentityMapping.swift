@@ -83,7 +83,7 @@ public struct IdentityMapping: Sendable, Equatable {
     let claimed = try self.claimed(by: token)
     return Identity(
       token: token, issuer: issuer.name, principal: claimed.principal, groups: claimed.groups,
-      entities: try authorization.prepare(claimed.entities, token: claimed.context), tokenContext: claimed.context,
+      entities: try authorization.prepare(claimed.entities, token: claimed.context), own: claimed.entities, tokenContext: claimed.context,
       headers: headers.block(principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
   }
 

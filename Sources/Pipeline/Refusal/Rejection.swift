@@ -31,6 +31,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Faults: it could not be decided, which refuses it.
   case keysUnavailable(issuer: String, detail: String)
   case engineFailed(detail: String)
+  case engineTimedOut(detail: String)
   case entityLookupFailed(detail: String)
   case overloaded(detail: String)
   case logFull
@@ -101,6 +102,10 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
         passesWhenObserved: true)
+    case .engineTimedOut:
+      Row(
+        status: .serviceUnavailable, reason: .engineTimeout, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
+        passesWhenObserved: true)
     case .entityLookupFailed:
       Row(
         status: .serviceUnavailable, reason: .entityLookupFailed, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
@@ -123,7 +128,7 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .engineFailed, .entityLookupFailed, .overloaded, .logFull: true
+    case .keysUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .overloaded, .logFull: true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .bodyTimeout,
       .bodyUnsupported, .bodyInvalid, .insufficientScope, .policyForbids, .noPolicyPermits, .policyFailed:
       false
@@ -147,7 +152,8 @@ public enum Rejection: Error, Sendable, Equatable {
     case .bodyTooLarge(let limit, let setting): "the route's \(setting) is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
-      .engineFailed(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail), .bodyInvalid(let detail),
+      .engineFailed(let detail), .engineTimedOut(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail),
+      .bodyInvalid(let detail),
       .overloaded(let detail):
       detail
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"

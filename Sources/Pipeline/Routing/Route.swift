@@ -52,11 +52,13 @@ public final class Route: Sendable {
   public let responseTimeoutMillis: UInt64?
   /// The largest body of a request in bytes; nil for no bound.
   public let bodyLimit: UInt64?
+  /// Who decides; nil as for all requests.
+  let engine: Engine?
 
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
     resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int,
-    responseTimeoutMillis: UInt64?, bodyLimit: UInt64?
+    responseTimeoutMillis: UInt64?, bodyLimit: UInt64?, engine: Engine? = nil
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -74,6 +76,7 @@ public final class Route: Sendable {
     self.upstream = upstream
     self.responseTimeoutMillis = responseTimeoutMillis
     self.bodyLimit = bodyLimit
+    self.engine = engine
   }
 }
 

@@ -7,6 +7,8 @@ struct RouteBuilder {
   private let namespace: String
   /// The services of single routes, each once.
   private(set) var upstreams: [String] = []
+  /// The engines elsewhere, each once.
+  var engines = EngineBuilder()
 
   init(namespace: String) { self.namespace = namespace }
 
@@ -60,7 +62,7 @@ struct RouteBuilder {
     let reading = reading(setting["paths"], path, setting, &report)
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
-    Configuration.checkEngine(setting["engine"], &report)
+    let engine = engines.engine(setting["engine"], &report)
     let body = MoreBuilder.body(setting, &report)
     var sources = TextTemplate.Sources(body: body?.fields.map(\.name) ?? [])
     let resource = resource(setting["resource"], path, sources, &report)
@@ -71,7 +73,7 @@ struct RouteBuilder {
       scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
       responseTimeoutMillis: setting["response_timeout"]?.count,
-      bodyLimit: setting["body_limit"]?.count)
+      bodyLimit: setting["body_limit"]?.count, engine: engine)
   }
 
   // How the service reads paths, where that is said.

@@ -1,3 +1,4 @@
+internal import AWS
 internal import Cedar
 internal import CedarSchema
 
@@ -8,6 +9,8 @@ public struct Authorization: Sendable {
   let onPolicyError: OnPolicyError
   let authorizer: Authorizer
   let forbids: Set<PolicyID>
+  /// The static entities.
+  let entities: Entities
   /// What entities that are looked up must conform to.
   let schema: Schema?
   /// What the built-in mapping says in every request; nil where it says more.
@@ -41,6 +44,13 @@ public struct Authorization: Sendable {
       throw .refuse(
         mapped.learnedEntities.isEmpty ? .engineFailed(detail: error.description) : .entityLookupFailed(detail: error.description))
     }
+  }
+
+  /// As below, for another engine's answer. It does not say what a policy that failed would have done: any failure refuses.
+  func enforce(_ answer: AuthorizationAnswer) throws(Stop) {
+    if onPolicyError == .deny, let failure = answer.errors.first { throw .refuse(.policyFailed(detail: failure)) }
+    guard answer.decision == .deny else { return }
+    throw .refuse(answer.determining.isEmpty ? .noPolicyPermits : .policyForbids)
   }
 
   /// The one place where an answer becomes a refusal, and where `on_policy_error` is applied.

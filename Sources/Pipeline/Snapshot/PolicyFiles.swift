@@ -22,6 +22,9 @@ public struct PolicyFiles: Sendable {
     self.hash = hash
   }
 
+  /// No files: where another engine decides everything.
+  public static let none = PolicyFiles(policies: [], schema: nil, entities: nil, hash: "none")
+
   /// The files read together, with everything that is wrong with them.
   ///
   /// `actions` are there for policies without a schema; what the schema or the entities say of them counts.
@@ -30,10 +33,12 @@ public struct PolicyFiles: Sendable {
   }
 
   /// The policies made ready to decide, or every mistake in every file, drawn with its place.
-  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs)
-    throws(ConfigurationError) -> Authorization
-  {
-    guard !policies.isEmpty else { throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"]) }
+  func authorization(
+    onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs, mayBeEmpty: Bool = false
+  ) throws(ConfigurationError) -> Authorization {
+    guard !policies.isEmpty || mayBeEmpty else {
+      throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"])
+    }
     let bundle = bundle(actions: mapping.actionEntities, ids: ids)
     guard bundle.isSound else {
       throw ConfigurationError(bundle.problems.filter { $0.diagnostic.severity == .error }.map(\.rendered))
@@ -44,6 +49,7 @@ public struct PolicyFiles: Sendable {
     let authorizer = Authorizer(policies: set, entities: bundle.entities, words: RequestWords.words(mapping))
     return Authorization(
       policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids),
+      entities: bundle.entities,
       schema: bundle.schema, words: RequestWords(mapping, in: authorizer))
   }
 }

@@ -12,6 +12,10 @@ public final class Snapshot: Sendable {
   public let mapping: Mapping
   /// What the policies say.
   public let authorization: Authorization
+  /// Who decides where no route says otherwise.
+  let engine: Engine
+  /// The engines elsewhere.
+  public let engines: [RemoteEngine]
   /// The realm that challenges name, RFC 9110 §11.5.
   public let realm: String
   /// How the service behind is told who asks.
@@ -37,6 +41,8 @@ public final class Snapshot: Sendable {
     self.issuers = issuers
     self.mapping = mapping
     self.authorization = authorization
+    engine = configuration.engine
+    engines = configuration.engines
     realm = configuration.realm
     identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders

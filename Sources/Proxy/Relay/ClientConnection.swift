@@ -200,6 +200,10 @@ final class ClientConnection: StreamOwner {
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }
       millis = lookup.source.timeoutMillis
+    case .decision(let question):
+      if let answer = worker.answer(to: question) { return received(answer) }
+      // The engine's own clock ends first and says why.
+      millis = question.timeoutMillis + Defaults.remoteGraceMillis
     }
     // What is waited for again gets no extension.
     if waitsFor != dependency { deadline.set(millis) }
@@ -213,6 +217,13 @@ final class ClientConnection: StreamOwner {
     waitsFor = nil
     lookupMicros = micros(from: lookupBeganAt, to: LoopClock.monotonicNanos())
     exchange.entitiesArrived(answer)
+    decide()
+  }
+
+  /// The engine elsewhere that the page waits for has an answer.
+  func received(_ answer: RemoteAnswer) {
+    waitsFor = nil
+    exchange.decisionArrived(answer)
     decide()
   }
 
@@ -647,7 +658,8 @@ final class ClientConnection: StreamOwner {
     case .collecting: refuse(.bodyTimeout)
     case .parked:
       worker.unpark(self)
-      if case .entities = waitsFor { return received(.failed("there was no answer in time")) }
+      if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
+      if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
       refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "they did not arrive in time"))
     case .forwarding:
       upstream?.abort()

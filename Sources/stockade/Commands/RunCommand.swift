@@ -22,8 +22,7 @@ let runCommand = Command(
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
         let (configuration, file) = try ConfigurationFile.read(arguments, sockets: sockets)
-        guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
-        return Loaded(configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: file)
+        return Loaded(configuration: configuration, files: try PolicyFolder.read(for: configuration), file: file)
       }, extras: extras)
   }
 }
