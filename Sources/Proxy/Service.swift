@@ -72,6 +72,6 @@ extension VerifiedPermissionsClient {
       loop, resolver: try Resolver(loop), tls: plan.tls, at: plan.url, region: plan.region,
       limits: .init(
         connectMillis: engine.connectMillis, attemptMillis: engine.attemptMillis, totalMillis: engine.timeoutMillis,
-        attempts: engine.attempts, concurrency: engine.concurrency, queue: engine.queue))
+        attempts: engine.attempts, concurrency: engine.concurrency, queue: engine.queue, batches: engine.batches))
   }
 }

@@ -115,6 +115,34 @@ import Testing
     }
   }
 
+  @Test func aBatchTakesWhatTheServiceTakesTogether() {
+    func call(_ principal: String, _ resource: String, store: String = "PS", attributes: Int64? = nil) -> AuthorizationCall {
+      let entity = Entity(
+        uid: uid("Doc", resource), attributes: attributes.map { Record(lastWins: [.init("n", .long($0))]) } ?? .empty)
+      return AuthorizationCall(
+        policyStore: store, principal: .named(uid("User", principal)), action: uid("Action", "read"), resource: uid("Doc", resource),
+        entities: [entity])
+    }
+    func token(_ text: String, _ resource: String) -> AuthorizationCall {
+      AuthorizationCall(
+        policyStore: "PS", principal: .token(.init(Secret(text), isAccessToken: true)), action: uid("Action", "read"),
+        resource: uid("Doc", resource))
+    }
+    func takes(_ calls: [AuthorizationCall]) -> [Bool] {
+      var batch = QuestionBatch(calls[0])
+      return calls.dropFirst().map { batch.take($0) }
+    }
+    // One principal with any resources, or any principals with one resource; never a mix.
+    #expect(takes([call("a", "1"), call("a", "2"), call("b", "1"), call("a", "3")]) == [true, false, true])
+    #expect(takes([call("a", "1"), call("b", "1"), call("a", "2"), call("c", "1")]) == [true, false, true])
+    #expect(takes([call("a", "1"), call("a", "1"), call("b", "1")]) == [true, true])
+    #expect(takes([call("a", "1"), call("a", "1", store: "other")]) == [false])
+    // What is said of an entity must be one thing.
+    #expect(takes([call("a", "1", attributes: 1), call("b", "1", attributes: 2), call("b", "1", attributes: 1)]) == [false, true])
+    #expect(takes([token("t", "1"), token("t", "2"), token("u", "1"), call("a", "1")]) == [true, false, false])
+    #expect(takes((0..<35).map { call("a", "\($0)") }).count { $0 } == 29)
+  }
+
   @Test func errorsOfTheServiceAreRead() {
     func read(_ body: String, header: String? = nil) -> ServiceError {
       ServiceError.read(status: 400, header: header, body: Array(body.utf8))

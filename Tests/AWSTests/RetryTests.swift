@@ -54,4 +54,21 @@ import Testing
     #expect(skew.offset == 777)
     #expect(learnt(&skew, "RequestTimeTooSkewed", "", date, 784_111_000) == false)
   }
+
+  @Test func aBreakerOpensAfterFailuresInARowAndTriesAgain() {
+    func allows(_ breaker: inout CircuitBreaker, _ now: UInt64) -> Bool { breaker.allows(at: now) }
+    var breaker = CircuitBreaker()
+    for _ in 0..<9 { breaker.failed(at: 0) }
+    breaker.succeeded()
+    for _ in 0..<9 { breaker.failed(at: 0) }
+    #expect(allows(&breaker, 0))
+    breaker.failed(at: 0)
+    #expect(!allows(&breaker, 499))
+    // One tries; the others wait for what becomes of it.
+    #expect(allows(&breaker, 500) && !allows(&breaker, 500))
+    breaker.failed(at: 500)
+    #expect(!allows(&breaker, 1499) && allows(&breaker, 1500))
+    breaker.succeeded()
+    #expect(allows(&breaker, 1500) && allows(&breaker, 1500))
+  }
 }

@@ -3,13 +3,14 @@
 import gzip
 import json
 import socketserver
+import subprocess
 import threading
 import time
 
 import pytest
 import requests
 
-from processes import Stockade, VerifiedPermissions
+from processes import Stockade, VerifiedPermissions, binary, outside
 from test_verified_permissions import client
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "hush-secret", "AWS_SESSION_TOKEN": "hush-token", "AWS_REGION": "us-east-1"}
@@ -341,6 +342,52 @@ def test_a_route_has_an_engine_of_its_own(folder, pool, nginx, stub, store):
         assert server.record(answer.headers["X-Stockade-Decision-Id"])["engine"] == engine
     assert stub.asked == asked + 1
     assert server.end() == 0
+
+
+def test_questions_that_wait_together_travel_together(folder, pool, nginx, avp, store):
+    tokens = {user: pool.sign_in(user)["AccessToken"] for user in ("alice", "bob")}
+    for operation in ("IsAuthorized", "IsAuthorizedWithToken"):
+        server = run(
+            folder, f"batch-{operation}", pool, nginx,
+            remote(store, avp.url, operation=operation, batch=True, max_in_flight=1, timeout="20s", attempt_timeout="10s"),
+        )  # fmt: skip
+        answers = []
+
+        def ask(number):
+            user = ("alice", "bob")[number % 2]
+            path = ("/orders/42", "/orders/7", "/client")[number % 3]
+            answer = requests.get(server.proxy + path, headers={"Authorization": tokens[user]}, timeout=30)
+            wanted = {"/orders/42": 200 if user == "alice" else 403, "/orders/7": 403, "/client": 404}[path]
+            answers.append((user, path, answer.status_code, wanted))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(answers) == 60 and all(got == wanted for *_, got, wanted in answers), answers
+        assert server.end() == 0
+
+
+def test_check_names_where_credentials_come_from_and_no_secret(folder, pool, nginx, avp, store, tmp_path):
+    path = tmp_path / "stockade.json5"
+    path.write_text(json.dumps({
+        "upstream": nginx.url, "engine": remote(store, avp.url),
+        "issuers": {"main": {"cognito": pool.id, "jwks_url": pool.jwks_url, "client_ids": [pool.client_id]}},
+    }))  # fmt: skip
+    done = subprocess.run(
+        [binary(), "check", "--config", str(path), "--online"], env={**outside(), **KEYS}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"engine {store}" in done.stdout and "keys of the environment" in done.stdout
+    assert "hush" not in done.stdout + done.stderr
+    profile = tmp_path / "config"
+    profile.write_text("[default]\naws_access_key_id = A\naws_secret_access_key = hush\naws_secret_access_key = hush\n")
+    bad = subprocess.run(
+        [binary(), "check", "--config", str(path), "--online"],
+        env={**outside(), "AWS_CONFIG_FILE": str(profile), "AWS_REGION": "us-east-1"}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert bad.returncode != 0 and f"{profile}:4:1" in bad.stdout and "hush" not in bad.stdout + bad.stderr
 
 
 def test_what_is_asked_is_the_mapped_request(folder, pool, nginx, stub):

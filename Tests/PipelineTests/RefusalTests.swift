@@ -17,6 +17,7 @@ import Testing
     .token(.algorithm(found: "none", expected: [.rs256])), .token(.notYetValid(claim: "nbf", at: 9, now: 1)),
     .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
+    .engineTimedOut(detail: "x"),
     .overloaded(detail: "x"), .logFull,
     .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
     .entityLookupFailed(detail: "x"),

@@ -33,9 +33,6 @@ public struct CircuitBreaker: Sendable {
     opensAgainAt = now + pauseMillis
   }
 
-  /// A question that was let through came to nothing, neither an answer nor a failure.
-  public mutating func abandoned() { isTrying = false }
-
   // So many failures in a row are no accident.
   private static let mostFailures = 10
   private static let shortestMillis: UInt64 = 500

@@ -21,15 +21,20 @@ public final class VerifiedPermissionsClient {
     public var concurrency: Int
     /// Questions that wait for their turn.
     public var queue: Int
+    /// Whether questions that wait at the same moment may travel together.
+    public var batches: Bool
 
     /// Limits.
-    public init(connectMillis: UInt64, attemptMillis: UInt64, totalMillis: UInt64, attempts: Int, concurrency: Int, queue: Int) {
+    public init(
+      connectMillis: UInt64, attemptMillis: UInt64, totalMillis: UInt64, attempts: Int, concurrency: Int, queue: Int, batches: Bool = false
+    ) {
       self.connectMillis = connectMillis
       self.attemptMillis = attemptMillis
       self.totalMillis = totalMillis
       self.attempts = attempts
       self.concurrency = concurrency
       self.queue = queue
+      self.batches = batches
     }
   }
 
@@ -48,10 +53,8 @@ public final class VerifiedPermissionsClient {
     let body: [UInt8]
     let endsAt: UInt64
     let completion: (Outcome) -> Void
-    var tries = 0
-    var lastRetry: Retryable?
+    var timer: TimerID?
     var isDone = false
-    var holdsPlace = false
 
     init(_ call: AuthorizationCall, _ body: [UInt8], endsAt: UInt64, _ completion: @escaping (Outcome) -> Void) {
       self.call = call
@@ -59,6 +62,27 @@ public final class VerifiedPermissionsClient {
       self.endsAt = endsAt
       self.completion = completion
     }
+  }
+
+  /// One question on its way, or several that travel together.
+  private final class Flight {
+    let questions: [Question]
+    let body: [UInt8]
+    let operation: String
+    var tries = 0
+    var lastRetry: Retryable?
+    var isOver = false
+
+    init(_ questions: [Question], _ body: [UInt8], _ operation: String) {
+      self.questions = questions
+      self.body = body
+      self.operation = operation
+    }
+
+    /// Whether nobody waits for it any more.
+    var isAbandoned: Bool { questions.allSatisfy(\.isDone) }
+    /// When the last of those who wait gives up.
+    var endsAt: UInt64 { questions.filter { !$0.isDone }.map(\.endsAt).max() ?? 0 }
   }
 
   private let loop: EventLoop
@@ -95,13 +119,15 @@ public final class VerifiedPermissionsClient {
   /// Asks. The completion is called once, never from within this call, and within the total time.
   public func ask(_ call: AuthorizationCall, body: [UInt8], _ completion: @escaping (Outcome) -> Void) {
     let question = Question(call, body, endsAt: loop.now + limits.totalMillis, completion)
-    loop.after(limits.totalMillis) { [self] in
+    question.timer = loop.after(limits.totalMillis) { [self] in
+      question.timer = nil
       finish(question, .timedOut("there was no answer within \(limits.totalMillis) ms"))
     }
-    guard inFlight + waiting.count < limits.concurrency + limits.queue else {
+    guard waiting.count < limits.queue + limits.concurrency - min(inFlight, limits.concurrency) else {
       return loop.later { [self] in finish(question, .failed("too many questions wait for their turn")) }
     }
     waiting.append(question)
+    // Not at once: those that come in the same turn may travel together.
     loop.later { [self] in proceed() }
   }
 
@@ -123,60 +149,81 @@ public final class VerifiedPermissionsClient {
         waiting.removeFirst()
         finish(question, .failed("no credentials: \(why)"))
       case .known:
-        waiting.removeFirst()
-        question.holdsPlace = true
         inFlight += 1
-        attempt(question)
+        attempt(nextFlight(question))
       }
     }
   }
 
-  private func attempt(_ question: Question) {
-    guard !question.isDone else { return }
-    guard case .known(let keys) = credentials else { return finish(question, .failed("the credentials have ended")) }
-    guard breaker.allows(at: loop.now) else {
-      return finish(question, .failed("the service did not answer before; it is asked again soon"))
+  /// Takes the first question, and with it those that may go along, if questions travel together.
+  private func nextFlight(_ first: Question) -> Flight {
+    waiting.removeFirst()
+    let alone = Flight([first], first.body, first.call.operation)
+    guard limits.batches, !waiting.isEmpty else { return alone }
+    var batch = QuestionBatch(first.call)
+    var taken = [first]
+    waiting.removeAll { question in
+      guard !question.isDone, batch.take(question.call) else { return false }
+      taken.append(question)
+      return true
     }
-    question.tries += 1
+    guard taken.count > 1 else { return alone }
+    do throws(WireError) { return Flight(taken, try AuthorizationCall.batchBody(taken.map(\.call)), "Batch\(first.call.operation)") } catch
+    {
+      // Together they are too large; the others have their turn next.
+      waiting.insert(contentsOf: taken.dropFirst(), at: 0)
+      return alone
+    }
+  }
+
+  private func attempt(_ flight: Flight) {
+    guard !flight.isAbandoned else { return end(flight) }
+    guard case .known(let keys) = credentials else { return end(flight, .failed("the credentials have ended")) }
+    guard breaker.allows(at: loop.now) else {
+      return end(flight, .failed("the service did not answer before; it is asked again soon"))
+    }
+    flight.tries += 1
     var fields = signer.fields(
-      to: url, contentType: Self.contentType, target: "VerifiedPermissions.\(question.call.operation)", body: question.body, by: keys,
+      to: url, contentType: Self.contentType, target: "VerifiedPermissions.\(flight.operation)", body: flight.body, by: keys,
       at: loop.wallSeconds + skew.offset)
     // An encoding would be one more thing between the answer and us.
     fields.append("Accept-Encoding", "identity")
-    client.send(HTTPClient.Request(.post, url, fields: fields, body: question.body)) { [self] result in
+    client.send(HTTPClient.Request(.post, url, fields: fields, body: flight.body)) { [self] result in
       switch result {
       case .failure(let error):
         breaker.failed(at: loop.now)
-        again(question, .transient, isTimeout: Self.isTimeout(error), error.description)
-      case .success(let response): received(response, question)
+        again(flight, .transient, isTimeout: Self.isTimeout(error), error.description)
+      case .success(let response): received(response, flight)
       }
     }
   }
 
   private static func isTimeout(_ error: NetError) -> Bool { if case .timedOut = error { true } else { false } }
 
-  private func received(_ response: HTTPClient.Response, _ question: Question) {
+  private func received(_ response: HTTPClient.Response, _ flight: Flight) {
     let named = response.field("x-amzn-ErrorType")
     guard response.status == .ok, named == nil else {
       let error = ServiceError.read(status: response.status.code, header: named, body: response.body)
       let retryable = Retryable(status: error.status, code: error.code)
       if retryable == .transient { breaker.failed(at: loop.now) } else { breaker.succeeded() }
-      if skew.learn(code: error.code, message: error.message, date: response.field("Date"), at: loop.wallSeconds),
-        question.tries < limits.attempts
-      {
-        return attempt(question)
-      }
-      return again(
-        question, retryable, isTimeout: false, error.description, after: response.field("x-amz-retry-after").flatMap { Int64($0) })
+      let isSkewed = skew.learn(code: error.code, message: error.message, date: response.field("Date"), at: loop.wallSeconds)
+      if isSkewed, flight.tries < limits.attempts { return attempt(flight) }
+      return again(flight, retryable, isTimeout: false, error.description, after: response.field("x-amz-retry-after").flatMap { Int64($0) })
     }
     breaker.succeeded()
     do throws(WireError) {
       try check(response)
-      let answer = try AuthorizationAnswer.read(response.body, answering: question.call)
-      quota.succeeded(after: question.lastRetry)
-      finish(question, .answered(answer))
+      let answers: [AuthorizationAnswer]
+      if flight.questions.count == 1 {
+        answers = [try AuthorizationAnswer.read(response.body, answering: flight.questions[0].call)]
+      } else {
+        answers = try AuthorizationAnswer.readBatch(response.body, answering: flight.questions.map(\.call))
+      }
+      quota.succeeded(after: flight.lastRetry)
+      for (question, answer) in zip(flight.questions, answers) { finish(question, .answered(answer)) }
+      end(flight)
     } catch {
-      finish(question, .failed("the service's answer cannot be believed: \(error)"))
+      end(flight, .failed("the service's answer cannot be believed: \(error)"))
     }
   }
 
@@ -191,24 +238,32 @@ public final class VerifiedPermissionsClient {
     guard recent.isNew(id) else { throw WireError("it has the request id of an earlier answer") }
   }
 
-  private func again(_ question: Question, _ retryable: Retryable?, isTimeout: Bool, _ why: String, after: Int64? = nil) {
-    guard !question.isDone else { return }
-    func giveUp() { finish(question, isTimeout ? .timedOut(why) : .failed(why)) }
-    guard let retryable, question.tries < limits.attempts, quota.take(retryable) else { return giveUp() }
-    question.lastRetry = retryable
-    let pause = RetryDelay.millis(
-      retry: question.tries - 1, retryable, chance: Double.random(in: 0...1), retryAfterMillis: after)
+  private func again(_ flight: Flight, _ retryable: Retryable?, isTimeout: Bool, _ why: String, after: Int64? = nil) {
+    guard !flight.isAbandoned else { return end(flight) }
+    func giveUp() { end(flight, isTimeout ? .timedOut(why) : .failed(why)) }
+    guard let retryable, flight.tries < limits.attempts, quota.take(retryable) else { return giveUp() }
+    flight.lastRetry = retryable
+    let pause = RetryDelay.millis(retry: flight.tries - 1, retryable, chance: Double.random(in: 0...1), retryAfterMillis: after)
     // A try that could not end in time is not begun.
-    guard loop.now + UInt64(pause) < question.endsAt else { return giveUp() }
-    loop.after(UInt64(max(pause, 1))) { [self] in attempt(question) }
+    guard loop.now + UInt64(pause) < flight.endsAt else { return giveUp() }
+    loop.after(UInt64(max(pause, 1))) { [self] in attempt(flight) }
+  }
+
+  /// A flight is over, with this outcome for all who still wait for it; its place is free.
+  private func end(_ flight: Flight, _ outcome: Outcome = .failed("nobody waits")) {
+    guard !flight.isOver else { return }
+    flight.isOver = true
+    inFlight -= 1
+    for question in flight.questions { finish(question, outcome) }
+    proceed()
   }
 
   private func finish(_ question: Question, _ outcome: Outcome) {
     guard !question.isDone else { return }
     question.isDone = true
-    if question.holdsPlace { inFlight -= 1 }
+    if let timer = question.timer { loop.cancel(timer) }
+    question.timer = nil
     question.completion(outcome)
-    proceed()
   }
 
   private static let contentType = "application/x-amz-json-1.0"

@@ -204,6 +204,9 @@ public enum Fields {
       Field(
         "\(remote).cache", .duration(0...3_600_000), "How long an answer serves equal questions, never longer than its token; default: 0"),
       Field(
+        "\(remote).batch", .flag,
+        "Whether questions that wait at the same moment for one principal or one resource travel together; default: false"),
+      Field(
         "\(remote).fallback", .choice(["none", "local"]),
         "local: where the service does not answer, the policies in files decide; default: none, which refuses"),
     ]

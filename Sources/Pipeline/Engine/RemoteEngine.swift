@@ -40,6 +40,8 @@ public struct RemoteEngine: Sendable, Equatable {
   public var queue = Defaults.remoteQueue
   /// How long an answer serves, in milliseconds; 0 for none.
   public var cacheMillis: UInt64 = 0
+  /// Whether questions that wait at the same moment travel together.
+  public var batches = false
   /// Whether the local engine decides where the service does not.
   public var fallsBack = false
 
@@ -69,6 +71,7 @@ public struct RemoteEngine: Sendable, Equatable {
     concurrency = setting["max_in_flight"]?.integer.map { Int(clamping: $0) } ?? concurrency
     queue = setting["max_waiting"]?.integer.map { Int(clamping: $0) } ?? queue
     cacheMillis = setting["cache"]?.count ?? 0
+    batches = setting["batch"]?.bool ?? false
     fallsBack = setting.text("fallback") == "local"
     for (name, inner, outer) in [("attempt_timeout", attemptMillis, timeoutMillis), ("connect_timeout", connectMillis, attemptMillis)]
     where inner > outer {

@@ -1,22 +1,27 @@
 public import AWS
-internal import AWSClient
-internal import Net
-internal import Pipeline
+public import AWSClient
+public import Net
+public import Pipeline
 
 /// Where one engine elsewhere is, and with what it is asked; safe to hand to a worker.
-struct EnginePlan: Sendable {
-  var engine: RemoteEngine
-  var url: HTTPURL
-  var region: String
-  var source: CredentialSource
-  var setting: CredentialFetch.Setting
-  var tls: TLSContext
+public struct EnginePlan: Sendable {
+  let engine: RemoteEngine
+  /// Where it is.
+  public let url: HTTPURL
+  let region: String
+  /// Where its credentials come from.
+  public let source: CredentialSource
+  /// With what they are fetched.
+  public let setting: CredentialFetch.Setting
+  let tls: TLSContext
 
   /// Whether the same service is asked in the same way.
   func reaches(_ other: EnginePlan) -> Bool { engine == other.engine && url == other.url && region == other.region }
 
   /// The plan of an engine, by what the surroundings say; or what is wrong.
-  static func make(_ engine: RemoteEngine, _ surroundings: AWSSurroundings, tls: TLSContext, _ problems: inout [String]) -> EnginePlan? {
+  public static func make(
+    _ engine: RemoteEngine, _ surroundings: AWSSurroundings, tls: TLSContext, _ problems: inout [String]
+  ) -> EnginePlan? {
     do throws(ProfileError) {
       let chain = try surroundings.chain(profile: engine.profile)
       let endpoint = engine.endpoint ?? chain.endpointURL(of: .verifiedPermissions)
