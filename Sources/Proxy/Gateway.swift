@@ -307,6 +307,14 @@ public final class Gateway {
     case .drained(let worker):
       drained.insert(worker)
       if drained.count == workers.count { leave(inTime: true) }
+    case .differs(let decision, let decider, let own, let other, let difference):
+      environment.serverLog.warn(
+        "engines_differ",
+        [
+          "decision": .text(decision), "decider": .text(decider), "by": .text(difference.rawValue),
+          "decided": .text(own.passes ? "allow" : "deny"),
+          "other": .text(other.passes ? "allow" : "deny"),
+        ])
     case .failed(let event, let why):
       switch event {
       case .acceptFailed: environment.serverLog.error("accept_failed", ["why": .text(why)])

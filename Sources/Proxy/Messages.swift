@@ -41,6 +41,8 @@ enum ControlMessage: Sendable {
   case answered(worker: Int)
   /// A worker has no connection left.
   case drained(worker: Int)
+  /// Two engines differ on a decision.
+  case differs(decision: String, decider: String, own: Comparison.Verdict, other: Comparison.Verdict, Comparison.Difference)
   /// Something that an operator wants to know.
   case failed(Event, String)
 

@@ -32,6 +32,8 @@ final class Worker {
   private var parked: [Dependency: [ClientConnection]] = [:]
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
+  private var differencesSince: UInt64 = 0
+  private var differences = 0
 
   /// How often one connection may read before others get their turn.
   static let roundsPerTurn = 16
@@ -163,6 +165,33 @@ final class Worker {
       let waiting = parked.removeValue(forKey: .decision(question)) ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
     }
+  }
+
+  /// Asks another engine about a decision that was made: in the background, within that engine's own bounds of time and number.
+  func compare(_ comparison: Comparison, of id: DecisionID) {
+    switch comparison.other {
+    case .local(let verdict): compared(comparison, verdict, id)
+    case .remote(let question):
+      guard service.engines.indices.contains(question.engine) else { return }
+      service.engines[question.engine].ask(question.call, body: question.body) { [weak self] outcome in
+        guard case .answered(let answer) = outcome else {
+          self?.metrics.compared(nil)
+          return
+        }
+        self?.compared(comparison, comparison.verdict(answer), id)
+      }
+    }
+  }
+
+  private func compared(_ comparison: Comparison, _ verdict: Comparison.Verdict, _ id: DecisionID) {
+    let difference = comparison.difference(verdict)
+    metrics.compared(difference)
+    guard difference != .same else { return }
+    if loop.now >= differencesSince + 1000 { (differencesSince, differences) = (loop.now, 0) }
+    differences += 1
+    // All are counted; so many a second are told.
+    guard differences <= 100 else { return }
+    control.post(.differs(decision: id.description, decider: comparison.decider, own: comparison.own, other: verdict, difference))
   }
 
   /// What another engine answered to an equal question, if that still serves.

@@ -9,6 +9,7 @@ struct WorkerMetrics {
   private let cacheHits: MetricsShard.Counter
   private let cacheMisses: MetricsShard.Counter
   private let entityHits: MetricsShard.Counter
+  private let compared: [String: MetricsShard.Counter]
   private let remoteHits: MetricsShard.Counter
   private let remoteAnswers: [String: MetricsShard.Counter]
   private let remoteDuration: MetricsShard.Histogram
@@ -24,6 +25,10 @@ struct WorkerMetrics {
     cacheHits = shard.counter(.tokenCache, MetricLabel("result", "hit"))
     cacheMisses = shard.counter(.tokenCache, MetricLabel("result", "miss"))
     entityHits = shard.counter(.entityLookups, MetricLabel("result", "hit"))
+    compared = Dictionary(
+      uniqueKeysWithValues: (Comparison.Difference.allCases.map(\.rawValue) + ["unanswered"]).map {
+        ($0, shard.counter(.compared, MetricLabel("result", $0)))
+      })
     remoteHits = shard.counter(.remoteDecisions, MetricLabel("result", "hit"))
     remoteAnswers = Dictionary(
       uniqueKeysWithValues: ["answered", "failed", "timeout"].map { ($0, shard.counter(.remoteDecisions, MetricLabel("result", $0))) })
@@ -48,6 +53,9 @@ struct WorkerMetrics {
   func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
 
   func entityHit() { shard.add(entityHits) }
+  func compared(_ difference: Comparison.Difference?) {
+    if let counter = compared[difference?.rawValue ?? "unanswered"] { shard.add(counter) }
+  }
   func remoteHit() { shard.add(remoteHits) }
   func remote(_ answer: RemoteAnswer, micros: Int) {
     let result =

@@ -94,13 +94,13 @@ def test_the_sample_policy_shown_is_in_the_sample():
         assert block.strip() in sample
 
 
-def test_the_routes_shown_are_a_configuration_s(tmp_path):
-    (routes,) = blocks("json5")
+@pytest.mark.parametrize(("shown", "word"), zip(blocks("json5"), ["/payment/amount", "policy-store-alias/shop"], strict=True))
+def test_the_settings_shown_are_a_configuration_s(tmp_path, shown, word):
     issuers = "issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['app'] } },"
-    (tmp_path / "stockade.json5").write_text(f"{{ upstream: 'http://127.0.0.1:3000', {issuers} policies: 'policies', {routes} }}")
+    (tmp_path / "stockade.json5").write_text(f"{{ upstream: 'http://127.0.0.1:3000', {issuers} policies: 'policies', {shown} }}")
     command = [binary(), "config", "show", "--config", tmp_path / "stockade.json5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0 and "/payment/amount" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and word in done.stdout, done.stdout + done.stderr
 
 
 def test_the_json_shown_is_what_the_log_and_the_answers_have(demo):

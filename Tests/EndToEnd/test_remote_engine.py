@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 
+import boto3
 import pytest
 import requests
 
@@ -16,7 +17,7 @@ from test_verified_permissions import client
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "hush-secret", "AWS_SESSION_TOKEN": "hush-token", "AWS_REGION": "us-east-1"}
 
 
-def run(folder, name, pool, nginx, engine, policies=None, routes=None):
+def run(folder, name, pool, nginx, engine, policies=None, routes=None, compare=None):
     configuration = {
         "upstream": nginx.url,
         "issuers": {"main": {
@@ -26,6 +27,8 @@ def run(folder, name, pool, nginx, engine, policies=None, routes=None):
     }  # fmt: skip
     if policies:
         configuration["policies"] = str(policies)
+    if compare:
+        configuration["compare"] = compare
     if routes:
         configuration |= {"routes": routes, "unrouted": "path"}
     path = folder / f"{name}.json5"
@@ -131,6 +134,7 @@ class Stub:
         self.asked = 0
         self.number = 0
         self.bodies = []
+        self.batches = []
 
         class Connection(socketserver.StreamRequestHandler):
             def handle(self):
@@ -145,6 +149,9 @@ class Stub:
                     body = json.loads(self.rfile.read(length))
                     stub.asked += 1
                     stub.bodies.append(body)
+                    if "requests" in body:
+                        stub.batch(body["requests"], self)
+                        continue
                     if not stub.answer(body["resource"]["entityId"], self):
                         return
 
@@ -156,6 +163,14 @@ class Stub:
         self.server = Server(("127.0.0.1", 0), Connection)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def batch(self, items, connection):
+        self.batches.append(len(items))
+        self.number += 1
+        answers = [{"request": item, "decision": "ALLOW", "determiningPolicies": [{"policyId": "p"}], "errors": []} for item in items]
+        body = json.dumps({"results": answers}).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: {len(body)}\r\n"
+        connection.wfile.write(f"{head}x-amzn-RequestId: request-{self.number:08}\r\n\r\n".encode() + body)
 
     def answer(self, path, connection):
         allow = json.dumps({"decision": "ALLOW", "determiningPolicies": [{"policyId": "p"}], "errors": []}).encode()
@@ -369,6 +384,68 @@ def test_questions_that_wait_together_travel_together(folder, pool, nginx, avp, 
         assert server.end() == 0
 
 
+def test_a_batch_saves_calls(folder, pool, nginx, stub):
+    token = pool.sign_in("alice")["AccessToken"]
+    server = run(folder, "batched", pool, nginx, remote("PS1", stub.url, batch=True, max_in_flight=1, timeout="20s", attempt_timeout="10s"))
+    # One that takes its time holds the only place; what comes meanwhile travels together.
+    first = threading.Thread(target=lambda: requests.get(server.proxy + "/slow", headers={"Authorization": token}, timeout=30))
+    asked = stub.asked
+    first.start()
+    server.until("the slow question is there", lambda: stub.asked > asked)
+
+    statuses = []
+
+    def ask(number):
+        statuses.append(requests.get(server.proxy + f"/d{number}", headers={"Authorization": token}, timeout=30).status_code)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in [first, *threads]:
+        thread.join()
+    assert statuses == [404] * 20
+    assert stub.batches and max(stub.batches) >= 10, stub.batches
+    assert server.end() == 0
+
+
+def test_sessions_of_moto_sign(folder, pool, nginx, avp, store, moto, tmp_path):
+    """Web identity and an identity pool, served by moto's STS and Cognito; `check --online` and `run` use them."""
+    token = tmp_path / "token"
+    token.write_text(pool.sign_in("alice")["IdToken"] + "\n")
+    identity = boto3.client(
+        "cognito-identity", endpoint_url=moto.url, region_name="us-east-1", aws_access_key_id="A", aws_secret_access_key="s"
+    )
+    guests = identity.create_identity_pool(IdentityPoolName="guests", AllowUnauthenticatedIdentities=True)["IdentityPoolId"]
+    base = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_STS": moto.url, "AWS_ENDPOINT_URL_COGNITO_IDENTITY": moto.url}
+    role = "arn:aws:iam::123456789012:role/app"
+    profile = tmp_path / "config"
+    profile.write_text(
+        f"[profile app]\nrole_arn = {role}\nsource_profile = base\n[profile base]\naws_access_key_id = A\naws_secret_access_key = hush\n"
+    )
+    for name, environment, more, said in [
+        ("web", {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": role}, {}, f"role {role} with the token in {token}"),
+        ("pool", {}, {"identity_pool": guests}, f"identity pool {guests}"),
+        ("role", {"AWS_CONFIG_FILE": str(profile)}, {"profile": "app"}, f"role {role} with keys of profile base in {profile}"),
+    ]:
+        path = tmp_path / f"{name}.json5"
+        path.write_text(json.dumps({
+            "upstream": nginx.url, "engine": remote(store, avp.url, **more),
+            "issuers": {"main": {"cognito": pool.id, "jwks_url": pool.jwks_url, "client_ids": [pool.client_id]}},
+        }))  # fmt: skip
+        clean = {name: value for name, value in outside().items() if not name.startswith("AWS_")}
+        done = subprocess.run(
+            [binary(), "check", "--config", str(path), "--online"], env={**clean, **base, **environment}, capture_output=True, text=True,
+            timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0 and said in done.stdout and "they end in" in done.stdout, done.stdout + done.stderr
+        assert "hush" not in done.stdout
+        server = Stockade(tmp_path, name, "--config", path, environment={**base, **environment})
+        server.until("it is ready", lambda: requests.get(server.ops + "/readyz", timeout=5).status_code == 200)
+        answer = requests.get(server.proxy + "/orders/42", headers={"Authorization": pool.sign_in("alice")["IdToken"]}, timeout=10)
+        assert answer.status_code == 200
+        assert server.end() == 0
+
+
 def test_check_names_where_credentials_come_from_and_no_secret(folder, pool, nginx, avp, store, tmp_path):
     path = tmp_path / "stockade.json5"
     path.write_text(json.dumps({
@@ -388,6 +465,40 @@ def test_check_names_where_credentials_come_from_and_no_secret(folder, pool, ngi
         env={**outside(), "AWS_CONFIG_FILE": str(profile), "AWS_REGION": "us-east-1"}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert bad.returncode != 0 and f"{profile}:4:1" in bad.stdout and "hush" not in bad.stdout + bad.stderr
+
+
+def test_another_engine_is_asked_in_the_background(folder, pool, nginx, avp, store, stub):
+    token = pool.sign_in("alice")["AccessToken"]
+
+    def counts(server):
+        lines = requests.get(server.ops + "/metrics", timeout=5).text.splitlines()
+        return {line.split('"')[1]: float(line.split()[-1]) for line in lines if line.startswith("stockade_compared_total{")}
+
+    def compared(engine, other, paths):
+        name = f"compared-{len(list(folder.glob('compared-*.json5')))}"
+        server = run(folder, name, pool, nginx, engine, policies=folder / "policies", compare=other)
+        for path in paths:
+            requests.get(server.proxy + path, headers={"Authorization": token}, timeout=10)
+        server.until("all were compared", lambda: sum(counts(server).values()) == len(paths))
+        found = {name: count for name, count in counts(server).items() if count}
+        told = server.text().count("engines_differ")
+        assert server.end() == 0
+        return found, told
+
+    paths = ["/orders/42", "/orders/7", "/client", "/"]
+    assert compared({"local": {}}, remote(store, avp.url), paths) == ({"same": 4}, 0)
+    assert compared(remote(store, avp.url), {"local": {}}, paths) == ({"same": 4}, 0)
+    # The stub allows everything but what it is hostile about.
+    assert compared({"local": {}}, remote("PS1", stub.url, attempts=1), ["/orders/42", "/", "/500"]) == ({"same": 1, "decision": 1, "unanswered": 1}, 1)
+    # A permit that fails: Cedar skips it here and there, and only there on_policy_error cannot know that it was no forbid.
+    assert compared({"local": {}}, remote(store, avp.url), ["/orders/42", "/broken"])[0] == {"same": 2}
+    api = client(avp)
+    extra = api.create_policy(policyStoreId=store, definition={"static": {"statement": "permit(principal, action, resource == Path::\"/orders/42\") when { context.nothing };"}})
+    try:
+        found, told = compared({"local": {}}, remote(store, avp.url), ["/orders/42"])
+        assert (found, told) == ({"on_policy_error": 1}, 1)
+    finally:
+        api.delete_policy(policyStoreId=store, policyId=extra["policyId"])
 
 
 def test_what_is_asked_is_the_mapped_request(folder, pool, nginx, stub):

@@ -152,6 +152,7 @@ import Testing
     Case(
       name: "an endpoint and a switch",
       file: with("engine: { verified_permissions: { policy_store: 'PS', endpoint: 'https://avp.example', fips: true } },")),
+    Case(name: "nothing to compare", file: with("compare: { local: {} },")),
     Case(
       name: "two sources of credentials",
       file: with("engine: { verified_permissions: { policy_store: 'PS', profile: 'app', identity_pool: 'us-east-1:x' } },")),

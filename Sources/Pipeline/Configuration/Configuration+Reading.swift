@@ -50,6 +50,11 @@ extension Configuration {
       routes = builder.table(list, &report)
       routeUpstreams = builder.upstreams
     }
+    compare = builder.engines.engine(root["compare"], &report)
+    if let compare, ([engine] + (routes?.routes ?? []).map { $0.engine ?? engine }).allSatisfy({ $0 == compare }) {
+      report.add(
+        root["compare"], "this engine decides already, so there is nothing to compare", help: "name another engine, or leave it out")
+    }
     engines = builder.engines.engines
     unrouted = root.text("unrouted").flatMap(Unrouted.init) ?? .deny
     if let unrouted = root["unrouted"], unrouted.origin != .byDefault, routes == nil, root["routes"]?.members.isEmpty ?? true {

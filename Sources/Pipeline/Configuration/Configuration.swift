@@ -44,11 +44,13 @@ public struct Configuration: Sendable {
   public var namespace = ""
   /// Who decides where no route says otherwise.
   public var engine = Engine.local
+  /// Which engine is asked in the background about what another has decided; nil for none.
+  public var compare: Engine?
   /// The engines elsewhere.
   public var engines: [RemoteEngine] = []
   /// Whether some request is, or may be, decided by policies in files.
   public var needsPolicies: Bool {
-    let choices = [engine] + (routes?.routes ?? []).compactMap(\.engine)
+    let choices = [engine] + [compare].compactMap { $0 } + (routes?.routes ?? []).compactMap(\.engine)
     return choices.contains(.local) || engines.contains { $0.fallsBack }
   }
   /// Fields of the request that policies see.

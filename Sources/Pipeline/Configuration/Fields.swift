@@ -8,6 +8,7 @@ public enum Fields {
   public static let all: [Field] =
     process + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
     + engine("engine", "Who decides")
+    + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
 
   /// Those that a flag of `run` sets.
   public static var flagged: [Field] { all.filter { $0.flag != nil } }

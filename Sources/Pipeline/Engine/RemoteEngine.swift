@@ -67,9 +67,9 @@ public struct RemoteEngine: Sendable, Equatable {
     timeoutMillis = setting["timeout"]?.count ?? timeoutMillis
     attemptMillis = setting["attempt_timeout"]?.count ?? min(attemptMillis, timeoutMillis)
     connectMillis = setting["connect_timeout"]?.count ?? min(connectMillis, attemptMillis)
-    attempts = setting["attempts"]?.integer.map { Int(clamping: $0) } ?? attempts
-    concurrency = setting["max_in_flight"]?.integer.map { Int(clamping: $0) } ?? concurrency
-    queue = setting["max_waiting"]?.integer.map { Int(clamping: $0) } ?? queue
+    if let count = setting["attempts"]?.integer { attempts = Int(clamping: count) }
+    if let count = setting["max_in_flight"]?.integer { concurrency = Int(clamping: count) }
+    if let count = setting["max_waiting"]?.integer { queue = Int(clamping: count) }
     cacheMillis = setting["cache"]?.count ?? 0
     batches = setting["batch"]?.bool ?? false
     fallsBack = setting.text("fallback") == "local"

@@ -14,6 +14,8 @@ public final class Snapshot: Sendable {
   public let authorization: Authorization
   /// Who decides where no route says otherwise.
   let engine: Engine
+  /// Which engine is asked in the background about what another has decided; nil for none.
+  let compare: Engine?
   /// The engines elsewhere.
   public let engines: [RemoteEngine]
   /// The realm that challenges name, RFC 9110 §11.5.
@@ -42,6 +44,7 @@ public final class Snapshot: Sendable {
     self.mapping = mapping
     self.authorization = authorization
     engine = configuration.engine
+    compare = configuration.compare
     engines = configuration.engines
     realm = configuration.realm
     identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }

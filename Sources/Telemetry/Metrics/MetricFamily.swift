@@ -75,6 +75,10 @@ extension MetricFamily {
   public static let remoteDuration = MetricFamily(
     "stockade_avp_duration_seconds", .histogram(boundsMicros: requestBounds),
     "Time that Verified Permissions took to answer, all tries together.")
+  /// `stockade_compared_total{result}`.
+  public static let compared = MetricFamily(
+    "stockade_compared", .counter,
+    "Decisions compared with another engine's: same, decision (they differ), on_policy_error (that rule alone differs), or unanswered.")
   /// `stockade_held_body_bytes`.
   public static let heldBodyBytes = MetricFamily(
     "stockade_held_body_bytes", .gauge, "Bytes of request bodies that are held because a decision needs them.")
