@@ -61,6 +61,8 @@ let fuzzTargets: [Target] =
     fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
     fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzJWKSet", of: ["JOSE"]),
+    fuzz("FuzzProfileFile", of: ["AWS", "Bytes"]),
+    fuzz("FuzzAuthorizationAnswer", of: ["AWS", "Cedar"]),
     fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
     fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),

@@ -34,6 +34,7 @@ final class Worker {
   private var failureNotedAt: UInt64 = 0
   private var differencesSince: UInt64 = 0
   private var differences = 0
+  private var remoteHits = 0
 
   /// How often one connection may read before others get their turn.
   static let roundsPerTurn = 16
@@ -197,7 +198,7 @@ final class Worker {
   /// What another engine answered to an equal question, if that still serves.
   func answer(to question: RemoteQuestion) -> RemoteAnswer? {
     guard let answer = decisions.answer(to: question, at: loop.now) else { return nil }
-    metrics.remoteHit()
+    remoteHits += 1
     return answer
   }
 
@@ -322,6 +323,7 @@ final class Worker {
   private func endTurn() {
     log.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
+    metrics.remoteHits(facts.decisionHits + remoteHits)
     metrics.publish()
   }
 

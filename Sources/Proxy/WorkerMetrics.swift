@@ -56,7 +56,7 @@ struct WorkerMetrics {
   func compared(_ difference: Comparison.Difference?) {
     if let counter = compared[difference?.rawValue ?? "unanswered"] { shard.add(counter) }
   }
-  func remoteHit() { shard.add(remoteHits) }
+  func remoteHits(_ count: Int) { shard.set(remoteHits, count) }
   func remote(_ answer: RemoteAnswer, micros: Int) {
     let result =
       switch answer {

@@ -95,13 +95,14 @@ def test_one_table_gets_one_answer_from_every_engine(folder, pool, nginx, avp, s
         "local": run(folder, "local", pool, nginx, {"local": {}}, policies=folder / "policies"),
         "named": run(folder, "named", pool, nginx, remote(store, avp.url, operation="IsAuthorized")),
         "token": run(folder, "token", pool, nginx, remote(store, avp.url, operation="IsAuthorizedWithToken")),
+        "remembered": run(folder, "remembered", pool, nginx, remote(store, avp.url, cache="60s")),
     }
     answers = {}
     for user in ("alice", "bob", "dave"):
         tokens = pool.sign_in(user)
         for use in ("AccessToken", "IdToken"):
             for method, path in REQUESTS:
-                for name, server in engines.items():
+                for name, server in [*engines.items(), ("remembered", engines["remembered"])]:
                     response = requests.request(method, server.proxy + path, headers={"Authorization": tokens[use]}, timeout=10, allow_redirects=False)
                     record = server.record(response.headers["X-Stockade-Decision-Id"])
                     found = (

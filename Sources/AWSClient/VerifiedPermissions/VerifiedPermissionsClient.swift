@@ -244,8 +244,8 @@ public final class VerifiedPermissionsClient {
     guard let retryable, flight.tries < limits.attempts, quota.take(retryable) else { return giveUp() }
     flight.lastRetry = retryable
     let pause = RetryDelay.millis(retry: flight.tries - 1, retryable, chance: Double.random(in: 0...1), retryAfterMillis: after)
-    // A try that could not end in time is not begun.
-    guard loop.now + UInt64(pause) < flight.endsAt else { return giveUp() }
+    // A try that could hardly end in time is not begun.
+    guard loop.now + UInt64(pause) + limits.attemptMillis / 4 < flight.endsAt else { return giveUp() }
     loop.after(UInt64(max(pause, 1))) { [self] in attempt(flight) }
   }
 
