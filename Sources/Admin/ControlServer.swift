@@ -23,6 +23,7 @@ public final class ControlServer {
   /// `GET /readyz`.
   public init(
     _ loop: EventLoop, at path: String, checks: @escaping () -> [OpsServer.Check],
+    enforcement: @escaping () -> OpsServer.Enforcement,
     reload: @escaping (@escaping (ReloadOutcome) -> Void) -> Void
   ) throws(NetError) {
     server = try HTTPServer(
@@ -30,7 +31,7 @@ public final class ControlServer {
       respond: { request, answer in
         switch (request.head.method, request.head.rawPath) {
         case (.post, "/reload"): reload { outcome in answer.send(Self.response(outcome)) }
-        case (.get, "/readyz"): answer.send(OpsServer.readiness(checks()))
+        case (.get, "/readyz"): answer.send(OpsServer.readiness(checks(), enforcement()))
         default: answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are POST /reload and GET /readyz.\n"))
         }
       })

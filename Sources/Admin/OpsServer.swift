@@ -19,12 +19,30 @@ public final class OpsServer {
     }
   }
 
+  /// What is decided and not enforced. Numbers and no names: whoever can reach the listener need not learn where nothing is enforced.
+  public struct Enforcement: Sendable {
+    /// `enforce` or `observe`.
+    public let mode: String
+    /// How many single routes are observed.
+    public let observedRoutes: Int
+    /// How many policies are in the shadow.
+    public let shadowPolicies: Int
+
+    /// What is and is not enforced.
+    public init(mode: String, observedRoutes: Int, shadowPolicies: Int) {
+      self.mode = mode
+      self.observedRoutes = observedRoutes
+      self.shadowPolicies = shadowPolicies
+    }
+  }
+
   private let server: HTTPServer
 
-  /// Listens. `checks` is asked at every `/readyz`; `/livez` is answered when `whenAlive` calls back, and not while it does not.
+  /// Listens. `checks` and `enforcement` are asked at every `/readyz`; `/livez` is answered when `whenAlive` calls back, and not while
+  /// it does not.
   public init(
     _ loop: EventLoop, at place: ListenPlace, metrics: Metrics, whenAlive: @escaping (@escaping () -> Void) -> Void,
-    checks: @escaping () -> [Check]
+    checks: @escaping () -> [Check], enforcement: @escaping () -> Enforcement
   ) throws(NetError) {
     server = try HTTPServer(loop, at: place) { request, answer in
       guard request.head.method == .get || request.head.method == .head else {
@@ -35,7 +53,7 @@ public final class OpsServer {
       }
       switch request.head.rawPath {
       case "/livez": whenAlive { answer.send(HTTPServer.Response(.ok, "text/plain; charset=utf-8", "ok\n")) }
-      case "/readyz": answer.send(Self.readiness(checks()))
+      case "/readyz": answer.send(Self.readiness(checks(), enforcement()))
       case "/metrics":
         let format = MetricsFormat(accepting: request.head.fields.value(of: .accept))
         answer.send(HTTPServer.Response(.ok, format.contentType, metrics.text(as: format)))
@@ -51,7 +69,7 @@ public final class OpsServer {
   /// Stops listening.
   public func close() { server.close() }
 
-  static func readiness(_ checks: [Check]) -> HTTPServer.Response {
+  static func readiness(_ checks: [Check], _ enforcement: Enforcement) -> HTTPServer.Response {
     let isReady = checks.allSatisfy { $0.problem == nil }
     var writer = JSONWriter()
     writer.beginObject()
@@ -64,6 +82,12 @@ public final class OpsServer {
       writer.string(check.problem ?? "ok")
     }
     writer.endObject()
+    writer.name("mode")
+    writer.string(enforcement.mode)
+    writer.name("observed_routes")
+    writer.integer(enforcement.observedRoutes)
+    writer.name("shadow_policies")
+    writer.integer(enforcement.shadowPolicies)
     writer.endObject()
     writer.endLine()
     return HTTPServer.Response(isReady ? .ok : .serviceUnavailable, "application/json", writer.text)

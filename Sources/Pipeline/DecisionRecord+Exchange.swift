@@ -39,6 +39,11 @@ extension Exchange {
       record.errors = answer.errors.count
       record.engine = "verified_permissions"
     }
+    if let shadow = trail.shadow {
+      record.would = DecisionRecord.Would(
+        decision: shadow.rejection == nil ? .allow : .deny, reason: shadow.rejection?.reason ?? .policyPermit,
+        policies: shadow.response.determining.map(\.description), errors: shadow.response.errors.count)
+    }
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description

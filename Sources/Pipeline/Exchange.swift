@@ -124,6 +124,8 @@ public struct Trail: Sendable {
   var answer: AuthorizationAnswer?
   /// Whether another engine gave none, and the local one decided in its place.
   var hasFallenBack = false
+  /// What would be decided with the policies in the shadow, where that differs.
+  var shadow: ShadowDecision?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
   /// Issuers whose keys were waited for already, as bits: each at most once an exchange.

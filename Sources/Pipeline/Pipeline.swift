@@ -30,8 +30,7 @@ extension Exchange {
         trail.token = TokenTrace(unverified, from: issuer)
         let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
-        identity = try issuer.mapping.identity(  // map
-          of: token, from: issuer, for: snapshot.authorization, headers: snapshot.identityHeaders)
+        identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot)  // map
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
       trail.identity = identity
@@ -72,6 +71,7 @@ extension Exchange {
       let response = try snapshot.mapping.ask(
         question, by: identity, from: client.peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response
+      trail.shadow = askShadow(question, by: identity, beside: response, facts)
       try snapshot.authorization.enforce(response)
       return .forward(Permit(identity: identity, refusalObserved: nil))
     } catch {

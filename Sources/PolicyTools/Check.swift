@@ -11,7 +11,7 @@ public enum Check {
   ///   - folder: what the folder is called in the summary.
   ///   - denyWarnings: whether warnings fail the check as errors do.
   public static func run(_ bundle: PolicyBundle, folder: String, denyWarnings: Bool = false) -> ToolOutcome {
-    var text = summary(of: bundle, folder)
+    var text = summary(of: bundle, folder) + shadows(of: bundle)
     for problem in bundle.problems.prefix(shown) { text += problem.rendered }
     if bundle.problems.count > shown { text += "... and \(bundle.problems.count - shown) more\n" }
     let errors = bundle.problems.count { $0.diagnostic.severity == .error }
@@ -25,6 +25,12 @@ public enum Check {
 
   // A file with thousands of mistakes has one cause; its first reports say it.
   private static let shown = 100
+
+  // Somebody may believe that they protect.
+  private static func shadows(of bundle: PolicyBundle) -> String {
+    let names = bundle.policiesInShadow.ids.map { id in Diagnostic.printable("\(id)") + (bundle.place(of: id).map { "  (\($0))" } ?? "") }
+    return names.map { "  shadow: \($0) is evaluated and logged, and NOT enforced\n" }.joined()
+  }
 
   private static func summary(of bundle: PolicyBundle, _ folder: String) -> String {
     var parts = [counted(bundle.policies.policies.count, "policy", "policies")]

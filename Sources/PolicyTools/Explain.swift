@@ -23,10 +23,21 @@ public enum Explain {
   ) -> ToolOutcome {
     guard bundle.isSound else { return Authorize.unsound(bundle) }
     do throws(OverlayError) {
-      let explanation = try Authorizer(policies: bundle.policies, entities: bundle.entities).explain(request, and: overlay)
-      let view = ExplanationView(
-        explanation: explanation, request: request, bundle: bundle, overlay: overlay, facts: facts, everyPolicy: everyPolicy)
-      return ToolOutcome(output: view.text, status: explanation.response.decision == .allow ? .success : .denied)
+      func explain(_ policies: PolicySet) throws(OverlayError) -> Explanation {
+        try Authorizer(policies: policies, entities: bundle.entities).explain(request, and: overlay)
+      }
+      let explanation = try explain(bundle.policiesInForce)
+      func view(_ explanation: Explanation) -> ExplanationView {
+        ExplanationView(
+          explanation: explanation, request: request, bundle: bundle, overlay: overlay, facts: facts, everyPolicy: everyPolicy)
+      }
+      var text = view(explanation).text
+      if !bundle.shadowed.isEmpty {
+        text += "in the shadow, not enforced:\n" + view(try explain(bundle.policiesInShadow)).policies
+        let all = try explain(bundle.policies).response
+        text += Authorize.shadowNote(explanation.response, all: all, bundle) ?? ""
+      }
+      return ToolOutcome(output: text, status: explanation.response.decision == .allow ? .success : .denied)
     } catch {
       return ToolOutcome(messages: "error: \(error)\n", status: .invalid)
     }

@@ -17,7 +17,15 @@ struct ExplanationView {
   var text: String {
     let response = explanation.response
     var out = Authorize.verdict(response, bundle) + "\n"
-    out += header
+    out += header + policies
+    if let advice { out += advice + "\n" }
+    if let note = Authorize.note(on: response, bundle) { out += note }
+    return out
+  }
+
+  /// A line for each policy, and its clauses if they were asked.
+  var policies: String {
+    var out = ""
     let told = sorted
     let misses = told.filter { !Self.reachedClauses($0) }
     let hidden = everyPolicy ? 0 : max(0, misses.count - Self.shownMisses)
@@ -30,8 +38,6 @@ struct ExplanationView {
       out += clauses(of: row.explanation)
     }
     if hidden > 0 { out += "  ... and \(counted(hidden, "policy", "policies")) whose scope does not match\n" }
-    if let advice { out += advice + "\n" }
-    if let note = Authorize.note(on: response, bundle) { out += note }
     return out
   }
 

@@ -49,6 +49,7 @@ public struct Question: Sendable {
     }
     let (principal, action, resource) = (uid("principal"), uid("action"), uid("resource"))
     guard let principal, let action, let resource else { return .failure(ToolFailure(messages)) }
+    if let failure = Self.misnamed(principal, action, resource, bundle) { return .failure(failure) }
     var context = Record.empty
     if let value = json["context"], !value.isNull {
       do throws(ParseErrors) { context = try EntitiesJSON.context(value, action: action, schema: bundle.schema) } catch {
@@ -75,6 +76,7 @@ public struct Question: Sendable {
       }
     }
     guard messages.isEmpty, let principal, let action, let resource else { return .failure(ToolFailure(messages)) }
+    if let failure = Self.misnamed(principal, action, resource, bundle) { return .failure(failure) }
     var record = Record.empty
     if let json, let context {
       do throws(ParseErrors) { record = try EntitiesJSON.context(json, action: action, schema: bundle.schema) } catch {
@@ -96,14 +98,25 @@ public struct Question: Sendable {
       help: "write \(type)::\"\(id)\"; in a shell put single quotes around it: '\(type)::\"\(id)\"'")
   }
 
+  /// What the schema says against the three entities; before the context is read, since the action says what it should be.
+  private static func misnamed(_ principal: EntityUID, _ action: EntityUID, _ resource: EntityUID, _ bundle: PolicyBundle) -> ToolFailure? {
+    guard let schema = bundle.schema else { return nil }
+    do throws(ConformanceError) {
+      try schema.checkNames(of: Request(principal: principal, action: action, resource: resource))
+      return nil
+    } catch { return failure(error) }
+  }
+
+  private static func failure(_ error: ConformanceError) -> ToolFailure {
+    ToolFailure("request: error: \(error)\n" + (error.help.map { "  help: \($0)\n" } ?? ""))
+  }
+
   private static func checked(_ request: Request, _ bundle: PolicyBundle) -> Result<Request, ToolFailure> {
     guard let schema = bundle.schema else { return .success(request) }
     do throws(ConformanceError) {
       try schema.check(request)
       return .success(request)
-    } catch {
-      return .failure(ToolFailure("request: error: \(error)\n" + (error.help.map { "  help: \($0)\n" } ?? "")))
-    }
+    } catch { return .failure(failure(error)) }
   }
 }
 

@@ -244,17 +244,11 @@ public final class Gateway {
   private static func randomKey() -> (UInt64, UInt64) { (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)) }
 
   private static func url(_ text: String, what: String, _ problems: inout [String]) -> HTTPURL? {
-    do throws(NetError) {
-      let url = try HTTPURL.parse(text)
-      guard url.target == "/" else {
-        problems.append("\(what) \(text): a path is not possible here, requests keep their own; write \(url.scheme)://\(url.authority)")
-        return nil
-      }
-      return url
-    } catch {
-      problems.append("\(what): \(error)")
+    if let problem = problem(of: text, for: .service) {
+      problems.append("\(what): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
       return nil
     }
+    do throws(NetError) { return try HTTPURL.parse(text) } catch { return nil }
   }
 
   private static func checkKeyURLs(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) {
@@ -263,20 +257,10 @@ public final class Gateway {
       switch issuer.keys {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
+      case .file: continue
       }
-      guard let url = url(of: text, issuer: issuer.name, &problems) else { continue }
-      if !url.isSecure, !settings.allowsInsecureKeys, !KeyURL.isLoopback(url) {
-        problems.append(
-          "issuer \(issuer.name): \(text) is plain HTTP, so whoever is on the way could replace the keys; use https, or --allow-insecure-jwks if the network is yours"
-        )
-      }
-    }
-  }
-
-  private static func url(of text: String, issuer: String, _ problems: inout [String]) -> HTTPURL? {
-    do throws(NetError) { return try HTTPURL.parse(text) } catch {
-      problems.append("issuer \(issuer): \(error)")
-      return nil
+      guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
+      problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
     }
   }
 

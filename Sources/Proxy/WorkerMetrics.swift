@@ -45,6 +45,7 @@ struct WorkerMetrics {
 
   func count(_ record: borrowing DecisionRecord) {
     shard.countDecision(record.decision, reason: record.reason, enforced: record.enforced)
+    if let would = record.would { shard.countShadow(would.decision, beside: record.decision) }
     shard.countRequest(method: record.http.method, status: record.status)
     if let micros = record.totalMicros { shard.observe(duration, micros: micros) }
     if let micros = record.authorizeMicros { shard.observe(authorize, micros: micros) }

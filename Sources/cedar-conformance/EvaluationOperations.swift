@@ -50,17 +50,21 @@ func authorize(_ question: Case) throws(Failure) -> Answer {
 private func told(_ explanation: Explanation) -> Response {
   var satisfied: [Effect: [PolicyID]] = [:]
   var errors: [PolicyError] = []
+  var isOpen = false
   for policy in explanation.policies {
     switch policy.outcome {
     case .satisfied: satisfied[policy.effect, default: []].append(policy.policy)
-    case .failed(let error): errors.append(PolicyError(policy: policy.policy, error: error))
+    case .failed(let error):
+      errors.append(PolicyError(policy: policy.policy, error: error))
+      if error.kind == .nonvalue, policy.effect == .forbid { isOpen = true }
     case .notSatisfied: break
     }
   }
   let forbids = satisfied[.forbid] ?? []
   let permits = satisfied[.permit] ?? []
   return Response(
-    decision: forbids.isEmpty && !permits.isEmpty ? .allow : .deny, determining: forbids.isEmpty ? permits : forbids, errors: errors)
+    decision: forbids.isEmpty && !permits.isEmpty ? .allow : .deny, determining: forbids.isEmpty ? isOpen ? [] : permits : forbids,
+    errors: errors)
 }
 
 func parseEntities(_ question: Case) throws(Failure) -> Answer {
@@ -105,6 +109,7 @@ func protocolValue(_ value: Value) -> JSONValue {
     ])
   case .datetime(let instant): extensionValue(["fn": .string("datetime"), "ms": .integer(instant.milliseconds)])
   case .duration(let span): extensionValue(["fn": .string("duration"), "ms": .integer(span.milliseconds)])
+  case .unknown: EntitiesJSON.json(value)
   }
 }
 

@@ -1,3 +1,5 @@
+internal import JSON
+
 /// One flag of a command: the one place its name, value and help are written.
 struct Flag: Sendable {
   /// Long name without dashes.
@@ -76,8 +78,13 @@ enum CommandTable {
   }
 
   private static let versionCommand = Command(
-    name: "version", summary: "print the version", operand: nil, flags: [], examples: []
-  ) { _ in
+    name: "version", summary: "print the version", operand: nil, flags: [Flag("json", nil, "print JSON")],
+    examples: ["stockade version", "stockade version --json"]
+  ) { arguments in
+    if arguments.has("json") {
+      Terminal.out(JSONValue.object(["version": .string(Version.number), "swift": .string(Version.swift)]).text + "\n")
+      return .success
+    }
     Terminal.out("stockade \(Version.number)\n")
     return .success
   }

@@ -2,6 +2,7 @@ internal import Bytes
 internal import FoundationEssentials
 internal import Net
 internal import Pipeline
+internal import Proxy
 
 /// Finds and reads the configuration: the file, the environment, the flags.
 enum ConfigurationFile {
@@ -29,17 +30,47 @@ enum ConfigurationFile {
     }
   }
 
-  /// The configuration, and the file it came from. `sockets` are those handed over to this process, if it is the one to listen.
-  static func read(_ arguments: Arguments, sockets: [Systemd.InheritedSocket]? = nil) throws(ConfigurationError)
-    -> (configuration: Configuration, file: String?)
-  {
+  /// The configuration, and the file it came from.
+  static func read(_ arguments: Arguments) throws(ConfigurationError) -> (configuration: Configuration, file: String?) {
+    let (configuration, files) = try readNotingFiles(arguments, sockets: nil)
+    return (configuration, files.configuration)
+  }
+
+  /// The configuration, with all files that it was read from. `sockets` are those handed over to this process, if it is the one to
+  /// listen.
+  static func readNotingFiles(_ arguments: Arguments, sockets: [Systemd.InheritedSocket]?) throws(ConfigurationError) -> (
+    configuration: Configuration, files: Files
+  ) {
     let variables = ProcessInfo.processInfo.environment
     let source = try file(arguments["config"], variables)
-    let folder = source.map { Self.folder(of: $0.name) } ?? ""
+    let named = Locked<[String]>([])
     let surroundings = Surroundings(
-      variables: variables, readFile: { path in contents(of: path.hasPrefix("/") ? path : folder + path) },
-      problemOfPlace: { text in ListenPlace.problem(of: text, among: sockets).map { ($0.message, $0.help) } })
-    return (try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings), source?.name)
+      variables: variables,
+      readFile: { path in
+        named.withLock { $0.append(path) }
+        return contents(of: path)
+      }, problemOfPlace: { text in ListenPlace.problem(of: text, among: sockets).map { ($0.message, $0.help) } },
+      problemOfAddress: Gateway.problem)
+    let configuration = try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings)
+    return (configuration, Files(configuration: source?.name, named: named.withLock { $0 }))
+  }
+
+  /// The files of one configuration.
+  struct Files: Sendable {
+    /// The configuration itself, if it is a file.
+    var configuration: String?
+    /// What it names: secrets, and keys of issuers.
+    var named: [String]
+
+    /// The folders they are in.
+    var folders: [String] {
+      var folders: [String] = []
+      for path in [configuration].compactMap({ $0 }) + named {
+        let folder = ConfigurationFile.folder(of: path)
+        if !folders.contains(where: { exactlyEquals($0, folder) }) { folders.append(folder) }
+      }
+      return folders
+    }
   }
 
   /// The configuration of a file that something else than the command line names.
@@ -47,10 +78,8 @@ enum ConfigurationFile {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw ConfigurationError(["the configuration \(path) cannot be read"])
     }
-    let folder = folder(of: path)
-    let surroundings = Surroundings(variables: ProcessInfo.processInfo.environment) { name in
-      contents(of: name.hasPrefix("/") ? name : folder + name)
-    }
+    let surroundings = Surroundings(
+      variables: ProcessInfo.processInfo.environment, readFile: { contents(of: $0) }, problemOfAddress: Gateway.problem)
     return try Configuration.read(file: SourceText(name: path, bytes: data), flags: [:], surroundings: surroundings)
   }
 
@@ -68,15 +97,15 @@ enum ConfigurationFile {
     return nil
   }
 
-  /// The folder of a file with its final slash; empty for a name without one.
+  /// The folder of a file with its final slash.
   static func folder(of path: String) -> String {
-    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "./" }
     return String(decoding: path.utf8[...slash], as: UTF8.self)
   }
 
   private static func contents(of path: String) -> (contents: String?, problem: String) {
     guard let data = FileManager.default.contents(atPath: path) else { return (nil, "\(path) cannot be read") }
-    guard data.count <= 64 * 1024 else { return (nil, "\(path) is larger than 64 KiB, too large for a value") }
+    guard data.count <= 512 * 1024 else { return (nil, "\(path) is larger than 512 KiB") }
     guard let text = String(validating: data, as: UTF8.self) else { return (nil, "\(path) is not UTF-8 text") }
     return (text, "")
   }

@@ -18,7 +18,9 @@ final class GatewayProcess {
   private let supervision: Supervision
   private let load: Load
   private let numbers: Locked<LoadNumbers>
-  private var watch: PolicyWatch?
+  private var watch: FolderWatch?
+  // What was read last, whether it could be put in force or not: only something else is worth another attempt.
+  private var tried = ""
   private var control: ControlServer?
   private var generation: UInt64 = 1
   private var isReloading = false
@@ -60,9 +62,9 @@ final class GatewayProcess {
       loop: loop)
     let gateway = gateway
     do throws(NetError) {
-      ops = try OpsServer(loop, at: opsListen, metrics: metrics, whenAlive: { gateway.whenWorkersAnswer($0) }) {
-        Self.checks(of: gateway)
-      }
+      ops = try OpsServer(
+        loop, at: opsListen, metrics: metrics, whenAlive: { gateway.whenWorkersAnswer($0) }, checks: { Self.checks(of: gateway) },
+        enforcement: { numbers.withLock { $0.enforcement } })
     } catch {
       throw ConfigurationError(["ops.listen: \(error)"])
     }
@@ -127,6 +129,23 @@ final class GatewayProcess {
 
   private func tellModes(_ configuration: Configuration, _ snapshot: Snapshot) {
     if snapshot.mode == .observe { serverLog.warn("observe_mode", ["meaning": "decisions are logged and NOT enforced"]) }
+    let routes = snapshot.observedRoutes
+    if !routes.isEmpty {
+      serverLog.warn(
+        "observed_routes",
+        [
+          "count": .integer(routes.count), "routes": .text(routes.map(\.text).joined(separator: ", ")),
+          "meaning": "decisions on these routes are logged and NOT enforced",
+        ])
+    }
+    if let shadow = snapshot.shadow {
+      serverLog.warn(
+        "shadow_policies",
+        [
+          "count": .integer(shadow.policyCount), "policies": .text(shadow.policyIDs.joined(separator: ", ")),
+          "meaning": "these policies are evaluated and logged and NOT enforced",
+        ])
+    }
     if configuration.isDevelopment {
       serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"])
     }
@@ -160,7 +179,7 @@ final class Foreground {
 extension GatewayProcess {
   /// `stockade run`: from a configuration to an exit status.
   static func run(_ load: @escaping Load, extras: RunSettings.Extras) throws(ConfigurationError) -> ExitStatus {
-    let loaded = try load()
+    let loaded = try Reading.steady(load).get()
     let configuration = loaded.configuration
     for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
     if let file = loaded.file { Terminal.error("stockade: configuration from \(file)\n") }
@@ -228,7 +247,8 @@ extension GatewayProcess {
   private var condition: String {
     let now = numbers.withLock { $0 }
     let place = proxyAddress.map { " at \($0)" } ?? ""
-    return "Serving\(place): \(now.isObserving ? "observing" : "enforcing") \(now.policies) policies, generation \(generation)"
+    return
+      "Serving\(place): \(now.mode == Snapshot.Mode.observe.rawValue ? "observing" : "enforcing") \(now.policies) policies, generation \(generation)"
   }
 
   /// Whether `/readyz` says so.
@@ -236,47 +256,6 @@ extension GatewayProcess {
 }
 
 // MARK: - Reloading
-
-/// What is read anew at a reload: the configuration and the contents of its policy folder, and the folders they are in.
-struct Loaded {
-  var configuration: Configuration
-  var files: PolicyFiles
-  /// The configuration file, if there is one.
-  var file: String?
-}
-
-/// Reads everything again, or says everything that is wrong.
-typealias Load = () throws(ConfigurationError) -> Loaded
-
-/// What is known of the load in force and of the last attempt, for the metrics.
-struct LoadNumbers: Sendable {
-  var generation: UInt64
-  var policies: Int
-  var isDevelopment: Bool
-  var isObserving: Bool
-  var reloads = 0
-  var failures = 0
-  var lastWasGood = true
-  var lastGoodAt: Int64 = 0
-
-  init(_ configuration: Configuration, _ snapshot: Snapshot) {
-    generation = snapshot.generation
-    policies = snapshot.authorization.policyCount
-    isDevelopment = configuration.isDevelopment
-    isObserving = snapshot.mode == .observe
-  }
-
-  var samples: [Metrics.Sample] {
-    [
-      Metrics.Sample(.build, [MetricLabel("version", Version.number), MetricLabel("swift", Version.swift)], value: 1),
-      Metrics.Sample(.generation, value: Double(generation)), Metrics.Sample(.policies, value: Double(policies)),
-      Metrics.Sample(.developmentMode, value: isDevelopment ? 1 : 0), Metrics.Sample(.observeMode, value: isObserving ? 1 : 0),
-      Metrics.Sample(.reloads, [MetricLabel("result", "success")], value: Double(reloads)),
-      Metrics.Sample(.reloads, [MetricLabel("result", "failure")], value: Double(failures)),
-      Metrics.Sample(.lastReloadGood, value: lastWasGood ? 1 : 0), Metrics.Sample(.lastReloadAt, value: Double(lastGoodAt)),
-    ]
-  }
-}
 
 extension GatewayProcess {
   /// Reads configuration and policies again and puts them in force as a whole; what is wrong changes nothing and is told.
@@ -286,8 +265,10 @@ extension GatewayProcess {
     isReloading = true
     supervision.reloading()
     let began = LoopClock.monotonicNanos()
+    let reading = Reading.steady(load)
+    tried = reading.fingerprint
     do throws(ConfigurationError) {
-      let loaded = try load()
+      let loaded = try reading.get()
       let snapshot = try SnapshotBuilder.build(loaded.configuration, policies: loaded.files, generation: generation + 1)
       gateway.adopt(loaded.configuration, snapshot) { [self] result in
         isReloading = false
@@ -352,7 +333,10 @@ extension GatewayProcess {
     }
     do throws(NetError) {
       let gateway = gateway
-      control = try ControlServer(loop, at: StateDirectory.controlSocket, checks: { Self.checks(of: gateway) }) { [self] done in
+      let numbers = numbers
+      control = try ControlServer(
+        loop, at: StateDirectory.controlSocket, checks: { Self.checks(of: gateway) }, enforcement: { numbers.withLock { $0.enforcement } }
+      ) { [self] done in
         reload(because: "command") { error in
           done(error.map { .failure(ControlServer.ReloadProblem($0.report)) } ?? .success(self.generation))
         }
@@ -364,31 +348,14 @@ extension GatewayProcess {
 
   /// Watches what was loaded, so that an edit is in force without a signal.
   func beginWatching(_ loaded: Loaded) {
-    var folders = [loaded.configuration.policies]
-    if let file = loaded.file {
-      folders.append(file.split(separator: "/").count > 1 ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : ".")
-    }
+    tried = loaded.fingerprint
     if watch == nil {
-      watch = PolicyWatch(loop) { [self] in
-        // Only what is different is loaded: a folder is touched for many reasons.
-        do throws(ConfigurationError) {
-          let fresh = try load()
-          guard fresh.fingerprint != watch?.fingerprint else { return }
-          watch?.fingerprint = fresh.fingerprint
-        } catch {
-          guard error.report != watch?.lastProblem else { return }
-          watch?.lastProblem = error.report
-        }
+      watch = FolderWatch(loop) { [self] in
+        // Only what is different from what was tried last is loaded: a folder is touched for many reasons.
+        guard Reading(load).fingerprint != tried else { return }
         reload(because: "files changed")
       }
     }
-    watch?.fingerprint = loaded.fingerprint
-    watch?.lastProblem = nil
-    watch?.watch(folders.filter { !$0.isEmpty })
+    watch?.watch(loaded.folders)
   }
-}
-
-extension Loaded {
-  /// Equal for two loads that say the same.
-  var fingerprint: String { files.hash + configuration.listing(sources: false) }
 }

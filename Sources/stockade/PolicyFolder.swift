@@ -40,6 +40,9 @@ enum PolicyFolder {
     for name in names where !name.hasPrefix(".") {
       let isPolicy = name.hasSuffix(".cedar") || name.hasSuffix(".cedar.json")
       let isSchema = name == "schema.cedarschema" || name == "schema.json"
+      if !isSchema, name.hasSuffix(".cedarschema") || name.hasSuffix(".cedarschema.json") {
+        problems.append("\(folder)/\(name) is not read: the schema is called schema.cedarschema, or schema.json in JSON")
+      }
       guard isPolicy || isSchema || name == "entities.json" else { continue }
       let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
       guard let data = FileManager.default.contents(atPath: path) else {

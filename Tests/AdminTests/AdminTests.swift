@@ -42,9 +42,10 @@ import Testing
     let desk = try Desk()
     var waiting: [() -> Void] = []
     let place = ListenPlace.address(.ip(.loopbackV4, port: 0))
-    let ops = try OpsServer(desk.loop, at: place, metrics: Metrics(), whenAlive: { waiting.append($0) }) {
-      [OpsServer.Check(name: "listener", problem: nil)]
-    }
+    let ops = try OpsServer(
+      desk.loop, at: place, metrics: Metrics(), whenAlive: { waiting.append($0) },
+      checks: { [OpsServer.Check(name: "listener", problem: nil)] },
+      enforcement: { OpsServer.Enforcement(mode: "enforce", observedRoutes: 0, shadowPolicies: 0) })
     var live: Int?
     var ready: Int?
     try desk.ask(.get, "http://\(ops.address)", "/livez") { status, _ in live = status }
@@ -61,7 +62,8 @@ import Testing
     let desk = try Desk()
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("control-\(UUID().uuidString.prefix(8))").path
     let control = try ControlServer(
-      desk.loop, at: path, checks: { [OpsServer.Check(name: "keys:main", problem: "no answer")] }, reload: { $0(.success(7)) })
+      desk.loop, at: path, checks: { [OpsServer.Check(name: "keys:main", problem: "no answer")] },
+      enforcement: { OpsServer.Enforcement(mode: "observe", observedRoutes: 1, shadowPolicies: 2) }, reload: { $0(.success(7)) })
     var answers: [String] = []
     for (method, target) in [(HTTP.Method.get, "/readyz"), (.post, "/reload"), (.get, "/reload")] {
       var isAnswered = false
@@ -73,7 +75,8 @@ import Testing
     }
     #expect(
       answers == [
-        "503 {\"ready\":false,\"checks\":{\"keys:main\":\"no answer\"}}\n", "200 {\"generation\":7}\n",
+        "503 {\"ready\":false,\"checks\":{\"keys:main\":\"no answer\"},\"mode\":\"observe\",\"observed_routes\":1,\"shadow_policies\":2}\n",
+        "200 {\"generation\":7}\n",
         "404 Here are POST /reload and GET /readyz.\n",
       ])
     control.close()

@@ -81,6 +81,20 @@ func messages(_ text: String) -> [String]? {
     #expect(found == ["unexpected token `}`", "unexpected token `}`", "unexpected token `}`"])
   }
 
+  @Test("A `;` left out does not take the next line with it")
+  func missingSemicolon() {
+    let found = messages(
+      "entity Group\nentity Photo { owner: User, private Bool };\n@a action view { ;\ntype T = {};\nentity U { type: Long, entity: Bool }\naction go, ;"
+    )
+    #expect(
+      found == [
+        "unexpected token `entity`", "unexpected token `Bool`", "unexpected token `{`", "unexpected token `action`", "unexpected token `;`",
+      ])
+    do { _ = try Schema("entity Group\nentity Photo;") } catch {
+      #expect(error.errors.map(\.help) == ["a `;` is missing before `entity`: every declaration ends with one"])
+    }
+  }
+
   @Test("A slip of the fingers is answered with the word that was meant")
   func didYouMean() throws {
     func help(_ text: String) -> String? {

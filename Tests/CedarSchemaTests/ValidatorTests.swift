@@ -92,6 +92,17 @@ import Testing
     #expect(try !kinds(condition, .strict).isEmpty)
   }
 
+  /// Found by the differential run.
+  @Test("An unknown may be of any type, and no tags can be asked of it")
+  func unknowns() throws {
+    for condition in ["unknown(\"x\") is Clerk", "!(unknown(\"x\") is Clerk in unknown(\"y\"))", "unknown(\"x\") == 1", "unknown(\"x\")"] {
+      #expect(try kinds(condition) == [], "\(condition)")
+    }
+    for condition in ["unknown(\"x\").hasTag(\"a\")", "unknown(\"x\").hasTag(\"a\") || true", "unknown(\"x\").getTag(\"a\") == 1"] {
+      #expect(try kinds(condition) == ["InternalInvariantViolation"], "\(condition)")
+    }
+  }
+
   @Test("What is decided by the types is not looked into")
   func shortCircuits() throws {
     #expect(try kinds("false && principal.nonsense") == [])

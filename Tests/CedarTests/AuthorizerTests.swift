@@ -28,6 +28,63 @@ import Testing
     #expect(failing.errors.map(\.policy) == ["policy1"] && failing.errors.map(\.error.kind) == [.entityMissing])
   }
 
+  /// User::"a" with the attributes `open` = 1, `u` unknown, and `rec` with both.
+  private func withUnknowns(_ text: String) throws -> Authorizer {
+    let unknown = Value.unknown(Unknown("unknown", [.string("x")]))
+    let known = Record.Field("open", .long(1))
+    let record = Record(lastWins: [known, Record.Field("u", unknown)])
+    let attributes = Record(lastWins: [known, Record.Field("u", unknown), Record.Field("rec", .record(record))])
+    return try authorizer(text, [Entity(uid: uid("User::\"a\""), attributes: attributes)])
+  }
+
+  @Test(arguments: [
+    "principal.open == 1", "principal has u", "principal.rec.open == 1", "principal has rec.u", "principal.rec has u",
+    "principal.open == 1 || principal.u", "{a: principal.u, b: 1}.b == 1", "{a: unknown(\"x\"), b: 1}.b == 1",
+  ]) func `an unknown that no condition needs changes nothing`(_ condition: String) throws {
+    let response = try withUnknowns("permit(principal, action, resource) when { \(condition) };").isAuthorized(request())
+    #expect(response == Response(decision: .allow, determining: ["policy0"], errors: []))
+  }
+
+  @Test(arguments: [
+    "principal.u", "principal.u == 1", "1 == principal.u", "principal.u == principal.u", "principal.rec == {}",
+    "[1, principal.u].contains(1)",
+    "principal.u == 1 || true", "principal.rec has u.v", "{a: principal.u == 1, b: 1}.b == 1", "principal has u && principal.u == 1",
+    "if principal.u then true else true", "principal.u is User in User::\"a\"", "unknown(\"x\")",
+  ]) func `a condition that needs an unknown fails`(_ condition: String) throws {
+    let authorizer = try withUnknowns("permit(principal, action, resource) when { \(condition) };")
+    let response = try authorizer.isAuthorized(request())
+    #expect(response.decision == .deny && response.errors.map(\.error.kind) == [.nonvalue])
+    #expect(response.errors[0].error.message == "the expression contains an unknown: `unknown(\"x\")`")
+    #expect(response.errors[0].error.span.length > 0)
+    #expect(try authorizer.explain(request()).response == response)
+  }
+
+  @Test func `an unknown that one policy met is not the next one's`() throws {
+    let response = try withUnknowns(
+      """
+      permit(principal, action, resource) when { 1 == 1 && 2 == 2 && 3 == 3 && (principal.u == 1) == principal.nope };
+      permit(principal, action, resource) when { principal.u };
+      """
+    ).isAuthorized(request())
+    #expect(response.errors.map(\.error.kind) == [.attributeMissing, .nonvalue])
+  }
+
+  /// Found by fuzzing: it depended on which key had been numbered first.
+  @Test(arguments: ["p", "q"]) func `of several unknowns an error names the same one, whatever was read before`(_ key: String) throws {
+    let name = Value.unknown(Unknown("unknown", [.string("x")]))
+    let record = Record(lastWins: [Record.Field("p", .unknown(Unknown("ip", [name]))), Record.Field("q", name)])
+    let entity = Entity(uid: try uid("User::\"a\""), attributes: Record(lastWins: [Record.Field("rec", .record(record))]))
+    let text = "permit(principal, action, resource) when { context has \(key) || principal.rec == {} };"
+    let response = try authorizer(text, [entity]).isAuthorized(request())
+    #expect(response.errors.map(\.error.message) == ["the expression contains an unknown: `ip(unknown(\"x\"))`"])
+  }
+
+  @Test func `a forbid that an unknown leaves open leaves no permit determining`() throws {
+    let response = try withUnknowns("permit(principal, action, resource); forbid(principal, action, resource) when { principal.u };")
+      .isAuthorized(request())
+    #expect(response.decision == .allow && response.determining.isEmpty && response.errors.map(\.policy) == ["policy1"])
+  }
+
   @Test func `an overflow is an error of its policy`() throws {
     let response = try authorizer("permit(principal, action, resource) when { 9223372036854775807 + 1 > 0 };").isAuthorized(request())
     #expect(response.decision == .deny && response.errors.map(\.error.kind) == [.overflow])

@@ -20,11 +20,20 @@ import Testing
       #"{"__extn": {"fn": "offset", "args": [{"__extn": {"fn": "datetime", "arg": "1970-01-01"}}, {"__extn": {"fn": "duration", "arg": "5ms"}}]}}"#,
       #"(datetime("1970-01-01")).offset(duration("5ms"))"#
     ),
+    (#"{"__extn": {"fn": "unknown", "arg": "x"}}"#, #"unknown("x")"#),
+    (#"{"__extn": {"fn": "unknown", "args": ["x", "y"]}}"#, #"unknown("x")"#),
+    (#"{"__extn": {"fn": "unknown", "arg": "x"}, "z": 1}"#, #"unknown("x")"#),
+    (#"{"a": {"__extn": {"fn": "unknown", "arg": "x"}, "z": 1}}"#, #"{"a": {"__extn": {"arg": "x", "fn": "unknown"}, "z": 1}}"#),
+    (#"[1, {"a": {"__extn": {"fn": "unknown", "arg": "x"}}}]"#, #"[1, {"a": unknown("x")}]"#),
+    (#"{"__extn": {"fn": "ip", "arg": {"__extn": {"fn": "unknown", "arg": "x"}}}}"#, #"ip(unknown("x"))"#),
+    (#"{"__extn": {"fn": "nope", "arg": {"__extn": {"fn": "unknown", "arg": "x"}}}}"#, #"nope(unknown("x"))"#),
   ]) func `an attribute`(_ json: String, is expected: String) throws { #expect(try attribute(json)?.description == expected) }
 
   @Test(arguments: [
     "null", "1.0", "1.5", "10000000000000000000", #"{"a": null}"#, #"{"__extn": {"fn": "ip", "arg": "zzz"}}"#,
     #"{"__extn": {"fn": "nope", "arg": "1"}}"#,
+    #"{"__extn": {"fn": "unknown", "arg": 1}}"#, #"{"__extn": {"fn": "unknown", "args": []}}"#,
+    #"{"__extn": {"fn": "a b", "arg": {"__extn": {"fn": "unknown", "arg": "x"}}}}"#,
     #"{"__expr": "ip(\"1.1.1.1\")"}"#, #"{"__entity": {"type": "U x", "id": "a"}}"#, #"{"__entity": {"type": "if", "id": "a"}}"#,
   ]) func `an attribute cannot be`(_ json: String) { #expect(throws: (any Error).self) { try attribute(json) } }
 
@@ -50,6 +59,15 @@ import Testing
       _ = try EntitiesJSON.entities(JSONParser.parse(json))
       Issue.record("accepted")
     } catch let errors as ParseErrors { #expect(errors.errors.count == 2) }
+  }
+
+  @Test func `every mistake of an entity is reported`() throws {
+    let json =
+      #"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": null, "y": 1.5}, "parents": [1, {"type": "U", "id": "b"}, 2], "tags": {"t": null}}]"#
+    do {
+      _ = try EntitiesJSON.entities(JSONParser.parse(json))
+      Issue.record("accepted")
+    } catch let errors as ParseErrors { #expect(errors.errors.count == 5) }
   }
 
   @Test func `what is written is read as the same`() throws {

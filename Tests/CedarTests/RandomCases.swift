@@ -3,8 +3,13 @@ import Cedar
 /// Random policies, entities and requests from a small world, so that they meet: a case is a pure function of its seed.
 struct RandomCases: RandomNumberGenerator {
   private var state: UInt64
+  /// Every fourth case has values that are unknown, and names some; those are evaluated another way.
+  private let hasUnknowns: Bool
 
-  init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 | 1 }
+  init(seed: UInt64) {
+    state = seed &* 0x9e37_79b9_7f4a_7c15 | 1
+    hasUnknowns = seed % 4 == 0
+  }
 
   mutating func next() -> UInt64 {
     // SplitMix64.
@@ -31,6 +36,7 @@ struct RandomCases: RandomNumberGenerator {
 
   mutating func expression(_ depth: Int) -> String {
     if depth <= 0 || chance(15) { return leaf() }
+    if hasUnknowns, chance(4) { return chance(80) ? "unknown(\"x\")" : "unknown(" + expression(depth - 1) + ")" }
     switch Int.random(in: 0..<24, using: &self) {
     case 0, 1: return "(" + operands(depth, " && ") + ")"
     case 2, 3: return "(" + operands(depth, " || ") + ")"
@@ -153,7 +159,11 @@ struct RandomCases: RandomNumberGenerator {
   mutating func action() -> EntityUID { EntityUID(type: EntityType(unchecked: "Action"), id: pick(Self.actions)) }
 
   mutating func value(_ depth: Int) -> Value {
-    switch Int.random(in: 0..<(depth > 0 ? 9 : 6), using: &self) {
+    if hasUnknowns, chance(10) {
+      let name = Value.unknown(Unknown("unknown", [.string("x")]))
+      return chance(70) ? name : .unknown(Unknown(pick(["ip", "toDays"]), [name]))
+    }
+    return switch Int.random(in: 0..<(depth > 0 ? 9 : 6), using: &self) {
     case 0: .bool(chance(50))
     case 1: .long(pick([0, 1, 2, -1, .max, .min]))
     case 2: .string(pick(["a", "abc", "é*", "", "n"]))

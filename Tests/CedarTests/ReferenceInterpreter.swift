@@ -11,7 +11,34 @@ struct ReferenceInterpreter {
 
   struct Failed: Error { let kind: Failure }
 
+  /// The value of an expression; something unknown is none.
   func value(_ id: ExprID) throws -> Value {
+    let value = try partial(id)
+    if value.holdsUnknown { throw Failed(kind: .nonvalue) }
+    return value
+  }
+
+  /// What an operator makes of something unknown.
+  private static let leftover = Value.unknown(Unknown("", []))
+
+  /// Whether a record's parts can be had one by one: no part of it is an operation that may yet fail.
+  private func isProjectable(_ value: Value) -> Bool {
+    switch value {
+    case .unknown(let unknown): if case .string? = unknown.arguments.first { unknown.function == "unknown" } else { false }
+    case .set(let set): set.elements.allSatisfy(isProjectable)
+    case .record(let record): record.fields.allSatisfy { isProjectable($0.value) }
+    default: true
+    }
+  }
+
+  /// The outcome of an operator that needs all of its operands.
+  private func strict(_ operands: ExprID..., then: ([Value]) throws -> Value) throws -> Value {
+    let values = try operands.map(partial)
+    return values.contains(where: \.holdsUnknown) ? Self.leftover : try then(values)
+  }
+
+  /// The value of an expression, of which parts may be unknown.
+  private func partial(_ id: ExprID) throws -> Value {
     switch tree[id] {
     case .bool(let flag): return .bool(flag)
     case .long(let number): return .long(number)
@@ -21,21 +48,33 @@ struct ReferenceInterpreter {
     case .variable(.action): return .entity(request.action)
     case .variable(.resource): return .entity(request.resource)
     case .variable(.context): return .record(request.context)
-    case .not(let operand): return .bool(try !bool(operand))
-    case .negate(let operand): return .long(try checked(Int64(0).subtractingReportingOverflow(long(operand))))
+    case .not(let operand): return try strict(operand) { .bool(!(try bool($0[0]))) }
+    case .negate(let operand): return try strict(operand) { .long(try checked(Int64(0).subtractingReportingOverflow(long($0[0])))) }
     case .and(let operands):
-      for operand in operands where try !bool(operand) { return .bool(false) }
+      for operand in operands {
+        let value = try partial(operand)
+        if value.holdsUnknown { return Self.leftover }
+        if try !bool(value) { return value }
+      }
       return .bool(true)
     case .or(let operands):
-      for operand in operands where try bool(operand) { return .bool(true) }
+      for operand in operands {
+        let value = try partial(operand)
+        if value.holdsUnknown { return Self.leftover }
+        if try bool(value) { return value }
+      }
       return .bool(false)
-    case .comparison(let comparison, let left, let right): return .bool(try compare(comparison, value(left), value(right)))
-    case .in(let left, let right): return .bool(try isIn(value(left), value(right)))
+    case .comparison(let comparison, let left, let right): return try strict(left, right) { .bool(try compare(comparison, $0[0], $0[1])) }
+    case .in(let left, let right): return try strict(left, right) { .bool(try isIn($0[0], $0[1])) }
     case .arithmetic(let first, let steps):
       // The first operand is checked when the first operator is applied, after its right side was evaluated.
-      var result = try value(first)
+      var result = try partial(first)
       for step in steps {
-        let right = try value(step.operand)
+        let right = try partial(step.operand)
+        if result.holdsUnknown || right.holdsUnknown {
+          result = Self.leftover
+          continue
+        }
         guard case .long(let a) = result, case .long(let b) = right else { throw Failed(kind: .type) }
         switch step.operator {
         case .add: result = .long(try checked(a.addingReportingOverflow(b)))
@@ -44,49 +83,54 @@ struct ReferenceInterpreter {
         }
       }
       return result
-    case .has(let target, let path): return .bool(try has(value(target), path[...]))
+    case .has(let target, let path): return try has(partial(target), path[...])
     case .attribute(let target, let key):
-      switch try value(target) {
+      switch try partial(target) {
       case .record(let record):
         guard let value = record[key] else { throw Failed(kind: .attributeMissing) }
-        return value
+        return isProjectable(.record(record)) ? value : Self.leftover
       case .entity(let uid):
         guard let entity = entities[uid] else { throw Failed(kind: .entityMissing) }
         guard let value = entity.attributes[key] else { throw Failed(kind: .attributeMissing) }
         return value
+      case let other where other.holdsUnknown: return Self.leftover
       default: throw Failed(kind: .type)
       }
     case .like(let subject, let pattern):
-      guard case .string(let text) = try value(subject) else { throw Failed(kind: .type) }
-      return .bool(Self.like(Array(text.unicodeScalars)[...], pattern.elements[...]))
+      return try strict(subject) { values in
+        guard case .string(let text) = values[0] else { throw Failed(kind: .type) }
+        return .bool(Self.like(Array(text.unicodeScalars)[...], pattern.elements[...]))
+      }
     case .is(let subject, let type, let container):
-      let subject = try value(subject)
-      guard case .entity(let uid) = subject else { throw Failed(kind: .type) }
-      guard uid.type == type else { return .bool(false) }
-      guard let container else { return .bool(true) }
-      return .bool(try isIn(subject, value(container)))
-    case .conditional(let test, let yes, let no): return try bool(test) ? value(yes) : value(no)
-    case .set(let parts): return .set(ValueSet(try parts.map(value)))
-    case .record(let fields): return .record(Record(lastWins: try fields.map { Record.Field($0.key, try value($0.value)) }))
+      return try strict(subject) { values in
+        guard case .entity(let uid) = values[0] else { throw Failed(kind: .type) }
+        guard uid.type == type else { return .bool(false) }
+        guard let container else { return .bool(true) }
+        return try strict(container) { .bool(try isIn(values[0], $0[0])) }
+      }
+    case .conditional(let test, let yes, let no): return try strict(test) { try bool($0[0]) ? partial(yes) : partial(no) }
+    case .set(let parts): return .set(ValueSet(try parts.map(partial)))
+    case .record(let fields): return .record(Record(lastWins: try fields.map { Record.Field($0.key, try partial($0.value)) }))
     case .method(let method, let receiver, let argument):
-      let receiver = try value(receiver)
-      return try self.method(method, receiver, argument.map(value))
+      guard let argument else { return try strict(receiver) { try self.method(method, $0[0], nil) } }
+      return try strict(receiver, argument) { try self.method(method, $0[0], $0[1]) }
     case .call(let function, let arguments):
-      let values = try arguments.map(value)
+      let values = try arguments.map(partial)
+      if values.contains(where: \.holdsUnknown) { return Self.leftover }
       do { return try function.apply(values) } catch { throw Failed(kind: error.kind) }
     case .undefinedCall(_, let arguments):
-      _ = try arguments.map(value)
+      if try arguments.map(partial).contains(where: \.holdsUnknown) { return Self.leftover }
       throw Failed(kind: .extensionLookup)
     }
   }
 
-  private func bool(_ id: ExprID) throws -> Bool {
-    guard case .bool(let flag) = try value(id) else { throw Failed(kind: .type) }
+  private func bool(_ value: Value) throws -> Bool {
+    guard case .bool(let flag) = value else { throw Failed(kind: .type) }
     return flag
   }
 
-  private func long(_ id: ExprID) throws -> Int64 {
-    guard case .long(let number) = try value(id) else { throw Failed(kind: .type) }
+  private func long(_ value: Value) throws -> Int64 {
+    guard case .long(let number) = value else { throw Failed(kind: .type) }
     return number
   }
 
@@ -139,16 +183,19 @@ struct ReferenceInterpreter {
     return false
   }
 
-  private func has(_ target: Value, _ path: ArraySlice<String>) throws -> Bool {
-    guard let key = path.first else { return true }
+  private func has(_ target: Value, _ path: ArraySlice<String>) throws -> Value {
+    guard let key = path.first else { return .bool(true) }
     let next: Value?
     switch target {
-    case .record(let record): next = record[key]
+    case .record(let record):
+      if !isProjectable(target) { return Self.leftover }
+      next = record[key]
     case .entity(let uid): next = entities[uid]?.attributes[key]
+    case let other where other.holdsUnknown: return Self.leftover
     default: throw Failed(kind: .type)
     }
-    guard let next else { return false }
-    return try path.count == 1 || has(next, path.dropFirst())
+    guard let next else { return .bool(false) }
+    return try path.count == 1 ? .bool(true) : has(next, path.dropFirst())
   }
 
   private func method(_ method: Expr.Method, _ receiver: Value, _ argument: Value?) throws -> Value {
@@ -190,6 +237,7 @@ struct ReferenceAuthorizer {
     var permits: [PolicyID] = []
     var forbids: [PolicyID] = []
     var errors: [PolicyID] = []
+    var isOpen = false
     func consider(_ id: PolicyID, _ policy: Policy, _ principal: EntityUID?, _ resource: EntityUID?) {
       guard matches(policy.principal, request.principal, principal), matches(policy.resource, request.resource, resource),
         matches(policy, request)
@@ -203,6 +251,7 @@ struct ReferenceAuthorizer {
         if policy.effect == .permit { permits.append(id) } else { forbids.append(id) }
       } catch {
         errors.append(id)
+        if policy.effect == .forbid, (error as? ReferenceInterpreter.Failed)?.kind == .nonvalue { isOpen = true }
       }
     }
     for policy in policies.policies { consider(policy.id, policy, nil, nil) }
@@ -211,7 +260,7 @@ struct ReferenceAuthorizer {
       consider(link.id, template, link.principal, link.resource)
     }
     let allowed = forbids.isEmpty && !permits.isEmpty
-    return (allowed ? .allow : .deny, (forbids.isEmpty ? permits : forbids).sorted(), errors.sorted())
+    return (allowed ? .allow : .deny, (forbids.isEmpty ? isOpen ? [] : permits : forbids).sorted(), errors.sorted())
   }
 
   private func matches(_ constraint: ScopeConstraint, _ uid: EntityUID, _ slot: EntityUID?) -> Bool {

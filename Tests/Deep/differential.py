@@ -38,6 +38,8 @@ class World:
         self.r = random.Random(seed)
         r = self.r
         self.ns = r.choice(["", "", "NS", "Acme::Api"])
+        # Some worlds have values that are unknown, and policies that name some.
+        self.unknowns = 0.08 if r.random() < 0.2 else 0
         count = r.randint(2, 4)
         self.types = ["User", "Group", "Doc", "Color"][:count]
         self.entity = {}
@@ -151,6 +153,8 @@ class World:
 
     def value(self, t, noise):
         r = self.r
+        if self.unknowns and r.random() < self.unknowns:
+            return self.unknown(0)
         if r.random() < noise:
             t = self.type(1)
         if t[0] == "Long":
@@ -169,6 +173,14 @@ class World:
         if t[0] == "Set":
             return [self.value(t[1], noise) for _ in range(r.randint(0, 3))]
         return {n: self.value(a, noise) for n, (a, req) in t[1].items() if (req or r.random() < 0.5) and r.random() >= noise / 3}
+
+    def unknown(self, depth):
+        r = self.r
+        name = {"__extn": {"fn": "unknown", "arg": r.choice(["x", "", "a b"])}}
+        if r.random() < 0.7 or depth > 1:
+            return name
+        fn, count = r.choice([("ip", 1), ("decimal", 1), ("offset", 2), ("isIpv4", 1), ("toDays", 1), ("lessThan", 2), ("unknown", 1), ("nope", 1)])
+        return {"__extn": {"fn": fn, "args": [self.unknown(depth + 1) if r.random() < 0.8 else 1 for _ in range(count)]}}
 
     def entities(self, noise):
         r = self.r
@@ -335,6 +347,8 @@ class World:
 
     def leaf(self, t, env, noise):
         r = self.r
+        if self.unknowns and r.random() < self.unknowns:
+            return 'unknown("x")' if r.random() < 0.8 else f"unknown({self.leaf(t, env, noise)})"
         if r.random() < 0.5:
             options = [p for p, guards in self.paths(t, env) if not guards or r.random() < noise]
             if options:

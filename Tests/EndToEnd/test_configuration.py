@@ -5,10 +5,12 @@ import http.client
 import http.server
 import json
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
+from issuer import Issuer
 from processes import CHECKOUT, Stockade, binary, outside
 
 POLICY = 'permit (principal, action == Action::"view", resource is Order);\n'
@@ -27,6 +29,8 @@ class Service:
             def do_GET(self):
                 if self.path == "/slow":
                     time.sleep(1.5)
+                if self.path in ("/pause", "/pause-long"):
+                    return self.answer_with_a_pause()
                 body = self.whole_body()
                 if body is None:
                     return
@@ -40,6 +44,16 @@ class Service:
                     self.wfile.write(body)
 
             do_POST = do_OPTIONS = do_GET
+
+            def answer_with_a_pause(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                with contextlib.suppress(ConnectionError):
+                    self.end_headers()
+                    self.wfile.write(b"a")
+                    self.wfile.flush()
+                    time.sleep(1)
+                    self.wfile.write(b"b")
 
             def whole_body(self):
                 if "chunked" not in self.headers.get("Transfer-Encoding", ""):
@@ -93,6 +107,9 @@ def proxy(folder):
             {{ match: 'GET /healthz', access: 'public' }},
             {{ match: 'GET /other', access: 'public', upstream: '{other.url}' }},
             {{ match: 'GET /slow', access: 'public', response_timeout: '300ms' }},
+            {{ match: 'GET /pause', access: 'public', body_timeout: '300ms' }},
+            {{ match: 'GET /pause-long', access: 'public', body_timeout: '20s' }},
+            {{ match: 'GET /nowhere', access: 'public', upstream: 'http://192.0.2.1:9', connect_timeout: '200ms' }},
             {{ match: 'POST /notes', access: 'public', body_limit: '10B' }},
             {{ match: 'OPTIONS /{{rest...}}', access: 'preflight' }},
             {{ match: 'GET /orders/{{id}}', action: 'view', resource: {{ type: 'Order', id: '{{id}}' }} }},
@@ -124,6 +141,18 @@ def test_routes_are_obeyed(proxy):
 
 def test_a_slow_answer_is_cut_off_where_the_route_says(proxy):
     assert call(proxy, "GET", "/slow")[0].status == 504
+
+
+def test_a_body_that_pauses_is_cut_off_where_the_route_says(proxy):
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        call(proxy, "GET", "/pause")
+    assert call(proxy, "GET", "/pause-long")[1] == b"ab"
+
+
+def test_connecting_takes_no_longer_than_the_route_says(proxy):
+    began = time.monotonic()
+    assert call(proxy, "GET", "/nowhere")[0].status in (502, 504)
+    assert time.monotonic() - began < 1.5, "the usual time is 2 s"
 
 
 def test_a_body_beyond_the_routes_limit_never_reaches_the_service_whole(proxy):
@@ -200,6 +229,85 @@ def test_the_schema_accepts_what_the_reader_accepts(tmp_path):
     validator.validate(json.loads(run(tmp_path, "config", "show", "--json").stdout))
     for wrong in [{"mod": "observe"}, {"listen": 8080}, {"drain": {"delay": "5"}}, {"routes": [{"metch": "GET /"}]}]:
         assert list(validator.iter_errors(wrong)), wrong
+
+
+FULL = """
+// Everything at once, as nobody would write it.
+{
+  $schema: 'https://example.com/stockade.schema.json',
+  version: 1,
+  mode: "${MODE:-observe}",
+  upstream: { url: 'http://127.0.0.1:3000', connect_timeout: '1s', response_timeout: '30s', body_timeout: '5m', idle_timeout: '4s', max_connections: 8 },
+  listen: '127.0.0.1:0', ops: { listen: '127.0.0.1:0' }, workers: 2, drain: { delay: '1s', timeout: '2s' },
+  log: { decisions: { to: 'none', format: 'json' } }, realm: 'orders', namespace: 'Shop',
+  identity_headers: { principal: 'X-User', subject: '', groups: 'X-Groups', claims: { 'X-Mail': 'email' }, authorization: 'remove' },
+  cors: { errors_allow_origins: ['https://app.example.com'] },
+  issuers: {
+    pool: { cognito: 'us-east-1_AbC123', client_ids: ['a'], token_use: 'access', id_prefix: 'p', algorithms: ['RS256'],
+            clock_skew: '30s', max_lifetime: '1h', accept_bare_token: false },
+    other: { issuer: 'https://login.example.com', audiences: ['orders'], jwks_file: 'keys.json',
+             mapping: { namespace: 'Corp', principal_type: 'Person', group_type: 'Team', id_claim: 'oid', group_claim: '/realm_access/roles',
+                        scope_claim: 'permissions', attributes: { level: { claim: 'level', type: 'long' }, mail: 'email' } } },
+  },
+  routes: [
+    'GET /plain',
+    { match: 'GET,PUT /orders/{id}', host: '*.example.com', action: 'view', scopes: ['orders'], mode: 'enforce', upstream: 'http://127.0.0.1:1',
+      connect_timeout: '1s', response_timeout: '1m', body_timeout: '1h', body_limit: '1MiB', engine: { local: {} },
+      resource: { type: 'Order', id: '{id}', attributes: { host: { value: '{header.X-Reason}', optional: true } }, parents: [{ type: 'Shop', id: 'a' }] } },
+    { match: 'OPTIONS /{rest...}', access: 'preflight' },
+  ],
+  unrouted: 'path',
+  policies: { dir: 'policies/', ids: 'position' }, on_policy_error: 'skip', engine: { local: {} },
+  context: { headers: ['x-tenant'], query: ['dry_run'] },
+}
+"""
+
+
+def test_editors_and_check_jsonschema_read_the_file_as_we_do(tmp_path):
+    (tmp_path / "schema.json").write_text(run(tmp_path, "config", "schema").stdout)
+    (tmp_path / "keys.json").write_text(Issuer().key_set())
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "all.cedar").write_text("permit (principal, action, resource);\n")
+
+    def verdicts(text):
+        (tmp_path / "stockade.json5").write_text(text)
+        peer = subprocess.run(
+            [sys.executable, "-m", "check_jsonschema", "--schemafile", "schema.json", "stockade.json5"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        ours = run(tmp_path, "check")
+        return ours.returncode == 0, peer.returncode == 0, ours.stdout + ours.stderr + peer.stdout + peer.stderr
+
+    subprocess.run([sys.executable, "-m", "check_jsonschema", "--check-metaschema", "schema.json"], cwd=tmp_path, check=True, timeout=60)
+    ours, theirs, said = verdicts(FULL)
+    assert ours and theirs, said
+    wrong = {
+        "mode: \"${MODE:-observe}\"": "mod: 'observe'", "workers: 2": "workers: 65", "body_limit: '1MiB'": "body_limit: '1 megabyte'",
+        "response_timeout: '30s'": "response_timeout: 30", "client_ids: ['a']": "client_ids: 'a'", "unrouted: 'path'": "unrouted: 'allow'",
+        "match: 'OPTIONS /{rest...}'": "metch: 'OPTIONS /{rest...}'", "token_use: 'access'": "token_use: 'refresh'",
+        "accept_bare_token: false": "accept_bare_token: 'no'", "type: 'long'": "type: 'int'", "realm: 'orders'": "realm: null",
+    }  # fmt: skip
+    for right, mistake in wrong.items():
+        assert FULL.count(right) == 1, right
+        ours, theirs, said = verdicts(FULL.replace(right, mistake))
+        assert not ours and not theirs, (mistake, said)
+
+
+def test_what_wins_is_shown_with_its_source_and_secrets_are_not(tmp_path):
+    (tmp_path / "realm").write_text("s3cret\n")
+    (tmp_path / "stockade.json5").write_text(
+        "{ upstream: 'http://127.0.0.1:1', realm: '${file:realm}', mode: 'observe', listen: '127.0.0.1:1', ops: '127.0.0.1:${PORT:-2}',\n"
+        "  issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['a'] } } }"
+    )
+    shown = run(tmp_path, "config", "show", "--sources", "--listen", "127.0.0.1:4", STOCKADE_MODE="enforce", STOCKADE_LISTEN="127.0.0.1:3")
+    assert shown.returncode == 0, shown.stderr
+    for name, value, source in [
+        ("mode", '"enforce"', "environment STOCKADE_MODE"), ("listen", '"127.0.0.1:4"', "flag --listen"), ("realm", '"‹masked›"', "stockade.json5:1"),
+        ("connect_timeout", '"2s"', "default"), ("listen", '"127.0.0.1:2"', "stockade.json5:1"), ("client_ids", '["a"]', "stockade.json5:2"),
+    ]:  # fmt: skip
+        assert any(f"{name}: {value}," in line and line.endswith(f"// {source}") for line in shown.stdout.splitlines()), (name, shown.stdout)
+    assert "s3cret" not in shown.stdout + run(tmp_path, "config", "show", "--json").stdout
+    wrong = run(tmp_path, "config", "show", PORT="many")
+    assert wrong.returncode == 3 and "stockade.json5:1:" in wrong.stderr and "the port must be a number" in wrong.stderr
 
 
 def test_the_samples_tests_pass_through_the_page():

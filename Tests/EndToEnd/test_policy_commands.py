@@ -44,6 +44,37 @@ def test_check_of_no_folder_says_so(folder):
     assert done.returncode == 3 and "nowhere cannot be read" in done.stderr
 
 
+def test_a_schema_of_another_name_is_not_passed_over(folder):
+    (folder / "policies" / "schema.cedarschema.json").write_text("{}")
+    done = stockade("check", cwd=folder)
+    assert done.returncode == 3
+    assert "schema.cedarschema.json is not read: the schema is called schema.cedarschema, or schema.json in JSON" in done.stderr
+
+
+def test_authorize_takes_what_check_takes(folder):
+    (folder / "policies" / "schema.cedarschema").write_text(
+        "entity User; entity Path; action GET appliesTo { principal: User, resource: Path, context: { s?: Set<Long> } };"
+    )
+    policy = "permit(principal, action, resource) when { [principal, resource].contains(principal) };\n"
+    (folder / "policies" / "a.cedar").write_text('@id("all") ' + policy)
+    done = stockade("authorize", *ALICE, cwd=folder)
+    assert done.returncode == 3 and "error: " in done.stdout
+    done = stockade("authorize", *ALICE, "--validation", "permissive", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "ALLOW  permitted by all  (a.cedar:1)\n")
+    done = stockade("authorize", *ALICE, "--validation", "permissive", "--policy-ids", "position", cwd=folder)
+    assert done.stdout == "ALLOW  permitted by a.cedar#0  (a.cedar:1)\n"
+
+
+def test_a_misspelled_action_is_told_before_its_context(folder):
+    (folder / "policies" / "schema.cedarschema").write_text(
+        "entity User; entity Path; action GET, read appliesTo { principal: User, resource: Path, context: { ip: ipaddr } };"
+    )
+    (folder / "policies" / "a.cedar").write_text("permit(principal, action, resource);\n")
+    words = ["--principal", 'User::"a"', "--action", 'Action::"GTE"', "--resource", 'Path::"/"', "--context", '{"ip": 1}']
+    done = stockade("authorize", *words, cwd=folder)
+    assert done.returncode == 3 and "did you mean `Action::\"GET\"`?" in done.stderr
+
+
 def test_format_prints_checks_and_writes(folder):
     file = folder / "policies" / "a.cedar"
     formatted = '@id("all")\npermit (\n  principal,\n  action in Action::"read",\n  resource\n);\n'

@@ -5,12 +5,15 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 import requests
 
 from conftest import run_flags
+from issuer import Issuer
 from processes import CHECKOUT, Stockade, binary
+from test_configuration import Service
 
 
 @pytest.fixture
@@ -159,3 +162,182 @@ def test_no_request_is_lost_to_reloads_under_load(server, policies, alice, bob):
     for thread in threads:
         thread.join()
     assert wrong == [] and min(counts) > 20
+
+
+# A configuration file with what it names: keys, secrets and policies beside it.
+
+
+def configuration(upstream, **more):
+    lines = "".join(f"{name}: {value}, " for name, value in more.items())
+    return f"""{{
+      upstream: '{upstream}', policies: 'policies/', {lines}
+      issuers: {{ main: {{ issuer: 'https://login.example.com', audiences: ['orders'], jwks_file: 'keys.json', id_prefix: 'x' }} }},
+    }}"""
+
+
+def write(folder, name, text):
+    """As editors save: a new file takes the name of the old one."""
+    (folder / (name + "~")).write_text(text)
+    os.rename(folder / (name + "~"), folder / name)
+
+
+@pytest.fixture
+def issuer():
+    return Issuer()
+
+
+@pytest.fixture
+def mount(tmp_path, issuer):
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "all.cedar").write_text('@id("all") permit (principal, action, resource);\n')
+    (tmp_path / "keys.json").write_text(issuer.key_set())
+    return tmp_path
+
+
+@pytest.fixture
+def service():
+    return Service("usual")
+
+
+def run(mount, *flags):
+    return Stockade(mount, "file", "--config", mount / "stockade.json5", *flags)
+
+
+def test_keys_of_a_file_are_in_force_and_replaced_with_it(mount, issuer, service):
+    (mount / "stockade.json5").write_text(configuration(service.url))
+    server = run(mount)
+    first = issuer.token("alice")
+    assert get(server, first) == 200
+    issuer.rotate("second")
+    second = issuer.token("alice")
+    assert get(server, second) == 401, "a key that nobody named"
+    write(mount, "keys.json", issuer.key_set())
+    server.until("the new key is in force", lambda: get(server, second) == 200)
+    assert get(server, first) == 401, "the old key is gone, and what it signed with it"
+    write(mount, "keys.json", issuer.key_set(private=True))
+    server.until("it is told", lambda: "shows its private half" in server.err.read_text())
+    said = server.err.read_text()
+    assert "keys.json:1:" in said and issuer.key.as_dict(private=True)["d"][:24] not in said
+    assert get(server, second) == 200, "the old snapshot stays"
+    assert metric(server, "stockade_policy_last_reload_successful") == 0
+    assert server.end() == 0, server.text()
+
+
+def test_a_secret_that_changed_is_another_configuration(mount, service):
+    (mount / "realm").write_text("one")
+    (mount / "stockade.json5").write_text(configuration(service.url, realm="'${file:realm}'"))
+    server = run(mount)
+
+    def realm():
+        return requests.get(server.proxy + "/", timeout=10).headers["WWW-Authenticate"]
+
+    assert realm() == 'Bearer realm="one"'
+    write(mount, "realm", "two\n")
+    server.until("the other realm is named", lambda: realm() == 'Bearer realm="two"')
+    assert server.end() == 0, server.text()
+
+
+def test_a_configuration_that_is_as_it_was_is_told_as_good_again(mount, issuer, service):
+    good = configuration(service.url)
+    (mount / "stockade.json5").write_text(good)
+    server = run(mount)
+    write(mount, "stockade.json5", good.replace("upstream", "upstraem"))
+    server.until("it is told", lambda: 'did you mean "upstream"?' in server.err.read_text())
+    assert metric(server, "stockade_policy_last_reload_successful") == 0
+    write(mount, "stockade.json5", good)
+    server.until("all is well again", lambda: metric(server, "stockade_policy_last_reload_successful") == 1)
+    assert get(server, issuer.token("alice")) == 200
+    assert server.err.read_text().count("Nothing was changed.") == 1, "once, however often the folder is looked at"
+    assert server.end() == 0, server.text()
+
+
+def test_a_change_that_the_kernel_does_not_tell_of_is_seen_all_the_same(mount, issuer, service, tmp_path_factory):
+    """As on a network file system: what is written elsewhere makes no event here. A slow poll sees it."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "closed.cedar"
+    elsewhere.write_text("// nothing yet\n")
+    os.symlink(elsewhere, mount / "policies" / "closed.cedar")
+    (mount / "stockade.json5").write_text(configuration(service.url))
+    # What the process itself writes must not wake the watch.
+    server = Stockade(tmp_path_factory.mktemp("process"), "poll", "--config", mount / "stockade.json5")
+    token = issuer.token("alice")
+    assert get(server, token) == 200
+    elsewhere.write_text(CLOSED)
+    server.until("it is in force", lambda: get(server, token) == 403)
+    assert server.end() == 0, server.text()
+
+
+def test_a_folder_that_takes_the_place_of_another_is_watched(mount, issuer, service):
+    (mount / "stockade.json5").write_text(configuration(service.url))
+    server = run(mount)
+    token = issuer.token("alice")
+    os.rename(mount / "policies", mount / "before")
+    shutil.copytree(mount / "before", mount / "policies")
+    (mount / "policies" / "closed.cedar").write_text(CLOSED)
+    server.until("what stands in it is in force", lambda: get(server, token) == 403)
+    before = time.monotonic()
+    (mount / "policies" / "closed.cedar").unlink()
+    server.until("and what changes in it", lambda: get(server, token) == 200)
+    assert time.monotonic() - before < 8, "by the watch, and not by the poll"
+    assert server.end() == 0, server.text()
+
+
+def test_no_request_is_decided_half_by_the_old_and_half_by_the_new_set(tmp_path, issuer, service):
+    """Every version names its own action in the configuration, its own policy for it, and its own header for the service: a request
+    for which one version's configuration met another's policies would be refused. The versions are swapped as Kubernetes swaps them."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+
+    def version(number):
+        folder = mount / f"..{number}"
+        (folder / "policies").mkdir(parents=True)
+        (folder / "policies" / "all.cedar").write_text(
+            f'@id("policy-{number}") permit (principal, action == Action::"action-{number}", resource);\n'
+        )
+        (folder / "keys.json").write_text(issuer.key_set())
+        routes = f"[ {{ match: '* /{{rest...}}', action: 'action-{number}' }} ]"
+        (folder / "stockade.json5").write_text(
+            configuration(service.url, routes=routes, identity_headers=f"{{ principal: 'X-Principal-{number}' }}")
+        )
+
+    def swap(number):
+        os.symlink(f"..{number}", mount / "..new")
+        os.rename(mount / "..new", mount / "..data")
+
+    version(0)
+    swap(0)
+    for name in ("stockade.json5", "keys.json", "policies"):
+        os.symlink(f"..data/{name}", mount / name)
+    server = Stockade(tmp_path, "halves", "--config", mount / "stockade.json5", "--workers", "2")
+    stop = threading.Event()
+    wrong, seen = [], set()
+    token = issuer.token("alice")
+
+    def ask():
+        with requests.Session() as session:
+            while not stop.is_set():
+                response = session.get(server.proxy + "/orders", headers={"Authorization": "Bearer " + token}, timeout=10)
+                told = [name for name in response.json().get("headers", {}) if name.startswith("X-Principal-")]
+                if response.status_code != 200 or len(told) != 1:
+                    wrong.append((response.status_code, told))
+                seen.update(told)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 25):
+        version(number)
+        before = generation(server)
+        swap(number)
+        if number % 2:
+            os.kill(server.pid, signal.SIGHUP)
+        server.until("the next version is in force", lambda number=number: f"X-Principal-{number}" in seen)
+        assert generation(server) > before
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    for record in server.records():
+        number = record["policies"][0].removeprefix("policy-")
+        assert record["action"] == f'Action::"action-{number}"' and record["decision"] == "allow"
+    assert "reload_failed" not in server.err.read_text()
+    assert server.end() == 0, server.text()

@@ -1,7 +1,11 @@
 """Completions in the shells themselves, and the manual page by mandoc: both are made from the table of commands."""
 
+import os
+import pty
 import re
+import select
 import subprocess
+import time
 
 from processes import binary
 
@@ -51,6 +55,38 @@ def test_fish_completes_commands_and_their_flags(tmp_path):
     assert complete("stockade ") >= set(commands())
     for command in commands():
         assert complete(f"stockade {command} --") == set(flags(command)), command
+
+
+def test_zsh_completes_what_is_typed(tmp_path):
+    """In a shell with a terminal: what follows the tab is what zsh makes of it."""
+    path = script(tmp_path, "zsh")
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "ready> ", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+
+    def expect(text):
+        nonlocal seen
+        end = time.monotonic() + 30
+        while text not in seen:
+            assert select.select([ours], [], [], max(end - time.monotonic(), 0))[0], (text, seen)
+            seen += os.read(ours, 4096)
+        seen = b""
+
+    try:
+        os.write(ours, f"autoload -Uz compinit; compinit -u -d {tmp_path}/dump; source {path}; echo is-$((40 + 2))\n".encode())
+        expect(b"is-42")
+        for typed, completed in [("stockade relo", "ad"), ("stockade run --ready", "-file"), ("stockade help comp", "letion")]:
+            os.write(ours, f"{typed}\t".encode())
+            expect((typed + completed).encode())
+            os.write(ours, b"\x15")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
 
 
 def test_zsh_reads_the_script_and_completes(tmp_path):

@@ -12,6 +12,7 @@ import Testing
     var file: String?
     var flags: [String: [String]] = [:]
     var variables: [String: String] = [:]
+    var files: [String: String] = [:]
     var sockets: [Systemd.InheritedSocket]?
   }
 
@@ -74,6 +75,10 @@ import Testing
     Case(name: "a reference without end", file: with("realm: '${REALM',")),
     Case(name: "a dollar sign", file: with("realm: 'cash $ carry',")),
     Case(name: "a file that is not there", file: with("realm: '${file:/run/secrets/realm}',")),
+    Case(name: "a secret where none can be", file: with("mode: '${file:secret}',"), files: ["secret": "s3cret\n"]),
+    Case(
+      name: "a secret that is no claim", file: with("", issuer: "\(pool), mapping: { group_claim: '${file:secret}' }"),
+      files: ["secret": "s3cret..b\n"]),
     Case(name: "a variable in a path that is not set", file: with("realm: '${file:${CREDENTIALS_DIRECTORY}/realm}',")),
     Case(
       name: "a file of a variable that is not there", file: with("realm: '${file:${SECRETS:-/run}/realm}',"), variables: ["SECRETS": "/a}b"]
@@ -114,6 +119,10 @@ import Testing
     Case(
       name: "the same issuer twice",
       file: "{ upstream: 'http://a', issuers: {\n  a: { \(pool), id_prefix: 'x' },\n  b: { \(pool), id_prefix: 'y' } } }"),
+    Case(name: "keys from two places", file: with("", issuer: "\(pool), jwks_url: 'https://a.example/keys', jwks_file: 'keys.json'")),
+    Case(name: "a key file that is not there", file: with("", issuer: "\(pool), jwks_file: 'keys.json'")),
+    Case(name: "a scope claim that is none", file: with("", issuer: "\(pool), mapping: { scope_claim: '' }")),
+    Case(name: "an issuer's namespace that is none", file: with("", issuer: "\(pool), mapping: { namespace: 'My-App' }")),
     Case(name: "a claim that is none", file: with("", issuer: "\(pool), mapping: { group_claim: 'a..b' }")),
     Case(name: "a type that is no name", file: with("", issuer: "\(pool), mapping: { principal_type: 'My User' }")),
     Case(name: "one type for users and groups", file: with("", issuer: "\(pool), mapping: { group_type: 'User' }")),
@@ -220,7 +229,7 @@ import Testing
         _ = try Configuration.read(
           file: item.file.map { SourceText(name: "stockade.json5", $0) }, flags: item.flags,
           surroundings: Surroundings(
-            variables: item.variables,
+            variables: item.variables, readFile: { path in item.files[path].map { ($0, "") } ?? (nil, "\(path) cannot be read") },
             problemOfPlace: { text in ListenPlace.problem(of: text, among: item.sockets).map { ($0.message, $0.help) } }))
         text += "IN ORDER\n"
         Issue.record("\(item.name) is taken")
@@ -228,11 +237,12 @@ import Testing
         text += error.report
         for line in error.problems
         where !line.contains("stockade.json5:") && item.file != nil && item.flags.isEmpty && item.variables.isEmpty {
-          #expect(["upstream: no service", "no issuer of tokens"].contains { line.contains($0) }, "no place for: \(line)")
+          Issue.record("no place for: \(line)")
         }
       }
       text += "\n"
     }
+    #expect(!text.contains("s3cret"), "what comes from a file may be a secret")
     #expect(Self.cases.count >= 40)
     #expect(Golden.difference(text, from: "configuration-messages.txt") == nil)
   }

@@ -1,10 +1,7 @@
 import Bytes
-import Cedar
-import Crypto
 import Development
 import HTTP
 import JOSE
-import JSON
 import Telemetry
 import Testing
 
@@ -157,78 +154,5 @@ import Testing
     let head = try #require(desk.forwarded(&exchange))
     #expect(head.contains("\r\nX-User: demo|alice\r\n") && head.contains("\r\nX-Who: alice\r\n") && head.contains("\r\nX-None: \r\n"))
     #expect(!head.contains("root") && !head.contains("admin") && !head.lowercased().contains("authorization"))
-  }
-}
-
-/// Tokens as Cognito, Keycloak and Entra shape them, each with the mapping that makes it a principal.
-@Suite struct IssuerShapeTests {
-  private static let configuration = """
-    { upstream: 'http://127.0.0.1:1', issuers: {
-      cognito: { cognito: 'us-east-1_AbC123', client_ids: ['web'], mapping: { attributes: { level: { claim: 'custom:level', type: 'long' } } } },
-      keycloak: { issuer: 'https://sso.example.com/realms/shop', audiences: ['orders'], id_prefix: 'shop',
-        mapping: { group_claim: 'realm_access.roles', attributes: { department: '/attributes/department' } } },
-      entra: { issuer: 'https://login.microsoftonline.com/72f988bf-0000-0000-0000-2d7cd011db47/v2.0', audiences: ['api://orders'], id_prefix: 'entra',
-        mapping: { principal_type: 'Corp::Person', group_type: 'Corp::Role', id_claim: 'oid', group_claim: 'roles', attributes: { amr: { claim: 'amr', type: 'set' } } } },
-    } }
-    """
-  private static let time: Int64 = 1_800_000_000
-
-  private func identity(_ issuer: String, _ claims: String, header: KeyValuePairs<String, JSONValue> = [:]) throws -> (Identity, [Entity]) {
-    let configuration = try ConfigurationTests.read(Self.configuration)
-    let snapshot = try SnapshotBuilder.build(configuration, policies: Desk.files("permit (principal, action, resource);"), generation: 1)
-    let chosen = try #require(snapshot.issuers.issuers.first { $0.name == issuer })
-    let signer = JWSSigner(kid: "k", algorithm: .rs256, key: try PrivateKey.generateRSA())
-    let set = try JWKSet.parse(Array(JSONValue.object(["keys": .array([signer.publicJWK])]).text.utf8))
-    var members = try #require(try JSONParser.parse(claims).object)
-    members += [
-      .init(name: "iss", value: .string(chosen.rules.issuers[0])), .init(name: "exp", value: .integer(Self.time + 60)),
-      .init(name: "iat", value: .integer(Self.time)),
-    ]
-    let token = try signer.token(claims: JSONValue(.object(members)), header: header)
-    let unverified = try Array(token.utf8).withUnsafeBytes { try UnverifiedToken.parse($0) }
-    let verified = try TokenVerifier.verify(unverified, keys: set, rules: chosen.rules, now: Self.time, verifier: SignatureVerifier())
-    return (
-      try chosen.mapping.identity(of: verified, from: chosen, for: snapshot.authorization, headers: snapshot.identityHeaders),
-      try chosen.mapping.claimed(by: verified).entities
-    )
-  }
-
-  @Test func cognito() throws {
-    let (access, entities) = try identity(
-      "cognito",
-      #"{"sub":"a-1","token_use":"access","client_id":"web","scope":"orders/read openid","cognito:groups":["viewer","editor"],"username":"alice","custom:level":"7"}"#
-    )
-    #expect(access.principalText == #"User::"us-east-1_AbC123|a-1""#)
-    #expect(access.groups.map(\.description) == [#"UserGroup::"us-east-1_AbC123|viewer""#, #"UserGroup::"us-east-1_AbC123|editor""#])
-    #expect(
-      access.tokenContext?["scope"]?.description == #"["openid", "orders/read"]"# && access.tokenContext?["username"] == .string("alice"))
-    #expect(entities[0].attributes.description == #"{"level": 7}"#, "typed, from either kind of token")
-    let (id, own) = try identity(
-      "cognito", #"{"sub":"a-1","token_use":"id","aud":"web","cognito:groups":["viewer"],"email":"a@example.com","custom:level":"high"}"#)
-    #expect(id.tokenContext == nil && own[0].attributes["email"] == .string("a@example.com"))
-    #expect(own[0].attributes["level"] == nil, "what is no number is absent rather than wrong")
-  }
-
-  @Test func keycloak() throws {
-    let (identity, entities) = try identity(
-      "keycloak",
-      #"{"sub":"f:1:bob","typ":"Bearer","azp":"web","aud":["orders","account"],"scope":"email profile","realm_access":{"roles":["editor","offline_access"]},"resource_access":{"orders":{"roles":["x"]}},"preferred_username":"bob","attributes":{"department":"sales"}}"#
-    )
-    #expect(identity.principalText == #"User::"shop|f:1:bob""# && identity.tokenUse == .access)
-    #expect(identity.groups.map(\.id) == ["shop|editor", "shop|offline_access"])
-    #expect(entities[0].attributes.description == #"{"department": "sales"}"#)
-    #expect(identity.scopes == ["email", "profile"])
-  }
-
-  @Test func entra() throws {
-    let (identity, entities) = try identity(
-      "entra",
-      #"{"sub":"pairwise","oid":"11111111-2222","aud":"api://orders","azp":"web","tid":"72f988bf","ver":"2.0","scp":"Orders.Read Orders.Write","roles":["Admin"],"amr":["pwd","mfa"]}"#
-    )
-    #expect(
-      identity.principalText == #"Corp::Person::"entra|11111111-2222""#
-        && identity.groups.map(\.description) == [#"Corp::Role::"entra|Admin""#])
-    #expect(identity.tokenContext?["scope"]?.description == #"["Orders.Read", "Orders.Write"]"#, "scp is found under scope")
-    #expect(entities[0].attributes["amr"]?.description == #"["mfa", "pwd"]"#)
   }
 }

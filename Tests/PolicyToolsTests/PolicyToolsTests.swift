@@ -55,6 +55,34 @@ import Testing
     #expect(difference == nil, "\(difference ?? "")")
   }
 
+  // MARK: shadow
+
+  private static let shadows = """
+    @id("late") @mode("shadow")
+    forbid(principal, action, resource) when { context.mfa };
+
+    @id("everyone-reads") @mode("shadow")
+    permit(principal, action in Action::"read", resource);
+
+    """
+
+  @Test func whatIsInTheShadowIsNamedByCheckAndDecidesNothing() {
+    let bundle = bundle(more: [SourceText(name: "policies/new.cedar", Self.shadows)])
+    let context = #"{"mfa": true, "ip": {"fn": "ip", "arg": "10.1.2.3"}}"#
+    var text = Check.run(bundle, folder: "policies/").output
+    for action in ["view", "delete"] {
+      guard case .success(let request) = question(#"User::"alice""#, "Action::\"\(action)\"", #"Order::"42""#, context).request(for: bundle)
+      else {
+        Issue.record("no request")
+        return
+      }
+      let authorized = Authorize.run(bundle, request)
+      #expect(authorized.status == .success)
+      text += "\n" + authorized.output + authorized.messages + "\n" + Explain.run(bundle, request).output
+    }
+    golden(text, "shadow.txt")
+  }
+
   // MARK: check
 
   @Test func aSoundFolderIsSummedUpOnOneLine() {
@@ -88,7 +116,7 @@ import Testing
     #expect(Check.run(bundle(impossible), folder: "p/").status == .success)
     let outcome = Check.run(bundle(impossible), folder: "p/", denyWarnings: true)
     #expect(outcome.status == .invalid)
-    #expect(outcome.output.contains("1 warning\n"))
+    #expect(outcome.output.contains("1 warning\n") && outcome.output.contains("help: look for two parts"))
   }
 
   @Test func policiesAreNamedByTheirIDElseByFileAndPlace() {

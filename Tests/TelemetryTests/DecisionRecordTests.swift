@@ -44,7 +44,9 @@ func jsonLine(_ record: DecisionRecord) -> String {
   @Test func theFullRecordAndTheEmptyOneHaveTheDocumentedForm() {
     let empty = DecisionRecord(
       timeMillis: 0, id: DecisionID(milliseconds: 0, random: (0, 0)), decision: .error, enforced: false, reason: .requestInvalid)
-    #expect(Golden.difference(jsonLine(sampleRecord()) + jsonLine(empty), from: "decision-lines.txt") == nil)
+    var shadowed = sampleRecord()
+    shadowed.would = .init(decision: .allow, reason: .policyPermit, policies: ["new", "other"], errors: 1)
+    #expect(Golden.difference(jsonLine(sampleRecord()) + jsonLine(empty) + jsonLine(shadowed), from: "decision-lines.txt") == nil)
   }
 
   @Test func everyReasonIsInTheTableThatIsDocumented() {
@@ -75,6 +77,7 @@ func jsonLine(_ record: DecisionRecord) -> String {
     record.route = evil
     record.detail = evil
     record.policies = [evil, evil]
+    record.would = .init(decision: .deny, reason: .policyForbid, policies: [evil, evil], errors: 0)
     record.token = .init(issuer: evil, use: evil, algorithm: evil, keyID: evil, clientID: evil, jtiHash: evil)
     let line = jsonLine(record)
     #expect(line.utf8.filter { $0 == 0x0a }.count == 1 && line.utf8.last == 0x0a)
@@ -170,11 +173,17 @@ func jsonLine(_ record: DecisionRecord) -> String {
     unread.totalMicros = nil
     var long = sampleRecord()
     long.http.path = "/" + String(repeating: "ü", count: 200)
+    var shadowed = sampleRecord()
+    shadowed.decision = .allow
+    shadowed.reason = .policyPermit
+    shadowed.status = 200
+    shadowed.policies = ["viewers-read"]
+    shadowed.would = .init(decision: .deny, reason: .policyForbid, policies: ["not-at-night"], errors: 0)
     var text = ""
     for (name, style) in [("plain", DecisionText()), ("colour", DecisionText(isColored: true)), ("ASCII", DecisionText(isASCII: true))] {
       var style = style
       text += "# \(name)\n"
-      for record in [allowed, sampleRecord(), anonymous, observed, unread, long] { text += style.line(for: record) + "\n" }
+      for record in [allowed, sampleRecord(), anonymous, observed, unread, long, shadowed] { text += style.line(for: record) + "\n" }
     }
     #expect(Golden.difference(text, from: "readable-lines.txt") == nil)
   }

@@ -15,6 +15,8 @@ private func filled() -> Metrics {
     shard.countDecision(.allow, reason: .policyPermit, enforced: true)
     shard.countDecision(.deny, reason: .tokenExpired, enforced: true)
     shard.countDecision(.deny, reason: .noPermit, enforced: worker == 0)
+    shard.countShadow(.deny, beside: .allow)
+    shard.countShadow(.deny, beside: .deny)
     shard.countRequest(method: "GET", status: 200)
     shard.countRequest(method: "BREW", status: 418)
     shard.countRequest(method: nil, status: 0)

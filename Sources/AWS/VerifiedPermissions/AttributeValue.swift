@@ -39,6 +39,7 @@ public enum AttributeValue {
     case .duration(let span):
       out.name("duration")
       out.string(span.spelling ?? "\(span.milliseconds)ms")
+    case .unknown: throw WireError("an unknown has no value that could be sent")
     }
     out.endObject()
   }

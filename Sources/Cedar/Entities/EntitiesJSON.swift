@@ -4,21 +4,29 @@ public import JSON
 /// Reads entities and contexts from JSON (spec: "entities JSON", explicit forms, and implicit ones where a schema says
 /// what is expected).
 public enum EntitiesJSON {
-  /// The entities of a document, an array; all mistakes at once, at most one an entity.
+  /// The entities of a document, an array; all mistakes at once.
   ///
   /// Spans of mistakes are byte offsets in the text that the JSON was read from.
   public static func entities(_ json: JSONValue, schema: (any EntitySchema)? = nil) throws(ParseErrors) -> [Entity] {
+    let (entities, errors) = readable(json, schema: schema)
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    return entities.map(\.entity)
+  }
+
+  /// The entities of a document that can be read, each with the JSON it was read from, and the mistakes of the others.
+  public static func readable(
+    _ json: JSONValue, schema: (any EntitySchema)? = nil
+  ) -> (entities: [(entity: Entity, json: JSONValue)], errors: [ParseError]) {
     guard let elements = json.array else {
-      throw ParseErrors([ParseError("expected an array of entities, but got \(json.kindName)", at: span(json))])
+      return ([], [ParseError("expected an array of entities, but got \(json.kindName)", at: span(json))])
     }
-    var entities: [Entity] = []
+    var entities: [(entity: Entity, json: JSONValue)] = []
     entities.reserveCapacity(elements.count)
     var errors: [ParseError] = []
     for element in elements {
-      do throws(ParseError) { entities.append(try entity(element, schema)) } catch { errors.append(error) }
+      do throws(ParseErrors) { entities.append((try entity(element, schema), element)) } catch { errors += error.errors }
     }
-    guard errors.isEmpty else { throw ParseErrors(errors) }
-    return entities
+    return (entities, errors)
   }
 
   /// A context: an object, read by what the schema expects for the action.
@@ -53,18 +61,33 @@ public enum EntitiesJSON {
 
   static func span(_ json: JSONValue) -> SourceSpan { SourceSpan(json.span.lowerBound, json.span.upperBound) }
 
-  private static func entity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> Entity {
-    guard let members = json.object else { throw ParseError("expected an entity, but got \(json.kindName)", at: span(json)) }
-    try checkFields(members)
-    guard let uidJSON = json["uid"] else { throw missing("uid", json) }
-    let uid = try ValueReader(place: .uid).entity(uidJSON)
-    guard let attributes = json["attrs"] else { throw missing("attrs", json) }
-    guard let parentsJSON = json["parents"] else { throw missing("parents", json) }
-    let parents = try parents(parentsJSON, of: uid)
-    let expected = try expectation(of: uid, schema, uidJSON)
-    let record = try attributeRecord(attributes, of: uid, expected)
-    let tags = try json["tags"].map { (tags) throws(ParseError) in try tagRecord(tags, of: uid, expected) } ?? .empty
-    return Entity(uid: uid, attributes: record, parents: parents, tags: tags)
+  private static func entity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseErrors) -> Entity {
+    let uid: EntityUID
+    let expected: ExpectedEntity?
+    do throws(ParseError) {
+      guard let members = json.object else { throw ParseError("expected an entity, but got \(json.kindName)", at: span(json)) }
+      try checkFields(members)
+      guard let uidJSON = json["uid"] else { throw missing("uid", json) }
+      uid = try ValueReader(place: .uid).entity(uidJSON)
+      expected = try expectation(of: uid, schema, uidJSON)
+    } catch { throw ParseErrors([error]) }
+    var entity = Entity(uid: uid)
+    var errors: [ParseError] = []
+    if let attributes = json["attrs"] {
+      do throws(ParseErrors) { entity.attributes = try attributeRecord(attributes, of: uid, expected) } catch { errors += error.errors }
+    } else {
+      errors.append(missing("attrs", json))
+    }
+    if let list = json["parents"] {
+      do throws(ParseErrors) { entity.parents = try parents(list, of: uid) } catch { errors += error.errors }
+    } else {
+      errors.append(missing("parents", json))
+    }
+    if let tags = json["tags"] {
+      do throws(ParseErrors) { entity.tags = try tagRecord(tags, of: uid, expected) } catch { errors += error.errors }
+    }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    return entity
   }
 
   private static let fieldNames = ["uid", "attrs", "parents", "tags"]
@@ -84,22 +107,28 @@ public enum EntitiesJSON {
   static func expectation(of uid: EntityUID, _ schema: (any EntitySchema)?, _ json: JSONValue) throws(ParseError) -> ExpectedEntity? {
     guard let schema, !uid.type.isAction else { return nil }
     guard let known = schema.expectedEntity(of: uid.type) else {
-      throw ParseError("entity `\(uid)` has type `\(uid.type)` which is not declared in the schema", at: span(json))
+      throw ParseError(
+        "entity `\(uid)` has type `\(uid.type)` which is not declared in the schema", at: span(json),
+        help: schema.nearestType(to: uid.type).map { "did you mean `\($0)`?" })
     }
     return known
   }
 
-  static func attributeRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseError) -> Record {
+  static func attributeRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseErrors) -> Record {
     let types = ExpectedAttributes(expected?.attributes ?? [])
     let isOpen = expected?.isOpen ?? true
     return try fields(json, of: uid, "attrs", ValueReader.Place.attribute) { (key: String) throws(ParseError) in
       let type = types[key]?.type
-      if type == nil, !isOpen { throw ParseError("attribute `\(key)` on `\(uid)` should not exist according to the schema", at: .none) }
+      if type == nil, !isOpen {
+        throw ParseError(
+          "attribute `\(key)` on `\(uid)` should not exist according to the schema", at: .none,
+          help: Spelling.nearest(to: key, among: expected?.attributes.map(\.key) ?? []).map { "did you mean `\($0)`?" })
+      }
       return type
     }
   }
 
-  static func tagRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseError) -> Record {
+  static func tagRecord(_ json: JSONValue, of uid: EntityUID, _ expected: ExpectedEntity?) throws(ParseErrors) -> Record {
     try fields(json, of: uid, "tags", ValueReader.Place.tag) { (key: String) throws(ParseError) in
       if let expected, expected.tags == nil {
         throw ParseError("found a tag `\(key)` on `\(uid)`, but no tags should exist on `\(uid)` according to the schema", at: .none)
@@ -113,40 +142,51 @@ public enum EntitiesJSON {
       "missing field `\(field)`", at: span(json), help: "an entity has the fields `uid`, `attrs` and `parents`, and may have `tags`")
   }
 
-  static func parents(_ json: JSONValue, of uid: EntityUID) throws(ParseError) -> Set<EntityUID> {
+  static func parents(_ json: JSONValue, of uid: EntityUID) throws(ParseErrors) -> Set<EntityUID> {
     guard let elements = json.array else {
-      throw ParseError("expected `parents` of `\(uid)` to be an array, but got \(json.kindName)", at: span(json))
+      throw ParseErrors([ParseError("expected `parents` of `\(uid)` to be an array, but got \(json.kindName)", at: span(json))])
     }
     let reader = ValueReader(place: .parents(uid))
     var parents: Set<EntityUID> = []
+    var errors: [ParseError] = []
     for element in elements {
-      let parent = try reader.entity(element)
-      if uid.type.isAction, !parent.type.isAction {
-        throw ParseError("action `\(uid)` has a non-action parent `\(parent)`", at: span(element))
-      }
-      parents.insert(parent)
+      do throws(ParseError) {
+        let parent = try reader.entity(element)
+        if uid.type.isAction, !parent.type.isAction {
+          throw ParseError("action `\(uid)` has a non-action parent `\(parent)`", at: span(element))
+        }
+        parents.insert(parent)
+      } catch { errors.append(error) }
     }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
     return parents
   }
 
   private static func fields(
     _ json: JSONValue, of uid: EntityUID, _ field: String, _ place: (String, EntityUID) -> ValueReader.Place,
     expecting type: (String) throws(ParseError) -> ExpectedType?
-  ) throws(ParseError) -> Record {
+  ) throws(ParseErrors) -> Record {
     guard let members = json.object else {
-      throw ParseError("expected `\(field)` of `\(uid)` to be an object, but got \(json.kindName)", at: span(json))
+      throw ParseErrors([ParseError("expected `\(field)` of `\(uid)` to be an object, but got \(json.kindName)", at: span(json))])
     }
+    var errors: [ParseError] = []
     var fields: [Record.Field] = []
     fields.reserveCapacity(members.count)
     for member in members {
       let expected: ExpectedType?
       do throws(ParseError) { expected = try type(member.name) } catch {
-        throw ParseError(error.message, at: SourceSpan(member.nameSpan.lowerBound, member.nameSpan.upperBound))
+        errors.append(ParseError(error.message, at: SourceSpan(member.nameSpan.lowerBound, member.nameSpan.upperBound), help: error.help))
+        continue
       }
       let reader = ValueReader(place: place(member.name, uid))
-      fields.append(Record.Field(member.name, try reader.value(member.value, expecting: expected)))
+      do throws(ParseError) { fields.append(Record.Field(member.name, try reader.value(member.value, expecting: expected))) } catch {
+        errors.append(error)
+      }
     }
-    guard let record = Record(fields) else { throw ParseError("a key occurs twice in `\(field)` of `\(uid)`", at: span(json)) }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    guard let record = Record(fields) else {
+      throw ParseErrors([ParseError("a key occurs twice in `\(field)` of `\(uid)`", at: span(json))])
+    }
     return record
   }
 }
@@ -188,6 +228,8 @@ extension EntitiesJSON {
     case .decimal(let number): call("decimal", .string(number.spelling ?? number.canonical))
     case .ip(let address): call("ip", .string(address.spelling ?? address.canonical))
     case .duration(let span): call("duration", .string(span.spelling ?? "\(span.milliseconds)ms"))
+    case .unknown(let unknown):
+      .object(["__extn": .object(["fn": .string(unknown.function), "args": .array(unknown.arguments.map(json))])])
     case .datetime(let instant):
       if let spelling = instant.spelling {
         call("datetime", .string(spelling))

@@ -8,8 +8,15 @@ public protocol EntitySchema {
   /// What is expected of entities of a type, or nil for a type that is not declared (action types included: they are
   /// read without expectation).
   func expectedEntity(of type: EntityType) -> ExpectedEntity?
+  /// The declared type that may have been meant by one that is not; nil where there is no good guess.
+  func nearestType(to type: EntityType) -> EntityType?
   /// What is expected of the context of an action, or nil for an action that is not declared.
   func expectedContext(of action: EntityUID) -> [ExpectedAttribute]?
+}
+
+extension EntitySchema {
+  /// No guess.
+  public func nearestType(to type: EntityType) -> EntityType? { nil }
 }
 
 /// What is expected of an entity.

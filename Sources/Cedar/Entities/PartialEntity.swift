@@ -29,24 +29,36 @@ extension EntitiesJSON {
     var entities: [PartialEntity] = []
     var errors: [ParseError] = []
     for element in elements {
-      do throws(ParseError) { entities.append(try partialEntity(element, schema)) } catch { errors.append(error) }
+      do throws(ParseErrors) { entities.append(try partialEntity(element, schema)) } catch { errors += error.errors }
     }
     guard errors.isEmpty else { throw ParseErrors(errors) }
     return entities
   }
 
-  private static func partialEntity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseError) -> PartialEntity {
+  private static func partialEntity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseErrors) -> PartialEntity {
     func field(_ name: String) -> JSONValue? { json[name].flatMap { $0.isNull ? nil : $0 } }
-    guard let uidJSON = field("uid") else { throw ParseError("missing field `uid`", at: span(json)) }
-    let uid = try ValueReader(place: .uid).entity(uidJSON)
-    if uid.type.isAction {
-      throw ParseError("action `\(uid)` comes from the schema and cannot be listed among partial entities", at: span(uidJSON))
-    }
-    let expected = try expectation(of: uid, schema, uidJSON)
-    return PartialEntity(
+    let uid: EntityUID
+    let expected: ExpectedEntity?
+    do throws(ParseError) {
+      guard let uidJSON = field("uid") else { throw ParseError("missing field `uid`", at: span(json)) }
+      uid = try ValueReader(place: .uid).entity(uidJSON)
+      if uid.type.isAction {
+        throw ParseError("action `\(uid)` comes from the schema and cannot be listed among partial entities", at: span(uidJSON))
+      }
+      expected = try expectation(of: uid, schema, uidJSON)
+    } catch { throw ParseErrors([error]) }
+    let entity = PartialEntity(
       uid: uid,
-      attributes: try field("attrs").map { (attributes) throws(ParseError) in try attributeRecord(attributes, of: uid, expected) },
-      parents: try field("parents").map { (list) throws(ParseError) in try parents(list, of: uid) },
-      tags: try field("tags").map { (tags) throws(ParseError) in try tagRecord(tags, of: uid, expected) })
+      attributes: try field("attrs").map { (attributes) throws(ParseErrors) in try attributeRecord(attributes, of: uid, expected) },
+      parents: try field("parents").map { (list) throws(ParseErrors) in try parents(list, of: uid) },
+      tags: try field("tags").map { (tags) throws(ParseErrors) in try tagRecord(tags, of: uid, expected) })
+    for record in [entity.attributes, entity.tags] {
+      guard let record, Value.record(record).holdsUnknown else { continue }
+      throw ParseErrors([
+        ParseError(
+          "`\(uid)` holds an `unknown`", at: span(json), help: "leave out `attrs` or `tags` as a whole if something in it is unknown")
+      ])
+    }
+    return entity
   }
 }

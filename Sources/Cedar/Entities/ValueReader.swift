@@ -33,6 +33,8 @@ struct ValueReader {
   /// A value; `depth` counts the levels above it.
   func value(_ json: JSONValue, expecting type: ExpectedType?, depth: Int = 0) throws(ParseError) -> Value {
     guard depth < Self.maximumDepth else { throw failure("values are nested deeper than \(Self.maximumDepth) levels", json) }
+    // The escape for something unknown is read whatever is expected.
+    if type != nil || depth == 0, let name = Self.unknownName(json) { return .unknown(Unknown(Self.unknown, [.string(name)])) }
     switch type {
     case .entity: return .entity(try entity(json))
     case .extension(let type): return try extensionValue(json, type, depth)
@@ -129,6 +131,16 @@ struct ValueReader {
 
   // MARK: Extension values
 
+  private static let unknown = ExtensionFunction.unknown.rawValue
+
+  /// The name in `{"__extn": {"fn": "unknown", "arg": name}}`.
+  private static func unknownName(_ json: JSONValue) -> String? {
+    guard case .object = json.kind, let call = json["__extn"], let function = call["fn"]?.string, exactlyEquals(function, unknown) else {
+      return nil
+    }
+    return call["arg"]?.string
+  }
+
   private static func callParts(_ json: JSONValue) -> (function: String, arguments: [JSONValue])? {
     guard let function = json["fn"]?.string else { return nil }
     if let argument = json["arg"] { return (function, [argument]) }
@@ -147,13 +159,31 @@ struct ValueReader {
   private func call(
     _ name: String, _ arguments: [JSONValue], _ json: JSONValue, _ depth: Int, typed: Bool
   ) throws(ParseError) -> Value {
-    guard let function = ExtensionFunction(rawValue: name) else { throw failure("extension function `\(name)` does not exist", json) }
+    let function = ExtensionFunction(rawValue: name)
+    guard function != nil || !typed else { throw failure("extension function `\(name)` does not exist", json) }
+    let parameters = typed ? function?.parameters ?? [] : []
+    if typed, arguments.count != parameters.count {
+      throw failure(
+        "extension function `\(name)` takes \(parameters.count == 1 ? "1 argument" : "\(parameters.count) arguments"), but got \(arguments.count)",
+        json)
+    }
     var values: [Value] = []
     for (index, argument) in arguments.enumerated() {
-      let expected = typed && index < function.parameters.count ? function.parameters[index] : nil
-      values.append(try value(argument, expecting: expected, depth: depth + 1))
+      values.append(try value(argument, expecting: typed ? parameters[index] : nil, depth: depth + 1))
     }
-    return try apply(function, values, json)
+    if let function { return try apply(function, values, json) }
+    // As long as an argument is unknown nobody looks the function up; a policy that needs the value fails.
+    guard values.contains(where: \.holdsUnknown), Self.isName(name) else {
+      throw failure("extension function `\(name)` does not exist", json)
+    }
+    return .unknown(Unknown(name, values))
+  }
+
+  private static func isName(_ text: String) -> Bool {
+    do throws(NameError) {
+      _ = try EntityType(normalized: text)
+      return true
+    } catch { return false }
   }
 
   private func apply(_ function: ExtensionFunction, _ arguments: [Value], _ json: JSONValue) throws(ParseError) -> Value {

@@ -5,6 +5,8 @@
 struct Cell: BitwiseCopyable, Equatable {
   enum Tag: UInt8, BitwiseCopyable {
     case bool, long, string, entity, set, record, decimal, ip, datetime, duration
+    /// An entry of the layer's unknowns, or −1 for what an operator left of one.
+    case unknown
   }
 
   var bits: Int64

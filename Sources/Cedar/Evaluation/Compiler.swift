@@ -191,6 +191,7 @@ struct Compiler {
       guard let argument else { return then([.visit(receiver), .emit(step(method.opcode), change: 0)]) }
       then([.visit(receiver), .visit(argument), .emit(step(method.opcode), change: -1)])
     case .call(let function, let arguments):
+      if function == .unknown { program.namesUnknowns = true }
       let number = Int32(truncatingIfNeeded: ExtensionFunction.numbered.firstIndex(of: function) ?? 0)
       let call = step(.call, number, Int32(truncatingIfNeeded: arguments.count))
       then(arguments.map { .visit($0) } + [.emit(call, change: 1 - arguments.count)])

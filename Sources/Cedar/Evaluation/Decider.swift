@@ -45,7 +45,22 @@ struct Decider {
   private mutating func consider(_ number: Int32, _ key: Int32) {
     let policy = authorizer.compiled.base + Int(number)
     guard scope.matches(policy, key) else { return }
+    if machine.meetsUnknowns { return considerUnknowns(number, policy) }
     var observer = NoObserver()
+    evaluate(number, policy, &observer)
+  }
+
+  /// Evaluates a policy where something may be unknown; apart, so that the common case does not pay for it.
+  @inline(never)
+  private mutating func considerUnknowns(_ number: Int32, _ policy: UnsafeMutablePointer<CompiledPolicy>) {
+    var observer = UnknownsObserver()
+    evaluate(number, policy, &observer)
+  }
+
+  @inline(__always)
+  private mutating func evaluate(
+    _ number: Int32, _ policy: UnsafeMutablePointer<CompiledPolicy>, _ observer: inout some EvaluationObserver
+  ) {
     var clause = authorizer.clauses.base + Int(policy.pointee.clauses)
     let end = clause + Int(policy.pointee.clauseCount)
     while clause < end {
@@ -73,6 +88,13 @@ struct Decider {
     failed.append((number, EvaluationError(error.kind, error.message, at: tree.span(of: ExprID(Int(node))))))
   }
 
+  /// Whether a forbid that an unknown left open could still overrule the permits: then none of them determines the answer, as
+  /// in the reference.
+  private var isOpen: Bool {
+    guard !failed.isEmpty, forbids.count == 0 else { return false }
+    return failed.contains { $0.error.kind == .nonvalue && authorizer.compiled[$0.policy].isForbid }
+  }
+
   /// The answer. An entity's ancestors may name one twice where a layer bridges to another; a policy counts once.
   var response: Response {
     let satisfied = forbids.count > 0 ? forbids : permits
@@ -81,8 +103,10 @@ struct Decider {
     if numbers.count > 1 { numbersSorted.sort() }
     var determining: [PolicyID] = []
     determining.reserveCapacity(numbers.count)
-    for index in 0..<numbers.count where index == 0 || numbers[index] != numbers[index - 1] {
-      determining.append(authorizer.ids[Int(numbers[index])])
+    if !isOpen {
+      for index in 0..<numbers.count where index == 0 || numbers[index] != numbers[index - 1] {
+        determining.append(authorizer.ids[Int(numbers[index])])
+      }
     }
     var errors: [PolicyError] = []
     if !failed.isEmpty {

@@ -140,7 +140,8 @@ final class EqualityIndex {
     for number in 0..<groups.count {
       let group = groups[number]
       var run = group.all
-      switch resolve(group, machine) {
+      // A comparison with something unknown fails, wherever on its path that is.
+      switch machine.meetsUnknowns ? .failed : resolve(group, machine) {
       case .failed: break
       case .lastMissing: if group.isGuarded { continue }
       case .value(let cell):

@@ -62,6 +62,7 @@ public struct Observation: Sendable, Equatable {
 private struct Notebook: EvaluationObserver {
   var notes: [(node: Int32, cell: Cell)] = []
   static let limit = 1000
+  static let meetsUnknowns = true
 
   mutating func saw(_ node: Int32, _ cell: Cell) { if notes.count < Self.limit { notes.append((node, cell)) } }
 }

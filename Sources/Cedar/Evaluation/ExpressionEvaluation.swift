@@ -17,7 +17,7 @@ extension Evaluation {
       program: program, layer: layer, stack: stack.base, principal: Cell(.entity, number: layer.uid(request.principal)),
       action: Cell(.entity, number: layer.uid(request.action)), resource: Cell(.entity, number: layer.uid(request.resource)),
       context: Cell(.record, number: layer.record(request.context)))
-    var observer = NoObserver()
+    var observer = UnknownsObserver()
     // The machine does not hold its program.
     defer { withExtendedLifetime(program) {} }
     if let cell = machine.run(clause.start, clause.end, &observer) { return layer.value(cell) }

@@ -20,6 +20,7 @@ struct Layer {
     var firstAddress: Int32 = 0
     var firstSet: Int32 = 0
     var firstRecord: Int32 = 0
+    var firstUnknown: Int32 = 0
 
     var bytes = Pool<UInt8>()
     var strings = Pool<Run>()
@@ -34,6 +35,8 @@ struct Layer {
     var fields = Pool<Field>()
     var records = Pool<Run>()
     var recordIndex = HashIndex()
+    // Rarely any.
+    var unknowns: [Unknown] = []
 
     // Entities of this layer by the number of their uid.
     var slots = Pool<Slot>()
@@ -162,6 +165,7 @@ struct Layer {
     at.pointee.fields.removeAll()
     at.pointee.records.removeAll()
     at.pointee.recordIndex.removeAll()
+    if !at.pointee.unknowns.isEmpty { at.pointee.unknowns.removeAll() }
     at.pointee.slots.removeAll()
     at.pointee.slotIndex.removeAll()
     at.pointee.ancestors.removeAll()
@@ -179,6 +183,7 @@ struct Layer {
     at.pointee.firstAddress = below.map { $0.endAddress } ?? 0
     at.pointee.firstSet = below.map { $0.endSet } ?? 0
     at.pointee.firstRecord = below.map { $0.endRecord } ?? 0
+    at.pointee.firstUnknown = below.map { $0.endUnknown } ?? 0
   }
 
   private var endString: Int32 { firstString + Int32(truncatingIfNeeded: strings.count) }
@@ -186,6 +191,7 @@ struct Layer {
   private var endAddress: Int32 { firstAddress + Int32(truncatingIfNeeded: addresses.count) }
   private var endSet: Int32 { firstSet + Int32(truncatingIfNeeded: sets.count) }
   private var endRecord: Int32 { firstRecord + Int32(truncatingIfNeeded: records.count) }
+  private var endUnknown: Int32 { at.pointee.firstUnknown + Int32(truncatingIfNeeded: at.pointee.unknowns.count) }
 
   // MARK: Strings
 
@@ -439,6 +445,60 @@ struct Layer {
       if fields[middle].key < key { low = middle + 1 } else { high = middle }
     }
     return nil
+  }
+
+  // MARK: Unknowns
+
+  /// The number of something unknown. It need not be found again: nothing is ever equal to it.
+  func unknown(_ unknown: Unknown) -> Int32 {
+    at.pointee.unknowns.append(unknown)
+    return endUnknown - 1
+  }
+
+  /// Something unknown.
+  func unknown(number: Int32) -> Unknown {
+    guard number >= 0 else { return Unknown(ExtensionFunction.unknown.rawValue, []) }
+    var layer = self
+    while number < layer.at.pointee.firstUnknown, let below = layer.below { layer = below }
+    return layer.at.pointee.unknowns[Int(number - layer.at.pointee.firstUnknown)]
+  }
+
+  /// Whether this layer or one below holds anything unknown.
+  var holdsUnknowns: Bool { endUnknown > 0 }
+
+  /// Whether something in a value is unknown.
+  func holdsUnknown(_ cell: Cell) -> Bool { contains(cell) { $0.tag == .unknown } }
+
+  /// What is unknown in a value, in words; of several the first by its text, since numbers follow from what came before.
+  func nameOfUnknown(in cell: Cell) -> String? {
+    var name: String?
+    _ = contains(cell) { part in
+      guard part.tag == .unknown, part.bits >= 0 else { return false }
+      let text = unknown(number: part.number).description
+      if name.map({ Text.compare(text, $0) < 0 }) ?? true { name = text }
+      return false
+    }
+    return name
+  }
+
+  /// Whether every part of a value can be had without the others: none may fail once the unknown is known.
+  func isProjectable(_ cell: Cell) -> Bool {
+    !contains(cell) { $0.tag == .unknown && ($0.bits < 0 || !unknown(number: $0.number).isName) }
+  }
+
+  /// Whether some part of a value matches. Parts are visited with a list, and each set and record once: equal ones have one
+  /// number, however often they occur.
+  private func contains(_ cell: Cell, where matches: (Cell) -> Bool) -> Bool {
+    guard cell.tag == .set || cell.tag == .record else { return matches(cell) }
+    var seenSets: Set<Int32> = []
+    var seenRecords: Set<Int32> = []
+    var queue = [cell]
+    while let next = queue.popLast() {
+      if matches(next) { return true }
+      if next.tag == .set, seenSets.insert(next.number).inserted { queue += elements(ofSet: next.number) }
+      if next.tag == .record, seenRecords.insert(next.number).inserted { queue += fields(ofRecord: next.number).map(\.cell) }
+    }
+    return false
   }
 
   // MARK: Entities

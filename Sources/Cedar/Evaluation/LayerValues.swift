@@ -10,6 +10,7 @@ extension Layer {
     case .ip(let address): return Cell(.ip, number: self.address(address))
     case .datetime(let instant): return Cell(.datetime, instant.milliseconds)
     case .duration(let span): return Cell(.duration, span.milliseconds)
+    case .unknown(let unknown): return Cell(.unknown, number: self.unknown(unknown))
     case .set(let set):
       var cells = set.elements.map(cell)
       return Cell(.set, number: cells.withUnsafeMutableBufferPointer { self.set($0) })
@@ -45,6 +46,7 @@ extension Layer {
     case .ip: .ip(address(number: cell.number))
     case .datetime: .datetime(Datetime(milliseconds: cell.bits))
     case .duration: .duration(Duration(milliseconds: cell.bits))
+    case .unknown: .unknown(unknown(number: cell.number))
     }
   }
 
@@ -61,6 +63,7 @@ extension Layer {
     case .ip: "ipaddr"
     case .datetime: "datetime"
     case .duration: "duration"
+    case .unknown: "unknown"
     }
   }
 }

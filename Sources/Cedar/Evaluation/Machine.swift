@@ -1,11 +1,14 @@
 /// Sees what an evaluation does; asked for or not, the evaluation is the same.
 protocol EvaluationObserver {
+  /// Whether unknowns may be met at all; where not, no step asks for them.
+  static var meetsUnknowns: Bool { get }
   /// The expression with that number has that value.
   mutating func saw(_ node: Int32, _ cell: Cell)
 }
 
 /// Sees nothing and costs nothing.
 struct NoObserver: EvaluationObserver {
+  static var meetsUnknowns: Bool { @inline(__always) get { false } }
   @inline(__always) mutating func saw(_ node: Int32, _ cell: Cell) {}
 }
 
@@ -19,8 +22,12 @@ struct Machine {
   let action: Cell
   let resource: Cell
   let context: Cell
+  /// Whether an operand may be unknown; then conditions are run with an observer that says so.
+  let meetsUnknowns: Bool
+  /// The first operand of the run at hand in which something is unknown, and of which operator.
+  var needed: (operand: Cell, node: Int32)?
   /// What the last run that gave nil failed with, and at which expression.
-  private(set) var failure: (error: EvaluationError, node: Int32)?
+  var failure: (error: EvaluationError, node: Int32)?
 
   init(
     program: FrozenProgram, layer: Layer, stack: UnsafeMutablePointer<Cell>, principal: Cell, action: Cell, resource: Cell, context: Cell
@@ -32,6 +39,7 @@ struct Machine {
     self.action = action
     self.resource = resource
     self.context = context
+    meetsUnknowns = program.namesUnknowns || layer.holdsUnknowns
   }
 
   /// The variable of that number.
@@ -46,7 +54,8 @@ struct Machine {
 
   /// The value of a stretch of code; nil if it fails.
   @inline(__always)
-  mutating func run(_ start: Int, _ end: Int, _ observer: inout some EvaluationObserver) -> Cell? {
+  mutating func run<Observer: EvaluationObserver>(_ start: Int, _ end: Int, _ observer: inout Observer) -> Cell? {
+    if Observer.meetsUnknowns { needed = nil }
     let code = program.code
     let constants = program.constants
     var pc = start
@@ -55,6 +64,7 @@ struct Machine {
     while pc < end {
       let step = code[pc]
       pc += 1
+      if Observer.meetsUnknowns, meetsUnknowns, passUnknown(step, &sp, &pc) { continue }
       switch step.opcode {
       case .constant:
         sp += 1
@@ -182,6 +192,7 @@ struct Machine {
       }
       observer.saw(step.node, sp.pointee)
     }
+    if Observer.meetsUnknowns, meetsUnknowns, failsForUnknown(stack.pointee, end) { return nil }
     return stack.pointee
   }
 

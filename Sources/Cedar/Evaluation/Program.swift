@@ -64,6 +64,8 @@ struct Program {
   var names: [String] = []
   /// The deepest stack that any condition needs.
   var stackSize = 0
+  /// Whether any condition calls `unknown`.
+  var namesUnknowns = false
 
   /// One compiled `when` or `unless`.
   struct Clause {
@@ -85,6 +87,7 @@ final class FrozenProgram: @unchecked Sendable {
   private let patterns: Pool<Layer.Run>
   let names: [String]
   let stackSize: Int
+  let namesUnknowns: Bool
 
   init(_ program: Program) {
     code = .allocate(capacity: max(program.code.count, 1))
@@ -108,6 +111,7 @@ final class FrozenProgram: @unchecked Sendable {
     self.patterns = patterns
     names = program.names
     stackSize = program.stackSize
+    namesUnknowns = program.namesUnknowns
   }
 
   deinit {

@@ -83,6 +83,9 @@ public struct PolicySet: Sendable {
     links.append(link)
   }
 
+  /// The ids of policies and links, in byte order.
+  public var ids: [PolicyID] { (policies.map(\.id) + links.map(\.id)).sorted() }
+
   /// The static policy with that id.
   public func policy(_ id: PolicyID) -> Policy? { if case .policy(let index) = places[id] { policies[index] } else { nil } }
   /// The template with that id.
@@ -98,6 +101,24 @@ public struct PolicySet: Sendable {
     case .link(let index): template(links[index].template)
     case nil: nil
     }
+  }
+
+  /// The static policies and links that are picked, with every template.
+  public func picking(_ isPicked: (PolicyID) -> Bool) -> PolicySet {
+    var set = PolicySet()
+    for policy in policies where isPicked(policy.id) {
+      set.places[policy.id] = .policy(set.policies.count)
+      set.policies.append(policy)
+    }
+    for template in templates {
+      set.places[template.id] = .template(set.templates.count)
+      set.templates.append(template)
+    }
+    for link in links where isPicked(link.id) {
+      set.places[link.id] = .link(set.links.count)
+      set.links.append(link)
+    }
+    return set
   }
 
   /// The set in which statements that have an `@id` are named by it, as the reference's command line does; links keep theirs.

@@ -1,7 +1,18 @@
 extension ExtensionFunction {
-  /// What the function makes of its arguments, the receiver of a method first.
+  /// What the function makes of its arguments, the receiver of a method first. Of something unknown it makes something
+  /// unknown; no function takes such an argument, so that it is looked for only after a failure.
   public func apply(_ arguments: [Value]) throws(EvaluationError) -> Value {
-    guard arguments.count == arity else {
+    do throws(EvaluationError) {
+      return try result(arguments)
+    } catch {
+      guard arguments.contains(where: \.holdsUnknown) else { throw error }
+      return .unknown(Unknown(rawValue, arguments))
+    }
+  }
+
+  private func result(_ arguments: [Value]) throws(EvaluationError) -> Value {
+    // The reference reads one argument of `unknown` and passes over others.
+    guard arguments.count == arity || self == .unknown && !arguments.isEmpty else {
       throw EvaluationError(
         .arity, "wrong number of arguments provided to extension function `\(rawValue)`: expected \(arity), got \(arguments.count)")
     }
@@ -32,7 +43,7 @@ extension ExtensionFunction {
     case .toMinutes: return .long(try Self.duration(first).milliseconds / 60_000)
     case .toHours: return .long(try Self.duration(first).milliseconds / 3_600_000)
     case .toDays: return .long(try Self.duration(first).milliseconds / 86_400_000)
-    case .unknown: throw EvaluationError(.nonvalue, "an unknown has no value outside partial evaluation")
+    case .unknown: return .unknown(Unknown(rawValue, [.string(try Self.string(first))]))
     }
   }
 

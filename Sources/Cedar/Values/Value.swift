@@ -15,6 +15,8 @@ public enum Value: Hashable, Sendable {
   case ip(IPAddress)
   case datetime(Datetime)
   case duration(Duration)
+  /// No value yet; equal to another only if it is written the same.
+  case unknown(Unknown)
 
   /// The kind of value as messages name it: `bool`, `long`, `string`, `(entity of type ...)`, `set`, `record`, `decimal`, ...
   public var typeName: String {
@@ -29,6 +31,7 @@ public enum Value: Hashable, Sendable {
     case .ip: "ipaddr"
     case .datetime: "datetime"
     case .duration: "duration"
+    case .unknown: "unknown"
     }
   }
 
@@ -49,6 +52,7 @@ public enum Value: Hashable, Sendable {
     case .ip(let value): value.hash(into: &hasher)
     case .datetime(let value): value.hash(into: &hasher)
     case .duration(let value): value.hash(into: &hasher)
+    case .unknown(let value): Text.hash(value.description, into: &hasher)
     }
   }
 
@@ -67,6 +71,7 @@ public enum Value: Hashable, Sendable {
     case (.ip(let x), .ip(let y)): return x.compared(to: y)
     case (.datetime(let x), .datetime(let y)): return order(x.milliseconds, y.milliseconds)
     case (.duration(let x), .duration(let y)): return order(x.milliseconds, y.milliseconds)
+    case (.unknown(let x), .unknown(let y)): return Text.compare(x.description, y.description)
     default: return order(Int64(a.rank), Int64(b.rank))
     }
   }
@@ -85,6 +90,7 @@ public enum Value: Hashable, Sendable {
     case .ip: 7
     case .datetime: 8
     case .duration: 9
+    case .unknown: 10
     }
   }
 }
@@ -103,6 +109,7 @@ extension Value: CustomStringConvertible {
     case .ip(let value): value.description
     case .datetime(let value): value.description
     case .duration(let value): value.description
+    case .unknown(let value): value.description
     }
   }
 }

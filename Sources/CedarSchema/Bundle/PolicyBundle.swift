@@ -74,6 +74,8 @@ public struct PolicyBundle: Sendable {
   public private(set) var entities = Entities()
   /// Everything there is to tell, file by file, each file's in the order of its text.
   public private(set) var problems: [Problem] = []
+  /// Policies and links in the shadow: those of which `@mode("shadow")` says so, a link by its template.
+  public private(set) var shadowed: Set<PolicyID> = []
   // The file that a policy, template or link stands in.
   private var files: [PolicyID: Int] = [:]
 
@@ -144,6 +146,7 @@ public struct PolicyBundle: Sendable {
       do throws(PolicySetError) {
         try policies.link(link)
         files[link.id] = file
+        if let template = policies.template(link.template), PolicyMode(of: template) == .shadow { shadowed.insert(link.id) }
       } catch {
         report(.error, "\(error)\(elsewhere(link.id))", in: sources.policies[file])
       }
@@ -156,6 +159,7 @@ public struct PolicyBundle: Sendable {
     do throws(PolicySetError) {
       try body(&policies, statement)
       files[statement.id] = file
+      readMode(of: statement, file)
     } catch {
       let named = statement.annotations.first { exactlyEquals($0.key, "id") }?.span
       report(
@@ -164,13 +168,37 @@ public struct PolicyBundle: Sendable {
     }
   }
 
+  private mutating func readMode(of statement: Policy, _ file: Int) {
+    switch PolicyMode(of: statement) {
+    case .enforce: break
+    case .shadow: if policies.policy(statement.id) != nil { shadowed.insert(statement.id) }
+    case nil:
+      let (span, message, help) = PolicyMode.mistake(in: statement)
+      report(.error, message, at: span, in: sources.policies[file], help: help)
+    }
+  }
+
   private func elsewhere(_ id: PolicyID) -> String { place(of: id).map { " (the other is at \($0))" } ?? "" }
 
   private mutating func validate(_ options: Options) {
     guard let schema else { return }
     let result = Validator(schema, mode: options.mode, level: options.level).validate(policies)
-    for error in result.errors { report(.error, error.message, at: error.span, of: error.policy, help: error.help) }
-    for warning in result.warnings { report(.warning, warning.message, at: warning.span, of: warning.policy, help: nil) }
+    // A scope that names what the schema does not have applies to nothing; to say so as well hides what is wrong with it.
+    let misnamed = Set(result.errors.filter { isMisnamed($0) }.map(\.policy))
+    for error in result.errors where error.kind != .invalidActionApplication || !misnamed.contains(error.policy) {
+      report(.error, error.message, at: error.span, of: error.policy, help: error.help)
+    }
+    let inapplicable = misnamed.union(result.errors.filter { $0.kind == .invalidActionApplication }.map(\.policy))
+    for warning in result.warnings where warning.kind != .impossiblePolicy || !inapplicable.contains(warning.policy) {
+      report(.warning, warning.message, at: warning.span, of: warning.policy, help: warning.help)
+    }
+  }
+
+  /// Whether an error is a name in a scope that the schema does not have.
+  private func isMisnamed(_ error: ValidationError) -> Bool {
+    guard error.kind == .unrecognizedEntityType || error.kind == .unrecognizedActionID else { return false }
+    guard let condition = policies.statement(error.policy)?.conditions.first else { return true }
+    return error.span.end <= condition.span.start
   }
 
   private mutating func readEntities(_ options: Options) {
@@ -182,15 +210,19 @@ public struct PolicyBundle: Sendable {
       switch result {
       case .failure(let error): return report(.error, "\(error)", at: SourceSpan(error.offset, error.offset + error.length), in: source)
       case .success(let json):
-        do throws(ParseErrors) { given = try EntitiesJSON.entities(json, schema: schema) } catch { return report(error, in: source) }
+        let (readable, errors) = EntitiesJSON.readable(json, schema: schema)
+        given = readable.map(\.entity)
+        if !errors.isEmpty { report(ParseErrors(errors), in: source) }
         if let schema {
-          for (entity, element) in zip(given, json.array ?? []) where !entity.uid.type.isAction {
-            do throws(ConformanceError) { try schema.check(entity) } catch {
-              let span = element["uid"]?.span ?? element.span
-              report(.error, "\(error)", at: SourceSpan(span.lowerBound, span.upperBound), in: source, help: error.help)
+          for (entity, json) in readable where !entity.uid.type.isAction {
+            for problem in schema.problems(in: entity) {
+              let span = Self.place(of: problem, in: json).span
+              report(.error, "\(problem)", at: SourceSpan(span.lowerBound, span.upperBound), in: source, help: problem.help)
             }
           }
         }
+        // What is missing would be found missing once more.
+        guard errors.isEmpty else { return }
       }
     }
     var taken = Set(given.map(\.uid))
@@ -208,6 +240,18 @@ public struct PolicyBundle: Sendable {
       // Mistakes of single entities have been told already, with their places.
       if isSoundSoFar(in: sources.entities) { report(.error, "\(error)", in: sources.entities) }
     }
+  }
+
+  /// The part of an entity's JSON that a problem is about.
+  private static func place(of problem: ConformanceError, in json: JSONValue) -> JSONValue {
+    let part: JSONValue? =
+      switch problem {
+      case .unexpectedAttribute(_, let key), .attributeType(_, let key, _): json["attrs"]?[key]
+      case .unexpectedTag(_, let key), .tagType(_, let key, _): json["tags"]?[key]
+      case .ancestorType: json["parents"]
+      default: nil
+      }
+    return part ?? json["uid"] ?? json
   }
 
   // MARK: - Reporting

@@ -28,9 +28,9 @@ public enum ConformanceError: Error, Sendable, Equatable {
   case hierarchy(EntitiesError)
 
   /// A principal of a type that the schema does not have.
-  case undeclaredPrincipalType(EntityType)
+  case undeclaredPrincipalType(EntityType, suggestion: String?)
   /// A resource of a type that the schema does not have.
-  case undeclaredResourceType(EntityType)
+  case undeclaredResourceType(EntityType, suggestion: String?)
   /// The action does not apply to principals of the type.
   case principalType(EntityType, action: EntityUID, valid: [EntityType])
   /// The action does not apply to resources of the type.
@@ -69,8 +69,8 @@ extension ConformanceError: CustomStringConvertible {
     case .actionMismatch(let uid): "definition of action `\(uid)` does not match its schema declaration"
     case .unknownAncestors(let uid, let parent): "the parents of `\(uid)` are known, but those of its parent `\(parent)` are not"
     case .hierarchy(let error): error.description
-    case .undeclaredPrincipalType(let type): "principal type `\(type)` is not declared in the schema"
-    case .undeclaredResourceType(let type): "resource type `\(type)` is not declared in the schema"
+    case .undeclaredPrincipalType(let type, _): "principal type `\(type)` is not declared in the schema"
+    case .undeclaredResourceType(let type, _): "resource type `\(type)` is not declared in the schema"
     case .principalType(let type, let action, _): "principal type `\(type)` is not valid for `\(action)`"
     case .resourceType(let type, let action, _): "resource type `\(type)` is not valid for `\(action)`"
     case .context(let action, let mismatch): "context is not valid for `\(action)`\(mismatch.place): \(mismatch.problem)"
@@ -80,7 +80,9 @@ extension ConformanceError: CustomStringConvertible {
   /// What to try; nil where there is no good guess.
   public var help: String? {
     switch self {
-    case .undeclaredType(_, let near?), .undeclaredAction(_, let near?): "did you mean `\(near)`?"
+    case .undeclaredType(_, let near?), .undeclaredAction(_, let near?), .undeclaredPrincipalType(_, let near?),
+      .undeclaredResourceType(_, let near?):
+      "did you mean `\(near)`?"
     case .invalidEnumeratedID(_, let valid):
       "valid entity eids: \(valid.prefix(20).map { Value.string($0).description }.joined(separator: ", "))"
     case .actionMismatch:

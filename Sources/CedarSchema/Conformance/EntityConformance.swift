@@ -23,7 +23,7 @@ extension Schema {
     let uid = entity.uid
     if uid.type.isAction { return try checkAction(entity, ancestors: entity.parents) }
     guard let type = entityType(uid.type) else {
-      throw .undeclaredType(uid, suggestion: Spelling.nearest(to: uid.type.text, among: entityTypes.map(\.name.text)))
+      throw .undeclaredType(uid, suggestion: nearestType(to: uid.type)?.text)
     }
     try check(uid)
     try check(attributes: entity.attributes, of: uid, type)
@@ -31,30 +31,57 @@ extension Schema {
     try check(tags: entity.tags, of: uid, type)
   }
 
+  /// Everything wrong with an entity that is no action; what `check` finds is the first of it.
+  public func problems(in entity: Entity) -> [ConformanceError] {
+    var problems: [ConformanceError] = []
+    func note(_ check: () throws(ConformanceError) -> Void) {
+      do throws(ConformanceError) { try check() } catch { problems.append(error) }
+    }
+    let uid = entity.uid
+    guard let type = entityType(uid.type) else {
+      note { () throws(ConformanceError) in try check(entity) }
+      return problems
+    }
+    note { () throws(ConformanceError) in try check(uid) }
+    for attribute in type.attributes.attributes where attribute.isRequired && entity.attributes[attribute.name] == nil {
+      problems.append(.missingAttribute(uid, attribute.name))
+    }
+    for field in entity.attributes.fields { note { () throws(ConformanceError) in try check(attribute: field, of: uid, type) } }
+    for parent in entity.parents.sorted() { note { () throws(ConformanceError) in try check(parent: parent, of: uid) } }
+    for tag in entity.tags.fields { note { () throws(ConformanceError) in try check(tag: tag, of: uid, type) } }
+    return problems
+  }
+
   func check(attributes: Record, of uid: EntityUID, _ type: EntityTypeDefinition) throws(ConformanceError) {
     for attribute in type.attributes.attributes where attribute.isRequired && attributes[attribute.name] == nil {
       throw .missingAttribute(uid, attribute.name)
     }
-    for field in attributes.fields {
-      guard let attribute = type.attributes[field.key] else { throw .unexpectedAttribute(uid, field.key) }
-      if let mismatch = attribute.type.mismatch(with: field.value) { throw .attributeType(uid, field.key, mismatch) }
-      try checkUIDs(in: field.value)
-    }
+    for field in attributes.fields { try check(attribute: field, of: uid, type) }
+  }
+
+  private func check(attribute field: Record.Field, of uid: EntityUID, _ type: EntityTypeDefinition) throws(ConformanceError) {
+    guard let attribute = type.attributes[field.key] else { throw .unexpectedAttribute(uid, field.key) }
+    if let mismatch = attribute.type.mismatch(with: field.value) { throw .attributeType(uid, field.key, mismatch) }
+    try checkUIDs(in: field.value)
   }
 
   func check(parents: Set<EntityUID>, of uid: EntityUID) throws(ConformanceError) {
-    for parent in parents {
-      try check(parent)
-      guard canBe(uid.type, below: parent.type) else { throw .ancestorType(uid, parent.type) }
-    }
+    for parent in parents { try check(parent: parent, of: uid) }
+  }
+
+  private func check(parent: EntityUID, of uid: EntityUID) throws(ConformanceError) {
+    try check(parent)
+    guard canBe(uid.type, below: parent.type) else { throw .ancestorType(uid, parent.type) }
   }
 
   func check(tags: Record, of uid: EntityUID, _ type: EntityTypeDefinition) throws(ConformanceError) {
-    for tag in tags.fields {
-      guard let tags = type.tags else { throw .unexpectedTag(uid, tag.key) }
-      if let mismatch = tags.mismatch(with: tag.value) { throw .tagType(uid, tag.key, mismatch) }
-      try checkUIDs(in: tag.value)
-    }
+    for tag in tags.fields { try check(tag: tag, of: uid, type) }
+  }
+
+  private func check(tag: Record.Field, of uid: EntityUID, _ type: EntityTypeDefinition) throws(ConformanceError) {
+    guard let tags = type.tags else { throw .unexpectedTag(uid, tag.key) }
+    if let mismatch = tags.mismatch(with: tag.value) { throw .tagType(uid, tag.key, mismatch) }
+    try checkUIDs(in: tag.value)
   }
 
   private func checkAction(_ entity: Entity, ancestors: Set<EntityUID>) throws(ConformanceError) {

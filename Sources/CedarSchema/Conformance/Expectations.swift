@@ -1,3 +1,4 @@
+internal import Bytes
 public import Cedar
 
 /// What the readers of entities and contexts ask of a schema.
@@ -6,6 +7,13 @@ extension Schema: EntitySchema {
   public func expectedEntity(of type: EntityType) -> ExpectedEntity? {
     guard let definition = entityType(type) else { return nil }
     return ExpectedEntity(attributes: definition.attributes.expectation, tags: definition.tags?.expectation)
+  }
+
+  /// The declared type whose name is nearest.
+  public func nearestType(to type: EntityType) -> EntityType? {
+    Spelling.nearest(to: type.text, among: entityTypes.map(\.name.text)).flatMap { near in
+      entityTypes.first { exactlyEquals($0.name.text, near) }?.name
+    }
   }
 
   /// What is expected of the context of an action; nil for one that is not declared.

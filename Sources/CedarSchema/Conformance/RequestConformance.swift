@@ -6,9 +6,19 @@ extension Schema {
   ///
   /// Source: Cedar reference, "request validation".
   public func check(_ request: Request) throws(ConformanceError) {
-    guard entityType(request.principal.type) != nil else { throw .undeclaredPrincipalType(request.principal.type) }
+    try checkNames(of: request)
+    try check(context: request.context, for: request.action)
+  }
+
+  /// Checks a request but for its context.
+  public func checkNames(of request: Request) throws(ConformanceError) {
+    guard entityType(request.principal.type) != nil else {
+      throw .undeclaredPrincipalType(request.principal.type, suggestion: nearestType(to: request.principal.type)?.text)
+    }
     try check(request.principal)
-    guard entityType(request.resource.type) != nil else { throw .undeclaredResourceType(request.resource.type) }
+    guard entityType(request.resource.type) != nil else {
+      throw .undeclaredResourceType(request.resource.type, suggestion: nearestType(to: request.resource.type)?.text)
+    }
     try check(request.resource)
     guard let action = action(request.action) else { throw undeclared(request.action) }
     guard action.principals.contains(request.principal.type) else {
@@ -17,13 +27,18 @@ extension Schema {
     guard action.resources.contains(request.resource.type) else {
       throw .resourceType(request.resource.type, action: request.action, valid: action.resources)
     }
-    try check(context: request.context, for: request.action)
   }
 
   /// Checks a context against the context type of an action.
   public func check(context: Record, for action: EntityUID) throws(ConformanceError) {
     guard let definition = self.action(action) else { throw undeclared(action) }
-    for field in context.fields { try checkUIDs(in: field.value) }
+    for field in context.fields {
+      if field.value.holdsUnknown {
+        throw .context(
+          action: action, TypeMismatch(path: [field.key], problem: "a context cannot hold an `unknown` where there is a schema"))
+      }
+      try checkUIDs(in: field.value)
+    }
     if let mismatch = definition.context.mismatch(with: context) { throw .context(action: action, mismatch) }
   }
 }

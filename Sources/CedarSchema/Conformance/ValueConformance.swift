@@ -14,10 +14,17 @@ extension CedarType {
     case (.extension(.decimal), .decimal), (.extension(.ipaddr), .ip), (.extension(.datetime), .datetime),
       (.extension(.duration), .duration):
       return nil
+    case (_, .unknown(let unknown)) where self.admits(unknown): return nil
     default:
       return TypeMismatch(
         path: [], problem: "value was expected to have type \(self), but it actually has type \(value.typeName): `\(Self.shown(value))`")
     }
+  }
+
+  /// Whether something unknown may turn out to be of this type: a function says what it makes, `unknown` may be anything.
+  private func admits(_ unknown: Unknown) -> Bool {
+    guard let function = ExtensionFunction(rawValue: unknown.function) else { return false }
+    return function == .unknown || function.signature.result == self
   }
 
   /// A value in a message: long ones are cut.

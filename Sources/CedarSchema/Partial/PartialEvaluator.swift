@@ -88,6 +88,8 @@ struct PartialEvaluator {
       let epoch = add(call(.datetime, "1970-01-01"), canFail: false)
       let span = add(call(.duration, "\(instant.milliseconds)ms"), canFail: false)
       id = add(.call(.offset, [epoch, span]), canFail: false)
+    // Held off by the reader of partial entities and by the check of contexts.
+    case .unknown: id = add(.call(.unknown, []), canFail: true)
     }
     return id
   }
@@ -155,6 +157,7 @@ struct PartialEvaluator {
     case .method(let method, let a, let b): return self.method(method, reduce(a), b.map { reduce($0) })
     case .call(let function, let arguments):
       return strict(arguments.map { reduce($0) }, fails: true, { .call(function, $0) }) { (values) throws(Undefined) in
+        if function == .unknown { throw Undefined() }
         do throws(EvaluationError) { return try function.apply(values) } catch { throw Undefined() }
       }
     case .undefinedCall: return .error

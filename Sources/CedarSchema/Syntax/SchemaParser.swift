@@ -72,8 +72,21 @@ struct SchemaParser {
 
   private func unexpected(_ expected: String, help: String? = nil) -> SchemaError {
     let label = "expected \(expected)"
+    if help == nil, beginsDeclaration, expected.contains("`;`") {
+      return SchemaError(
+        .syntax, "unexpected token `\(text(of: token))`", at: token.span, label: label,
+        help: "a `;` is missing before `\(text(of: token))`: every declaration ends with one")
+    }
     if isAtEnd { return SchemaError(.syntax, "unexpected end of input", at: lastSpan, label: label, help: help) }
     return SchemaError(.syntax, "unexpected token `\(text(of: token))`", at: token.span, label: label, help: help)
+  }
+
+  /// Whether a declaration seems to begin here: its word is the first of a line, and a name follows.
+  private var beginsDeclaration: Bool {
+    guard at > 0, isNext(word: "entity") || isNext(word: "action") || isNext(word: "type") || isNext(word: "namespace"),
+      peek().isWord || peek().kind == .string
+    else { return false }
+    return bytes[tokens[at - 1].span.end..<token.span.start].contains(ASCII.lf)
   }
 
   /// The last token before the end, so that a message about a missing rest points at something.
@@ -108,12 +121,17 @@ struct SchemaParser {
     return SchemaFragment(namespaces: (hasUnnamed ? [unnamed] : []) + named)
   }
 
-  /// Notes an error and skips to where the next declaration may start: behind a `;`, or before the `}` of the namespace.
+  /// Notes an error and skips to where the next declaration may start: behind a `;`, at a line that begins with a
+  /// declaration's word, or before the `}` of the namespace.
   private mutating func recover(from error: SchemaError, start: Int, floor: Int) {
     // What the lexer could not read is a mistake once, whatever the parser then makes of it.
     let isReported = lexicalSpans.contains { $0.start < error.span.end && error.span.start < $0.end }
     if !isReported { errors.append(error) }
     while !isAtEnd {
+      if at > start, beginsDeclaration {
+        openBraces = floor
+        return
+      }
       if isNext(.semicolon) {
         advance()
         openBraces = floor

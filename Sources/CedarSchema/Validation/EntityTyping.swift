@@ -183,7 +183,7 @@ extension TypeChecker {
     switch entity.type {
     case .entity(let union)?:
       return Answer.valid(!union.contains(type) ? .false : union.single != nil ? .true : .bool).resting(on: entity)
-    case .anyEntity?: return Answer.valid(.bool).resting(on: entity)
+    case .anyEntity?, .never?: return Answer.valid(.bool).resting(on: entity)
     default: return .invalid(.bool)
     }
   }

@@ -161,6 +161,11 @@ extension TypeChecker {
       let receiver = expect(a, Self.entities, scope)
       guard let b else { return .invalid(nil) }
       let argument = expect(b, Self.strings, scope)
+      if receiver.type == .never {
+        // What is unknown has no type, and nothing says what tags it has.
+        find(.invariant, at: span(id))
+        return .invalid(method == .hasTag ? .bool : nil)
+      }
       let answer = method == .hasTag ? hasTag(a, b, receiver, scope) : getTag(id, a, b, receiver, scope)
       return answer.resting(on: receiver, argument)
     }

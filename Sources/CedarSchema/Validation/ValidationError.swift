@@ -214,7 +214,11 @@ extension TypeProblem {
       return made(
         .entityDereferenceLevelViolation, "entity literals cannot be dereferenced at any level",
         help: "ask `principal`, `resource` or an entity from the context instead")
-    case .invariant: return ValidationError(.internalInvariantViolation, policy, at: span, "internal invariant violated")
+    case .invariant:
+      return made(
+        .internalInvariantViolation, "internal invariant violated",
+        help:
+          "the validator knows nothing of what `unknown(…)` stands for; ask an attribute of `principal`, `resource` or `context` instead")
     }
   }
 

@@ -7,8 +7,10 @@ internal import Glibc
 /// changes at once are told once, when it has been quiet for a moment.
 public final class FolderWatch: EventSource {
   private let loop: EventLoop
+  // Below 0 where the kernel gives no watch: the poll does alone.
   private let fd: Int32
   private var registration: Registration?
+  private var folders: [String] = []
   private var watched: [Int32] = []
   private var quiet: TimerID?
   private var poll: TimerID?
@@ -19,25 +21,32 @@ public final class FolderWatch: EventSource {
   private static let pollMillis: UInt64 = 10_000
 
   /// A watch of nothing yet; the loop holds it until `close`.
-  public init(_ loop: EventLoop, changed: @escaping () -> Void) throws(NetError) {
+  public init(_ loop: EventLoop, changed: @escaping () -> Void) {
     self.loop = loop
     self.changed = changed
     fd = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
-    guard fd >= 0 else { throw .system(call: "inotify_init1", errno: errno) }
-    registration = try loop.register(self, fd: fd, interest: .input)
+    if fd >= 0 {
+      do throws(NetError) { registration = try loop.register(self, fd: fd, interest: .input) } catch { registration = nil }
+    }
     schedulePoll()
   }
 
-  deinit { _ = Glibc.close(fd) }
+  deinit { if fd >= 0 { _ = Glibc.close(fd) } }
 
   /// Watches these folders, and none that were watched before. One that cannot be watched is still polled.
   public func watch(_ folders: [String]) {
     for descriptor in watched { inotify_rm_watch(fd, descriptor) }
     watched = []
+    self.folders = folders
+    addWatches()
+  }
+
+  private func addWatches() {
+    guard fd >= 0 else { return }
     let events = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB
     for folder in folders {
       let descriptor = inotify_add_watch(fd, folder, UInt32(events))
-      if descriptor >= 0 { watched.append(descriptor) }
+      if descriptor >= 0, !watched.contains(descriptor) { watched.append(descriptor) }
     }
   }
 
@@ -67,6 +76,8 @@ public final class FolderWatch: EventSource {
   private func schedulePoll() {
     poll = loop.after(Self.pollMillis) { [unowned self] in
       schedulePoll()
+      // A folder may have been moved away and made anew under its name.
+      addWatches()
       changed()
     }
   }

@@ -35,11 +35,14 @@ extension Configuration {
     }
     readProcess(root)
     checkPlaces(root, surroundings, &report)
+    checkAddresses(root, surroundings, &report)
     readProxies(root, &report)
     readHeaders(root, &report)
     readContext(root, &report)
     for (name, setting) in root["issuers"]?.members ?? [] {
-      if let issuer = IssuerConfiguration(name, setting, &report) { issuers.append(issuer) }
+      guard var issuer = IssuerConfiguration(name, setting, &report) else { continue }
+      issuer.keyFile = keyFile(setting, surroundings, &report)
+      issuers.append(issuer)
     }
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
@@ -77,6 +80,7 @@ extension Configuration {
     if let service = root["upstream"] {
       upstreamLimits.connectTimeoutMillis = Self.millis(service["connect_timeout"]) ?? upstreamLimits.connectTimeoutMillis
       upstreamLimits.responseTimeoutMillis = Self.millis(service["response_timeout"]) ?? upstreamLimits.responseTimeoutMillis
+      upstreamLimits.bodyTimeoutMillis = Self.millis(service["body_timeout"]) ?? upstreamLimits.bodyTimeoutMillis
       upstreamLimits.idleMillis = Self.millis(service["idle_timeout"]) ?? upstreamLimits.idleMillis
       if let count = service["max_connections"]?.integer { upstreamLimits.connections = Int(clamping: count) }
     }
@@ -84,6 +88,34 @@ extension Configuration {
     log = decisions?.text("to") ?? log
     logFormat = decisions?.text("format") ?? logFormat
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+  }
+
+  private func keyFile(_ issuer: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) -> SourceText? {
+    guard let named = issuer["jwks_file"], let text = named.text else { return nil }
+    if let url = issuer["jwks_url"] {
+      report.add(
+        named, "keys come from one place, and jwks_url names another", help: "keep one of them", related: (url, "the other is here"))
+      return nil
+    }
+    let path = besideFile(text, named.origin)
+    let (contents, problem) = surroundings.readFile(path)
+    guard let contents else {
+      report.add(named, problem, help: "name a file with the issuer's key set, as its jwks_uri serves it")
+      return nil
+    }
+    return SourceText(name: path, contents)
+  }
+
+  private func checkAddresses(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
+    func check(_ setting: Setting?, _ use: Surroundings.AddressUse) {
+      guard let setting, let text = setting.text, !text.isEmpty, let problem = surroundings.problemOfAddress(text, use) else { return }
+      report.add(setting, problem.message, help: problem.help)
+    }
+    check(root["upstream"]?["url"], .service)
+    for (_, issuer) in root["issuers"]?.members ?? [] {
+      check(issuer["jwks_url"], .keys(mayBePlain: issuer["allow_insecure_jwks"]?.bool ?? false))
+    }
+    for (_, route) in root["routes"]?.members ?? [] { check(route["upstream"], .service) }
   }
 
   private func checkPlaces(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
@@ -100,9 +132,8 @@ extension Configuration {
 
   /// A path of the file begins at the file's folder; one of a flag or variable where the process was started.
   private func besideFile(_ path: String, _ origin: Setting.Origin) -> String {
-    guard case .file = origin, let name = source?.name, path.utf8.first != UInt8(ascii: "/") else { return path }
-    guard let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
-    return String(decoding: name.utf8[...slash], as: UTF8.self) + path
+    guard case .file = origin, let source else { return path }
+    return source.beside(path)
   }
 
   private mutating func readProxies(_ root: Setting, _ report: inout ConfigurationReport) {
@@ -153,7 +184,7 @@ extension Configuration {
       for (setting, name) in names where !name.isEmpty {
         if let problem = IdentityHeaders.problem(ofName: name) { report.add(setting, problem) }
         if let other = seen.updateValue(setting, forKey: IdentityHeaders.folded(name)) {
-          report.add(setting, "\(name) is already the field for \(other.path)", related: (other, "here"))
+          report.add(setting, "\(name) is already the field for \(other.path)", help: "choose another name", related: (other, "here"))
         }
       }
     }
@@ -217,6 +248,8 @@ extension IssuerConfiguration {
     groupType = mapping.text("group_type") ?? groupType
     idClaim = mapping.text("id_claim") ?? idClaim
     groupClaim = mapping.text("group_claim")
+    scopeClaim = mapping.text("scope_claim")
+    namespace = mapping.text("namespace")
     for (name, attribute) in mapping["attributes"]?.members ?? [] {
       guard let claim = attribute.text("claim") else {
         report.add(attribute, "names no claim", help: "write { claim: 'department' }")

@@ -106,6 +106,8 @@ public struct UpstreamLimits: Sendable, Equatable {
   public var connectTimeoutMillis = Defaults.connectTimeoutMillis
   /// How long it may take to begin its response, in milliseconds.
   public var responseTimeoutMillis = Defaults.responseTimeoutMillis
+  /// How long a body may pause, in milliseconds.
+  public var bodyTimeoutMillis = Defaults.bodyIdleTimeoutMillis
   /// How long an idle connection is kept, in milliseconds.
   public var idleMillis = Defaults.upstreamIdleMillis
   /// How many connections a worker opens at most.
@@ -129,6 +131,8 @@ public struct IssuerConfiguration: Sendable {
   public var idPrefix: String?
   /// Where the keys are, if not where the issuer says.
   public var jwksURL: String?
+  /// The file that the keys are in, if they are not fetched.
+  public var keyFile: SourceText?
   /// Whether keys may be fetched over plain HTTP from elsewhere than this machine.
   public var allowsInsecureKeys = false
   /// Whether it is a development issuer.
@@ -143,7 +147,9 @@ public struct IssuerConfiguration: Sendable {
   public var maximumLifetimeSeconds = Defaults.maximumLifetimeSeconds
   /// Whether a token without a scheme is accepted; nil for the usual: yes for a Cognito pool, else no.
   public var acceptsBareToken: Bool?
-  /// The types of its principals and groups, without namespace where the configuration's applies.
+  /// The namespace of its principals and groups; nil for the configuration's.
+  public var namespace: String?
+  /// The types of its principals and groups, without namespace where one of those applies.
   public var principalType = "User"
   /// See `principalType`.
   public var groupType = "UserGroup"
@@ -151,6 +157,8 @@ public struct IssuerConfiguration: Sendable {
   public var idClaim = "sub"
   /// The claim that lists the groups; nil for the usual.
   public var groupClaim: String?
+  /// The claim that lists the scopes; nil for the usual.
+  public var scopeClaim: String?
   /// More attributes of the principal: name, claim, and what the claim's text is read as (nil as it is).
   public var attributes: [(name: String, claim: String, type: TypedText?)] = []
 
@@ -218,6 +226,8 @@ public enum Defaults {
   public static let connectTimeoutMillis: UInt64 = 2_000
   /// How long the upstream may take to begin its response.
   public static let responseTimeoutMillis: UInt64 = 60_000
+  /// How long a tunnel of another protocol may be silent on both sides.
+  public static let tunnelIdleMillis: UInt64 = 600_000
   /// How long a body may pause, either way.
   public static let bodyIdleTimeoutMillis: UInt64 = 60_000
   /// How long an idle upstream connection is kept: shorter than common servers' own limits (nginx 75 s, node 5 s).

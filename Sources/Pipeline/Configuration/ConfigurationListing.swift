@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Crypto
 public import JSON
 
 extension Configuration {
@@ -18,8 +19,15 @@ extension Configuration {
     }.joined()
   }
 
+  /// Equal for two configurations that say the same, what is masked and what stands in the key files included.
+  public var fingerprint: [UInt8] {
+    var text: [UInt8] = []
+    for file in issuers.compactMap(\.keyFile) { text += Array("\(file.name)\n\(file.bytes.count)\n".utf8) + file.bytes }
+    return Digest.sha256(Array((settings.map { Self.json($0, masking: false) } ?? .object([:])).text.utf8) + text)
+  }
+
   /// The same as JSON, without where values came from.
-  public var json: JSONValue { settings.map(Self.json) ?? .object([:]) }
+  public var json: JSONValue { settings.map { Self.json($0, masking: true) } ?? .object([:]) }
 
   private func list(_ setting: Setting, indent: String, _ lines: inout [(text: String, note: String)]) {
     for (name, inner) in setting.members {
@@ -62,10 +70,8 @@ extension Configuration {
     return String(decoding: text.utf8.flatMap { $0 == UInt8(ascii: "$") ? [$0, $0] : [$0] }, as: UTF8.self)
   }
 
-  private static let masked = "‹masked›"
-
-  private static func shown(_ setting: Setting) -> JSONValue {
-    if setting.isMasked { return .string(masked) }
+  private static func shown(_ setting: Setting, masking: Bool = true) -> JSONValue {
+    if setting.isMasked, masking { return .string(Setting.masked) }
     switch (setting.value, setting.field.kind) {
     case (.text(let text), _): return .string(text)
     case (.flag(let flag), _): return .bool(flag)
@@ -77,11 +83,11 @@ extension Configuration {
     }
   }
 
-  private static func json(_ setting: Setting) -> JSONValue {
-    guard case .members(let members) = setting.value else { return shown(setting) }
+  private static func json(_ setting: Setting, masking: Bool) -> JSONValue {
+    guard case .members(let members) = setting.value else { return shown(setting, masking: masking) }
     let inner = members.filter { $0.setting.field.kind != .anything }
-    if setting.field.kind == .list { return .array(inner.map { json($0.setting) }) }
-    return JSONValue(.object(inner.map { JSONValue.Member(name: $0.name, value: json($0.setting)) }))
+    if setting.field.kind == .list { return .array(inner.map { json($0.setting, masking: masking) }) }
+    return JSONValue(.object(inner.map { JSONValue.Member(name: $0.name, value: json($0.setting, masking: masking)) }))
   }
 
   private static func key(_ name: String) -> String {

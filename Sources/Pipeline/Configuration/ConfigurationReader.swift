@@ -12,7 +12,7 @@ struct ConfigurationReader {
 
   init(file: SourceText?, flags: [String: [String]], surroundings: Surroundings) {
     source = file
-    self.surroundings = surroundings
+    self.surroundings = surroundings.beside(file)
     report = ConfigurationReport(source: file)
     if let file { readFile(file) }
     readVariables()
@@ -37,6 +37,7 @@ struct ConfigurationReader {
       isReadable = false
       return
     }
+    report.beginning = json.span.lowerBound..<min(json.span.lowerBound + 1, json.span.upperBound)
     guard json.object != nil else {
       wrongType(json, Shape.root.field, "an object", path: "")
       isReadable = false
@@ -128,6 +129,13 @@ struct ConfigurationReader {
     }
   }
 
+  private static func isText(_ kind: Field.Kind) -> Bool {
+    switch kind {
+    case .text, .choice: true
+    case .flag, .integer, .duration, .size, .texts, .object, .names, .list, .anything: false
+    }
+  }
+
   private static func wanted(_ kind: Field.Kind) -> String {
     switch kind {
     case .text, .choice: "a string"
@@ -144,6 +152,11 @@ struct ConfigurationReader {
   private mutating func wrongType(_ json: JSONValue, _ field: Field, _ wanted: String, path: String) -> Setting? {
     var help: String?
     if json.isNull { help = "leave the line out for the default" }
+    if path.isEmpty { help = "a configuration is an object: { upstream: …, issuers: { … }, … }" }
+    if Self.isScalar(json), json.string == nil, Self.isText(field.kind), let source, json.span.upperBound <= source.bytes.count {
+      help = "put it in quotes: '\(String(decoding: source.bytes[json.span], as: UTF8.self))'"
+    }
+    if case .list = field.kind, json.object != nil { help = "put it in brackets: [ { … } ]" }
     if case .texts = field.kind, json.string != nil { help = "put it in brackets: [ … ]" }
     report.add(
       Diagnostic(
@@ -174,7 +187,9 @@ struct ConfigurationReader {
     for member in members {
       guard isFirst(member, &first, path: path) else { continue }
       guard !member.name.isEmpty else {
-        report.add(Diagnostic(.error, "a name in \(path) is empty", at: member.nameSpan), under: path)
+        report.add(
+          Diagnostic(.error, "a name in \(path) is empty", at: member.nameSpan, help: "choose one; it stands in the log and in messages"),
+          under: path)
         continue
       }
       let inner = Setting.path(path, shape.field, member.name, isElement: false)
@@ -242,12 +257,12 @@ struct ConfigurationReader {
       report.add(
         Diagnostic(
           .error, "\(path): expected \(Self.wanted(field.kind)), found a string", at: json.span,
-          help: isRight ? "write \(text) without quotes" : "expected \(Scalar.expected(field.kind))"), under: path)
+          help: isRight ? "write \(text) without quotes" : "write \(Scalar.expected(field.kind)), without quotes"), under: path)
       return nil
     default: break
     }
     guard let value = Scalar.read(expansion.text, as: field.kind) else {
-      report.add(refusal(of: expansion.text, field, path: path, at: json.span), under: path)
+      report.add(refusal(of: expansion.isSecret ? Setting.masked : expansion.text, field, path: path, at: json.span), under: path)
       return nil
     }
     var setting = Setting(field: field, path: path, origin: .file(json.span), value: value)

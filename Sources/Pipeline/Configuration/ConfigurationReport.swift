@@ -6,6 +6,8 @@ public struct ConfigurationReport: Sendable {
   public let source: SourceText?
   /// What is odd and stops nothing.
   public var warnings: [String] = []
+  /// Where the file begins: the place of what is not in it.
+  var beginning: Range<Int>?
   private var diagnostics: [Diagnostic] = []
   private var others: [String] = []
   // Places that already have a problem: what follows from one is not told again.
@@ -30,6 +32,9 @@ public struct ConfigurationReport: Sendable {
     failed.append(path)
   }
 
+  /// Problems in another file that the configuration names.
+  mutating func add(_ diagnostics: [Diagnostic], in source: SourceText) { others += diagnostics.map { $0.rendered(in: source) } }
+
   /// A value of a flag or variable that is not possible.
   mutating func add(_ text: String, _ field: Field, from origin: Setting.Origin, help: String) {
     switch origin {
@@ -44,6 +49,13 @@ public struct ConfigurationReport: Sendable {
   mutating func add(_ setting: Setting?, _ message: String, help: String? = nil, related: (setting: Setting, message: String)? = nil) {
     let path = setting?.path ?? ""
     guard !hasFailed(path) else { return }
+    var message = message
+    // What came from another file may be a secret, whatever it was meant for.
+    if let setting, setting.isMasked {
+      for secret in [setting.text ?? ""] + setting.texts where !secret.isEmpty {
+        message = message.replacing(secret, with: Setting.masked)
+      }
+    }
     let text = path.isEmpty ? message : "\(path): \(message)"
     switch setting?.origin {
     case .file(let span):
@@ -52,7 +64,9 @@ public struct ConfigurationReport: Sendable {
       diagnostics.append(Diagnostic(.error, text, at: span, help: help, related: notes))
     case .flag(let name): others.append("--\(name): \(message)" + (help.map { "; \($0)" } ?? ""))
     case .variable(let name): others.append("\(name): \(message)" + (help.map { "; \($0)" } ?? ""))
-    case .byDefault, nil: others.append(text + (help.map { "; \($0)" } ?? ""))
+    case .byDefault, nil:
+      guard let beginning else { return others.append(text + (help.map { "; \($0)" } ?? "")) }
+      diagnostics.append(Diagnostic(.error, text, at: beginning, help: help))
     }
   }
 

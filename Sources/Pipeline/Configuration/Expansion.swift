@@ -9,15 +9,44 @@ public struct Surroundings: Sendable {
   /// What is wrong with a text that says where to listen, and what to do; nil if nothing is.
   public var problemOfPlace: @Sendable (_ text: String) -> (message: String, help: String?)?
 
+  /// What is wrong with an address, and what to do; nil if nothing is. Who opens connections knows what an address is.
+  public var problemOfAddress: @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)?
+
+  /// What an address is for.
+  public enum AddressUse: Sendable {
+    /// The service behind, or that of a route.
+    case service
+    /// An issuer's keys; whether it was said that they may be fetched over plain HTTP.
+    case keys(mayBePlain: Bool)
+  }
+
   /// Surroundings.
   public init(
     variables: [String: String] = [:],
     readFile: @escaping @Sendable (_ path: String) -> (contents: String?, problem: String) = { _ in (nil, "no files here") },
-    problemOfPlace: @escaping @Sendable (_ text: String) -> (message: String, help: String?)? = { _ in nil }
+    problemOfPlace: @escaping @Sendable (_ text: String) -> (message: String, help: String?)? = { _ in nil },
+    problemOfAddress: @escaping @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)? = { _, _ in nil }
   ) {
     self.variables = variables
     self.readFile = readFile
     self.problemOfPlace = problemOfPlace
+    self.problemOfAddress = problemOfAddress
+  }
+
+  /// The same, where paths begin at a file's folder.
+  func beside(_ file: SourceText?) -> Surroundings {
+    guard let file else { return self }
+    var beside = self
+    beside.readFile = { [readFile] path in readFile(file.beside(path)) }
+    return beside
+  }
+}
+
+extension SourceText {
+  /// A path that stands in this text: it begins at the text's folder, unless it is absolute.
+  func beside(_ path: String) -> String {
+    guard path.utf8.first != UInt8(ascii: "/"), let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+    return String(decoding: name.utf8[...slash], as: UTF8.self) + path
   }
 }
 
@@ -108,7 +137,8 @@ struct Expansion {
       guard problems.count == before else { return [] }
       let (contents, problem) = surroundings.readFile(path)
       guard let contents else {
-        problems.append((reference, "\(reference): \(problem)", nil))
+        problems.append(
+          (reference, "\(reference): \(problem)", "name a file that may be read; a relative path begins at the configuration's folder"))
         return []
       }
       // Editors end a file with a newline; no secret does.

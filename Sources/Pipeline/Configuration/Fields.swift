@@ -29,6 +29,9 @@ public enum Fields {
       "upstream.response_timeout", .duration(timeout), "How long it may take to begin its response",
       default: millis(Defaults.responseTimeoutMillis)),
     Field(
+      "upstream.body_timeout", .duration(timeout), "How long a body may pause on its way, in either direction",
+      default: millis(Defaults.bodyIdleTimeoutMillis)),
+    Field(
       "upstream.idle_timeout", .duration(timeout), "How long an idle connection to it is kept", default: millis(Defaults.upstreamIdleMillis)
     ),
     Field(
@@ -98,6 +101,9 @@ public enum Fields {
       flag: "id-prefix"),
     Field("issuers.*.jwks_url", .text("URL"), "where the issuer's keys are, if not where the issuer says", flag: "jwks-url"),
     Field(
+      "issuers.*.jwks_file", .text("FILE"), "a file with the issuer's keys, in place of fetching them; read again at every reload",
+      flag: "jwks-file"),
+    Field(
       "issuers.*.allow_insecure_jwks", .flag, "fetch keys over plain HTTP from elsewhere than this machine", default: "false",
       flag: "allow-insecure-jwks"),
     Field(
@@ -108,12 +114,15 @@ public enum Fields {
     Field("issuers.*.accept_bare_token", .flag, "Accept an Authorization that is the token alone; default: true for a Cognito pool"),
     Field("issuers.*.mapping", .object, "How its claims become a Cedar principal"),
     Field(
+      "issuers.*.mapping.namespace", .text("NAME"), "The Cedar namespace of its principals and groups; default: the one of all types"),
+    Field(
       "issuers.*.mapping.principal_type", .text("TYPE"), "The principal's type; namespace applies to a name without ::", default: "User"),
     Field(
       "issuers.*.mapping.group_type", .text("TYPE"), "The type of groups; namespace applies to a name without ::", default: "UserGroup"),
     Field(
       "issuers.*.mapping.id_claim", .text("CLAIM"), "The claim that names the principal: a name, a.b, or a JSON Pointer", default: "sub"),
     Field("issuers.*.mapping.group_claim", .text("CLAIM"), "The claim that lists the groups; default: cognito:groups, or groups"),
+    Field("issuers.*.mapping.scope_claim", .text("CLAIM"), "The claim that lists the scopes; default: scope, or scp"),
     Field("issuers.*.mapping.attributes", .names, "More attributes of the principal, each from a claim"),
     Field("issuers.*.mapping.attributes.*", .object, "One attribute", shorthand: "claim"),
     Field("issuers.*.mapping.attributes.*.claim", .text("CLAIM"), "The claim: a name, a.b, or a JSON Pointer"),
@@ -163,7 +172,9 @@ public enum Fields {
     Field("routes.*.scopes", .texts("SCOPE"), "Scopes that the token must have, all of them"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
+    Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
+    Field("routes.*.body_timeout", .duration(timeout), "As upstream.body_timeout, for this route"),
     Field("routes.*.paths", .object, "How the service behind this route reads paths, if otherwise than byte for byte"),
     Field(
       "routes.*.paths.semicolon", .choice(["refuse", "data"]), "data: it knows no path parameters, ; belongs to its segment",

@@ -13,6 +13,9 @@ public struct Setting: Sendable {
   /// Whether a part of it was read from another file: it is not shown.
   public var isMasked = false
 
+  /// What is shown in its place.
+  static let masked = "‹masked›"
+
   /// Where a value came from; the later wins.
   public enum Origin: Sendable, Equatable {
     /// Nobody said anything.
@@ -137,7 +140,8 @@ enum Scalar {
     case .choice(let words): words.count == 1 ? words[0] : words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
     case .flag: "true or false"
     case .integer(let bounds):
-      bounds.lowerBound == bounds.upperBound ? "\(bounds.lowerBound)" : "a number from \(bounds.lowerBound) to \(bounds.upperBound)"
+      bounds.lowerBound == bounds.upperBound
+        ? "\(bounds.lowerBound), the only one there is" : "a number from \(bounds.lowerBound) to \(bounds.upperBound)"
     case .duration(let bounds):
       "a time from \(Units.duration(bounds.lowerBound)) to \(Units.duration(bounds.upperBound)), with its unit, such as 250ms, 30s or 5m"
     case .size(let bounds): "a size of at most \(Units.size(bounds.upperBound)), with its unit, such as 64KiB or 1MiB"

@@ -149,7 +149,7 @@ struct EntitySlice {
       case .entity(let uid): reach(uid)
       case .set(let set): for element in set.elements { reach(in: element) }
       case .record(let record): for field in record.fields { reach(in: field.value) }
-      case .bool, .long, .string, .decimal, .ip, .datetime, .duration: break
+      case .bool, .long, .string, .decimal, .ip, .datetime, .duration, .unknown: break
       }
     }
     for uid in starts { reach(uid) }

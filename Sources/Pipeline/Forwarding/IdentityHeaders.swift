@@ -59,6 +59,8 @@ public struct IdentityHeaders: Sendable {
     rewrite.keepsAuthorization = keepsAuthorization
     // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.
     rewrite.keepsExpect = true
+    // Whoever is allowed to ask is allowed to ask for another protocol; what follows is tunnelled.
+    rewrite.offersUpgrade = true
     nobody = block(principal: "", subject: "", groups: [], claims: JSONValue(.null))
   }
 

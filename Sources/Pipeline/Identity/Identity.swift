@@ -14,8 +14,9 @@ public final class Identity: Sendable {
   public let principalText: String
   /// The groups the principal is in.
   public let groups: [EntityUID]
-  /// The principal and its groups as entities, numbered for the policies in force.
-  let entities: PreparedEntities
+  // The principal and its groups as entities, numbered for the policies in force and for those in the shadow.
+  private let entities: PreparedEntities
+  private let shadowEntities: PreparedEntities?
   /// The same as they are, for engines elsewhere.
   let own: [Entity]
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
@@ -36,9 +37,8 @@ public final class Identity: Sendable {
   public let scopes: [String]
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities, own: [Entity],
-    tokenContext: Record?,
-    headers: FieldBlock
+    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities,
+    shadowEntities: PreparedEntities?, own: [Entity], tokenContext: Record?, scopes: [String], headers: FieldBlock
   ) {
     self.issuer = issuer
     self.principal = principal
@@ -46,6 +46,7 @@ public final class Identity: Sendable {
     self.groups = groups
     self.entities = entities
     self.own = own
+    self.shadowEntities = shadowEntities
     self.tokenContext = tokenContext
     self.headers = headers
     tokenUse = token.tokenUse
@@ -53,6 +54,11 @@ public final class Identity: Sendable {
     kid = token.kid
     clientID = token.clientID
     expiresAt = token.expiresAt
-    scopes = token.scopes
+    self.scopes = scopes
+  }
+
+  /// The principal and its groups as entities, numbered for those policies.
+  func entities(for authorization: Authorization) -> PreparedEntities {
+    authorization.isShadow ? shadowEntities ?? entities : entities
   }
 }

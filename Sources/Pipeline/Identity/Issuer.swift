@@ -32,6 +32,8 @@ public enum KeySource: Sendable, Equatable {
   case jwks(url: String)
   /// OpenID Connect Discovery 1.0 §4: the issuer's configuration names the key set's address.
   case discovery(issuer: String)
+  /// A file beside the configuration.
+  case file(KeyFile)
 }
 
 /// All issuers that are trusted, by exact `iss`.

@@ -19,6 +19,8 @@ public struct IdentityMapping: Sendable, Equatable {
   public var idClaim: JSONPointer
   /// The claim that lists the groups.
   public var groupClaim: JSONPointer
+  /// The claim that lists the scopes; nil for `scope`, else `scp`.
+  public var scopeClaim: JSONPointer?
   /// More attributes of the principal, of either kind of token.
   public var attributes: [Attribute] = []
 
@@ -47,6 +49,7 @@ public struct IdentityMapping: Sendable, Equatable {
     public let principal: EntityUID
     let groupNames: [String]
     let groups: [EntityUID]
+    let scopes: [String]
     /// The principal and its groups.
     public let entities: [Entity]
     /// The claims of an access token; nil for an ID token, whose claims are the principal's attributes.
@@ -64,27 +67,29 @@ public struct IdentityMapping: Sendable, Equatable {
       throw .refuse(.token(.missing(idClaim.description)))
     }
     let principal = EntityUID(type: principalType, id: prefixed(id))
-    let names = groupNames(in: token.claims)
+    let names = Self.names(groupClaim, in: token.claims)
+    let scopes = scopeClaim.map { Self.names($0, in: token.claims) } ?? token.scopes
     let groups = names.map { EntityUID(type: groupType, id: prefixed($0)) }
-    let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: token.scopes).record
+    let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: scopes).record
     let isAccess = token.tokenUse == .access
     var own = isAccess ? Record.empty : claims
     if !attributes.isEmpty { own = Record(lastWins: own.fields + attributeFields(of: token.claims)) }
     return Claimed(
-      principal: principal, groupNames: names, groups: groups,
+      principal: principal, groupNames: names, groups: groups, scopes: scopes,
       entities: [Entity(uid: principal, attributes: own, parents: Set(groups))] + groups.map { Entity(uid: $0) },
       context: isAccess ? claims : nil)
   }
 
   /// Makes an identity of a verified token; of nothing else can one be made.
-  func identity(of token: VerifiedToken, from issuer: Issuer, for authorization: Authorization, headers: IdentityHeaders) throws(Stop)
-    -> Identity
-  {
+  func identity(of token: VerifiedToken, from issuer: Issuer, for snapshot: Snapshot) throws(Stop) -> Identity {
     let claimed = try self.claimed(by: token)
     return Identity(
       token: token, issuer: issuer.name, principal: claimed.principal, groups: claimed.groups,
-      entities: try authorization.prepare(claimed.entities, token: claimed.context), own: claimed.entities, tokenContext: claimed.context,
-      headers: headers.block(principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
+      entities: try snapshot.authorization.prepare(claimed.entities, token: claimed.context),
+      shadowEntities: try snapshot.shadow?.prepare(claimed.entities, token: claimed.context), own: claimed.entities,
+      tokenContext: claimed.context, scopes: claimed.scopes,
+      headers: snapshot.identityHeaders.block(
+        principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
   }
 
   private func prefixed(_ name: String) -> String { idPrefix.isEmpty ? name : "\(idPrefix)|\(name)" }
@@ -113,9 +118,9 @@ public struct IdentityMapping: Sendable, Equatable {
     }
   }
 
-  /// The groups: an array of strings, or one string whose words are groups. Each once, in the token's order.
-  private func groupNames(in claims: JSONValue) -> [String] {
-    guard let claim = groupClaim.value(in: claims) else { return [] }
+  /// The groups or scopes of a claim: an array of strings, or one string of words. Each once, in the token's order.
+  private static func names(_ pointer: JSONPointer, in claims: JSONValue) -> [String] {
+    guard let claim = pointer.value(in: claims) else { return [] }
     let names: [String] =
       switch claim.kind {
       case .array(let elements): elements.compactMap(\.string)

@@ -46,7 +46,8 @@ extension Mapping {
     guard let words = authorization.words, isPlain, let pathText = question.path, question.body == nil, question.learned.isEmpty else {
       return nil
     }
-    let draft = evaluation.draft(on: authorization.authorizer, with: identity.entities)
+    let entities = identity.entities(for: authorization)
+    let draft = evaluation.draft(on: authorization.authorizer, with: entities)
     return withUnsafeTemporaryAllocation(of: Draft.Field.self, capacity: 8) { fields -> Response? in
       func record(_ given: (Draft.Text, Draft.Item)...) -> Draft.Item {
         for (index, field) in given.enumerated() { fields.initializeElement(at: index, to: Draft.Field(field.0, field.1)) }
@@ -85,7 +86,7 @@ extension Mapping {
       var count = 2
       fields.initializeElement(at: 0, to: Draft.Field(words.http, http))
       fields.initializeElement(at: 1, to: Draft.Field(words.time, instant))
-      for (word, item) in [(words.client, client), (words.token, identity.entities.value)] {
+      for (word, item) in [(words.client, client), (words.token, entities.value)] {
         guard let item else { continue }
         fields.initializeElement(at: count, to: Draft.Field(word, item))
         count += 1

@@ -16,6 +16,16 @@ public final class Route: Sendable {
     case preflight
   }
 
+  /// Times of one route, in milliseconds.
+  public struct Timeouts: Sendable {
+    /// How long connecting may take.
+    public var connect: UInt64?
+    /// How long the service may take to begin its response.
+    public var response: UInt64?
+    /// How long a body may pause.
+    public var body: UInt64?
+  }
+
   /// The route as written: its methods and path, and its host if it names one.
   public let text: String
   /// Which methods.
@@ -48,8 +58,8 @@ public final class Route: Sendable {
   public let mode: Snapshot.Mode?
   /// The service behind, by its place in the configuration's `upstreams`; 0 is the usual one.
   public let upstream: Int
-  /// How long that may take to begin its response, in milliseconds; nil as usual.
-  public let responseTimeoutMillis: UInt64?
+  /// How long things may take there; nil for what is as usual.
+  public let timeouts: Timeouts
   /// The largest body of a request in bytes; nil for no bound.
   public let bodyLimit: UInt64?
   /// Who decides; nil as for all requests.
@@ -58,7 +68,7 @@ public final class Route: Sendable {
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
     resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int,
-    responseTimeoutMillis: UInt64?, bodyLimit: UInt64?, engine: Engine? = nil
+    timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -74,7 +84,7 @@ public final class Route: Sendable {
     self.scopes = scopes
     self.mode = mode
     self.upstream = upstream
-    self.responseTimeoutMillis = responseTimeoutMillis
+    self.timeouts = timeouts
     self.bodyLimit = bodyLimit
     self.engine = engine
   }

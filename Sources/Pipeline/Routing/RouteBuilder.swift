@@ -72,7 +72,8 @@ struct RouteBuilder {
       resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
       scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
-      responseTimeoutMillis: setting["response_timeout"]?.count,
+      timeouts: Route.Timeouts(
+        connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count),
       bodyLimit: setting["body_limit"]?.count, engine: engine)
   }
 

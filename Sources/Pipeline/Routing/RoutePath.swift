@@ -74,7 +74,7 @@ public struct RoutePath: Sendable {
         throw Mistake(message: "{\(name)} is not a parameter's name", help: "letters, digits and _, beginning with a letter")
       }
       guard !parameters.contains(where: { exactlyEquals($0.name, name) }) else {
-        throw Mistake(message: "{\(name)} stands twice in \(text)")
+        throw Mistake(message: "{\(name)} stands twice in \(text)", help: "give each a name of its own")
       }
       parameters.append((name, hasRest ? segments.count : segments.count - 1))
     }

@@ -15,6 +15,8 @@ public struct Authorization: Sendable {
   let schema: Schema?
   /// What the built-in mapping says in every request; nil where it says more.
   let words: RequestWords?
+  /// Whether these are the policies in the shadow, whose answer is only told.
+  var isShadow = false
 
   /// What the failure of a policy means. Cedar skips such a policy; for an enforcing front that may turn a `forbid` off.
   public enum OnPolicyError: String, Sendable, CaseIterable {
@@ -26,6 +28,8 @@ public struct Authorization: Sendable {
 
   /// How many policies there are, links included.
   public var policyCount: Int { authorizer.policyCount }
+  /// Their ids, links included, in byte order.
+  public var policyIDs: [String] { authorizer.ids.map(\.text) }
 
   /// An identity's entities, made ready once for all requests that carry its token.
   func prepare(_ entities: [Entity], token: Record?) throws(Stop) -> PreparedEntities {
@@ -38,7 +42,7 @@ public struct Authorization: Sendable {
   func isAuthorized(_ mapped: MappedRequest, _ identity: Identity, _ evaluation: Evaluation) throws(Stop) -> Response {
     do throws(OverlayError) {
       return try authorizer.isAuthorized(
-        mapped.request, with: identity.entities,
+        mapped.request, with: identity.entities(for: self),
         and: mapped.learnedEntities.isEmpty ? mapped.resourceEntities : mapped.resourceEntities + mapped.learnedEntities, in: evaluation)
     } catch {
       throw .refuse(

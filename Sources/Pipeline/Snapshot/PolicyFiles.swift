@@ -32,10 +32,10 @@ public struct PolicyFiles: Sendable {
     PolicyBundle(.init(policies: policies, schema: schema, entities: entities), options: .init(knownEntities: actions, ids: ids))
   }
 
-  /// The policies made ready to decide, or every mistake in every file, drawn with its place.
+  /// The policies made ready to decide, and those in the shadow if there are any; or every mistake in every file, drawn with its place.
   func authorization(
     onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs, mayBeEmpty: Bool = false
-  ) throws(ConfigurationError) -> Authorization {
+  ) throws(ConfigurationError) -> (inForce: Authorization, shadow: Authorization?) {
     guard !policies.isEmpty || mayBeEmpty else {
       throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"])
     }
@@ -43,13 +43,20 @@ public struct PolicyFiles: Sendable {
     guard bundle.isSound else {
       throw ConfigurationError(bundle.problems.filter { $0.diagnostic.severity == .error }.map(\.rendered))
     }
-    let set = bundle.policies
-    let forbids =
-      set.policies.filter { $0.effect == .forbid }.map(\.id) + set.links.filter { set.statement($0.id)?.effect != .permit }.map(\.id)
-    let authorizer = Authorizer(policies: set, entities: bundle.entities, words: RequestWords.words(mapping))
-    return Authorization(
-      policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: Set(forbids),
-      entities: bundle.entities,
-      schema: bundle.schema, words: RequestWords(mapping, in: authorizer))
+    func authorization(_ policies: PolicySet, forbids: Set<PolicyID>, isShadow: Bool) -> Authorization {
+      let authorizer = Authorizer(policies: policies, entities: bundle.entities, words: RequestWords.words(mapping))
+      return Authorization(
+        policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: forbids, entities: bundle.entities,
+        schema: bundle.schema, words: RequestWords(mapping, in: authorizer), isShadow: isShadow)
+    }
+    let set = bundle.policiesInForce
+    let inForce = authorization(set, forbids: Self.forbids(of: set), isShadow: false)
+    // Policies in the shadow are a set of their own, so that without any of them a request costs nothing more.
+    guard !bundle.shadowed.isEmpty else { return (inForce, nil) }
+    return (inForce, authorization(bundle.policiesInShadow, forbids: Self.forbids(of: bundle.policies), isShadow: true))
+  }
+
+  private static func forbids(of set: PolicySet) -> Set<PolicyID> {
+    Set(set.policies.filter { $0.effect == .forbid }.map(\.id) + set.links.filter { set.statement($0.id)?.effect != .permit }.map(\.id))
   }
 }

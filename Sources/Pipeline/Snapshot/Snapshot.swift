@@ -18,6 +18,8 @@ public final class Snapshot: Sendable {
   let compare: Engine?
   /// The engines elsewhere.
   public let engines: [RemoteEngine]
+  /// What the policies in the shadow say, for the record alone; nil if there are none.
+  public let shadow: Authorization?
   /// The realm that challenges name, RFC 9110 §11.5.
   public let realm: String
   /// How the service behind is told who asks.
@@ -37,7 +39,10 @@ public final class Snapshot: Sendable {
     case observe
   }
 
-  init(_ configuration: Configuration, generation: UInt64, issuers: IssuerTable, mapping: Mapping, authorization: Authorization) {
+  init(
+    _ configuration: Configuration, generation: UInt64, issuers: IssuerTable, mapping: Mapping, authorization: Authorization,
+    shadow: Authorization?
+  ) {
     self.generation = generation
     mode = configuration.mode
     self.issuers = issuers
@@ -46,6 +51,7 @@ public final class Snapshot: Sendable {
     engine = configuration.engine
     compare = configuration.compare
     engines = configuration.engines
+    self.shadow = shadow
     realm = configuration.realm
     identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders
@@ -54,4 +60,9 @@ public final class Snapshot: Sendable {
     trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins
   }
+}
+
+extension Snapshot {
+  /// The routes whose decisions are not enforced though others are.
+  public var observedRoutes: [Route] { mode == .observe ? [] : (mapping.routes?.routes ?? []).filter { $0.mode == .observe } }
 }

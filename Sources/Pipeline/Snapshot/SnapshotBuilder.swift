@@ -14,21 +14,23 @@ public enum SnapshotBuilder {
     let issuers = buildIssuers(configuration, &report)
     var problems = report.problems
     let mapping = Mapping(configuration)
-    var authorization: Authorization?
+    var policySets: (inForce: Authorization, shadow: Authorization?)?
     do throws(ConfigurationError) {
-      authorization = try policies.authorization(
+      policySets = try policies.authorization(
         onPolicyError: configuration.onPolicyError, mapping: mapping, ids: configuration.policyIDs,
         mayBeEmpty: !configuration.needsPolicies)
     } catch {
       problems += error.problems
     }
-    if let authorization {
+    if let policySets {
       report = ConfigurationReport(source: configuration.source)
-      checkStaticPrincipals(configuration, issuers, authorization, &report)
+      checkStaticPrincipals(configuration, issuers, policySets.inForce, &report)
       problems += report.problems
     }
-    guard problems.isEmpty, let authorization else { throw ConfigurationError(problems) }
-    return Snapshot(configuration, generation: generation, issuers: IssuerTable(issuers), mapping: mapping, authorization: authorization)
+    guard problems.isEmpty, let policySets else { throw ConfigurationError(problems) }
+    return Snapshot(
+      configuration, generation: generation, issuers: IssuerTable(issuers), mapping: mapping, authorization: policySets.inForce,
+      shadow: policySets.shadow)
   }
 
   // Where the token itself goes to the service, only the token says who a principal or group is: the service refuses any other word.
@@ -67,6 +69,7 @@ public enum SnapshotBuilder {
         if let shared = issuer.rules.issuers.first(where: { iss in other.rules.issuers.contains { exactlyEquals($0, iss) } }) {
           report.add(
             places.here, "issuers \(other.name) and \(issuer.name) are the same issuer: both accept iss \"\(shared)\"",
+            help: "keep one of them",
             related: places.there.map { ($0, "the other is here") })
         }
         if issuer.mapping.couldMintPrincipals(of: other.mapping) {
@@ -105,7 +108,7 @@ public enum SnapshotBuilder {
       return nil
     }
     var rules: ClaimRules
-    let keys: KeySource
+    var keys: KeySource
     let prefix: String
     let groupClaim: String
     switch item.kind {
@@ -128,6 +131,14 @@ public enum SnapshotBuilder {
       keys = item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer)
       prefix = issuer.hasPrefix("https://") ? String(decoding: issuer.utf8.dropFirst(8), as: UTF8.self) : issuer
       groupClaim = "groups"
+    }
+    if let file = item.keyFile {
+      switch KeyFile.read(file, acceptsDevelopment: configuration.isDevelopment) {
+      case .success(let file): keys = .file(file)
+      case .failure(let mistakes):
+        report.add(mistakes.diagnostics, in: mistakes.source)
+        return nil
+      }
     }
     rules.tokenUses = item.tokenUses
     rules.clockSkew = item.clockSkewSeconds
@@ -153,6 +164,18 @@ public enum SnapshotBuilder {
     guard let groups = claim(item.groupClaim ?? groupClaim, place?["group_claim"]), let id = claim(item.idClaim, place?["id_claim"]) else {
       return nil
     }
+    var scopes: JSONPointer?
+    if let text = item.scopeClaim {
+      guard let pointer = claim(text, place?["scope_claim"]) else { return nil }
+      scopes = pointer
+    }
+    let namespace: String
+    do throws(NameError) {
+      namespace = try item.namespace.map { name throws(NameError) in try Name(normalized: name).text } ?? configuration.namespace
+    } catch {
+      report.add(place?["namespace"], error.description)
+      return nil
+    }
     for (text, name) in [(item.principalType, "principal_type"), (item.groupType, "group_type")] {
       do throws(NameError) { _ = try Name(normalized: text) } catch {
         report.add(place?[name], error.description)
@@ -161,8 +184,9 @@ public enum SnapshotBuilder {
     }
     var mapping = IdentityMapping(idPrefix: prefix, groupClaim: groups)
     mapping.idClaim = id
-    mapping.principalType = TypeNames.type(item.principalType, in: configuration.namespace)
-    mapping.groupType = TypeNames.type(item.groupType, in: configuration.namespace)
+    mapping.scopeClaim = scopes
+    mapping.principalType = TypeNames.type(item.principalType, in: namespace)
+    mapping.groupType = TypeNames.type(item.groupType, in: namespace)
     guard mapping.principalType != mapping.groupType else {
       report.add(place?["group_type"], "principals and groups need types of their own, or a group could be taken for a user")
       return nil
@@ -181,8 +205,10 @@ extension IdentityMapping {
   func couldMintPrincipals(of other: IdentityMapping) -> Bool {
     let types = [principalType, groupType]
     guard types.contains(other.principalType) || types.contains(other.groupType) else { return false }
-    let mine = Array("\(idPrefix)|".utf8)
-    let theirs = Array("\(other.idPrefix)|".utf8)
-    return mine.starts(with: theirs) || theirs.starts(with: mine)
+    let (mine, theirs) = ("\(idPrefix)|", "\(other.idPrefix)|")
+    if mine.utf8.starts(with: theirs.utf8) || theirs.utf8.starts(with: mine.utf8) { return true }
+    // Cedar compares bytes. A service behind may bring texts to one normal form (Unicode Standard Annex 15) before it compares, as
+    // Swift does, and must not take two people for one.
+    return mine.hasPrefix(theirs) || theirs.hasPrefix(mine)
   }
 }

@@ -21,6 +21,9 @@ final class KeyRing {
     var failure: String?
     var call: HTTPCall?
     var refresh: TimerID?
+
+    /// Whether the keys came with the configuration: there is nothing to fetch, and they do not age.
+    var isFixed: Bool { if case .file = issuer.keys { true } else { false } }
   }
 
   private let loop: EventLoop
@@ -44,9 +47,14 @@ final class KeyRing {
     self.trustsDevelopmentKeys = trustsDevelopmentKeys
     self.publish = publish
     entries = issuers.map { Entry(issuer: $0.issuer, allowsInsecure: $0.allowsInsecure) }
+    for index in entries.indices {
+      guard case .file(let file) = entries[index].issuer.keys else { continue }
+      entries[index].set = file.set
+      metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), file.set.keys.count)
+    }
     guard let before else { return }
     before.close()
-    for index in entries.indices {
+    for index in entries.indices where !entries[index].isFixed {
       guard let known = before.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else { continue }
       entries[index].set = known.set
       entries[index].generation = known.generation
@@ -69,7 +77,7 @@ final class KeyRing {
 
   /// Fetches every issuer's keys for the first time.
   func start() {
-    for index in entries.indices {
+    for index in entries.indices where !entries[index].isFixed {
       // What a ring before this one has fetched a moment ago is not asked for again.
       let age = loop.wallSeconds - entries[index].fetchedAt
       if entries[index].set != nil, entries[index].failure == nil, age < Defaults.keysRefreshSeconds {
@@ -95,6 +103,7 @@ final class KeyRing {
   func want(_ index: Int) {
     guard entries.indices.contains(index) else { return }
     let entry = entries[index]
+    if entry.isFixed { return tell(index) }
     if entry.call != nil { return }
     if let attempted = entry.attemptedAt, loop.wallSeconds < attempted + Defaults.keysMinimumIntervalSeconds {
       // At most one fetch an interval, whatever names tokens bring: the answer is what is known.
@@ -115,6 +124,7 @@ final class KeyRing {
     case .discovery(let issuer):
       let base = issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer
       get(base + "/.well-known/openid-configuration", for: index) { [unowned self] in receivedDiscovery($0, from: issuer, for: index) }
+    case .file: break
     }
   }
 
@@ -217,12 +227,14 @@ final class KeyRing {
   // Many proxies that started together should not ask together for ever.
   private func jittered(_ millis: UInt64) -> UInt64 { millis - millis / 10 + UInt64.random(in: 0...max(millis / 5, 1)) }
 
-  private func isTooOld(_ entry: Entry) -> Bool { loop.wallSeconds > entry.fetchedAt + Defaults.keysMaximumStaleSeconds }
+  private func isTooOld(_ entry: Entry) -> Bool { !entry.isFixed && loop.wallSeconds > entry.fetchedAt + Defaults.keysMaximumStaleSeconds }
 
   private func tell(_ index: Int) { publish(state(of: index), index) }
 
   private func state(of index: Int) -> IssuerKeys {
     let entry = entries[index]
+    // Every load is a snapshot of its own, so one generation is enough for keys that only another load changes.
+    if entry.isFixed, let set = entry.set { return .known(.init(set: set, generation: 1, mayRefetchAt: .max, isStale: false)) }
     guard let set = entry.set, !isTooOld(entry) else { return entry.failure.map { .unavailable($0) } ?? .unfetched }
     let mayRefetchAt = (entry.attemptedAt ?? 0) + Defaults.keysMinimumIntervalSeconds
     return .known(.init(set: set, generation: entry.generation, mayRefetchAt: mayRefetchAt, isStale: entry.failure != nil))

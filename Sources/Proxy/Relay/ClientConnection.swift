@@ -18,6 +18,8 @@ final class ClientConnection: StreamOwner {
     case parked
     /// Allowed: an upstream connection serves it, or is being made.
     case forwarding
+    /// Client and service speak another protocol.
+    case tunnelling
     /// The last bytes are on their way.
     case closing
     case closed
@@ -38,6 +40,7 @@ final class ClientConnection: StreamOwner {
 
   // The exchange in flight.
   private var upstream: UpstreamConnection?
+  private var tunnel: Tunnel?
   private var requestBody = BodyRelay(from: .none, asChunks: false)
   private var collected = CollectedBody()
   /// What the page waits for.
@@ -358,7 +361,7 @@ final class ClientConnection: StreamOwner {
     if !fresh, let pooled = pool.take() { return serve(on: pooled) }
     let attempt = attempt
     deadline.clear()
-    pool.connect(for: worker) { [weak self] result in
+    pool.connect(for: worker, within: exchange.route?.timeouts.connect) { [weak self] result in
       guard let self, phase == .forwarding, upstream == nil, self.attempt == attempt else {
         if case .success(let connection) = result { connection.close() }
         return
@@ -378,7 +381,8 @@ final class ClientConnection: StreamOwner {
     if !isProceeding { proceed() } else { pumpRequest() }
   }
 
-  private var responseTimeout: UInt64 { exchange.route?.responseTimeoutMillis ?? service.limits.responseTimeoutMillis }
+  private var responseTimeout: UInt64 { exchange.route?.timeouts.response ?? service.limits.responseTimeoutMillis }
+  private var bodyTimeout: UInt64 { exchange.route?.timeouts.body ?? service.limits.bodyTimeoutMillis }
 
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
@@ -415,7 +419,7 @@ final class ClientConnection: StreamOwner {
           return abandon()
         }
       }
-      deadline.set(isResponding ? Defaults.bodyIdleTimeoutMillis : responseTimeout)
+      deadline.set(isResponding ? bodyTimeout : responseTimeout)
       if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
       if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0, setting: "body_limit")) }
     }
@@ -475,7 +479,7 @@ final class ClientConnection: StreamOwner {
       }
     // A request whose body has not ended yet may never end: what would follow it cannot be found.
     closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded
-    deadline.set(Defaults.bodyIdleTimeoutMillis)
+    deadline.set(bodyTimeout)
     record(status: head.status.code)
     return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
   }
@@ -483,8 +487,45 @@ final class ClientConnection: StreamOwner {
   /// Whether the client understands interim responses.
   var takesInterimResponses: Bool { exchange.head.minorVersion == 1 }
 
+  /// Whether the client offered another protocol.
+  var offersUpgrade: Bool { exchange.head.upgradeRange != nil }
+
+  /// The service speaks another protocol from here on: the decision's record is written, and what both say is passed on.
+  func protocolsSwitched(_ head: borrowing ResponseHead, saying rest: UnsafeRawBufferPointer, _ service: ByteStream) {
+    var toClient = ByteQueue()
+    swap(&toClient, &outbound)
+    var out = worker.takeBuffer()
+    let rewrite = ResponseRewrite(framing: .none, keepAlive: true, clientMinorVersion: 1)
+    HeadWriter.appendResponse(head, rewrite, adding: worker.responseFields(for: exchange), to: &out)
+    toClient.append(out)
+    worker.giveBack(out)
+    toClient.append(rest)
+    record(status: head.status.code)
+    phase = .tunnelling
+    deadline.set(Defaults.tunnelIdleMillis)
+    var toService = ByteQueue()
+    swap(&toService, &inbound)
+    let tunnel = Tunnel(
+      client: stream, toClient, upstream: service, toService, of: worker,
+      moved: { [unowned self] in deadline.set(Defaults.tunnelIdleMillis) },
+      over: { [unowned self] end in tunnelEnded(end) })
+    self.tunnel = tunnel
+    tunnel.begin()
+  }
+
+  private func tunnelEnded(_ end: Tunnel.End) {
+    guard phase == .tunnelling else { return }
+    switch end {
+    case .ended:
+      upstream?.close()
+      upstream = nil
+      close()
+    case .broken: abort()
+    }
+  }
+
   /// Bytes of the response went by.
-  func responseGoesOn() { deadline.set(Defaults.bodyIdleTimeoutMillis) }
+  func responseGoesOn() { deadline.set(bodyTimeout) }
 
   /// Whether the whole request was sent: only then may its upstream connection serve another.
   var requestIsSent: Bool { requestBody.isEnded && collected.isEmpty }
@@ -594,10 +635,10 @@ final class ClientConnection: StreamOwner {
     switch phase {
     case .closing: endStream()
     case .forwarding:
-      deadline.set(Defaults.bodyIdleTimeoutMillis)
+      deadline.set(bodyTimeout)
       upstream?.pump()
     case .reading: proceed()
-    case .parked, .collecting, .closed: break
+    case .parked, .collecting, .tunnelling, .closed: break
     }
   }
 
@@ -642,6 +683,7 @@ final class ClientConnection: StreamOwner {
   private func forget() {
     upstream?.abort()
     upstream = nil
+    tunnel = nil
     phase = .closed
     deadline.clear()
     inbound.release()
@@ -665,7 +707,7 @@ final class ClientConnection: StreamOwner {
     case .forwarding:
       upstream?.abort()
       fail(.timeout)
-    case .closing: abort()
+    case .tunnelling, .closing: abort()
     case .closed: break
     }
   }

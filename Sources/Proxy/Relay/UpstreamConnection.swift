@@ -109,11 +109,13 @@ final class UpstreamConnection: StreamOwner {
   private func readHead(_ bytes: UnsafeRawBufferPointer, for client: ClientConnection) {
     var rest = bytes
     while true {
-      switch ResponseHeadParser.parse(rest, limits: worker.headLimits, answering: method, into: &head) {
+      switch ResponseHeadParser.parse(rest, limits: worker.headLimits, answering: method, upgradeOffered: client.offersUpgrade, into: &head)
+      {
       case .incomplete: return inbound.append(rest)
       case .refused: return broken(client, .malformed)
       case .complete(let consumed):
         rest = UnsafeRawBufferPointer(rebasing: rest[consumed...])
+        if head.switchesProtocols { return switchProtocols(rest, for: client) }
         guard head.status.isInformational else { return beginResponse(rest, for: client) }
         if client.takesInterimResponses {
           var out = worker.takeBuffer()
@@ -125,6 +127,13 @@ final class UpstreamConnection: StreamOwner {
         if rest.isEmpty { return }
       }
     }
+  }
+
+  // From here on the connection belongs to another protocol, and to the tunnel that speaks it.
+  private func switchProtocols(_ rest: UnsafeRawBufferPointer, for client: ClientConnection) {
+    guard outbound.isEmpty else { return broken(client, .malformed) }
+    self.client = nil
+    client.protocolsSwitched(head, saying: rest, stream)
   }
 
   private func beginResponse(_ rest: UnsafeRawBufferPointer, for client: ClientConnection) {

@@ -55,25 +55,29 @@ final class UpstreamPool {
     for connection in connections { connection.close() }
   }
 
-  /// Makes a connection. The completion is never called from within.
-  func connect(for worker: Worker, _ completion: @escaping (Result<UpstreamConnection, UpstreamFault>) -> Void) {
+  /// Makes a connection, within a time of its own if one is given. The completion is never called from within.
+  func connect(
+    for worker: Worker, within millis: UInt64? = nil, _ completion: @escaping (Result<UpstreamConnection, UpstreamFault>) -> Void
+  ) {
+    let millis = millis ?? limits.connectTimeoutMillis
     guard open.count + connecting < limits.connections else {
       return loop.later { completion(.failure(.busy)) }
     }
     connecting += 1
-    if let path = url.socketPath { return connect(to: [.unix(path: path)], for: worker, completion) }
+    if let path = url.socketPath { return connect(to: [.unix(path: path)], within: millis, for: worker, completion) }
     resolver.resolve(url.host) { [self] result in
       switch result {
-      case .success(let addresses): connect(to: addresses.map { .ip($0, port: url.port) }, for: worker, completion)
+      case .success(let addresses): connect(to: addresses.map { .ip($0, port: url.port) }, within: millis, for: worker, completion)
       case .failure(let error): finish(.failure(error), for: worker, completion)
       }
     }
   }
 
   private func connect(
-    to addresses: [SocketAddress], for worker: Worker, _ completion: @escaping (Result<UpstreamConnection, UpstreamFault>) -> Void
+    to addresses: [SocketAddress], within millis: UInt64, for worker: Worker,
+    _ completion: @escaping (Result<UpstreamConnection, UpstreamFault>) -> Void
   ) {
-    Connector.connect(loop, to: addresses, host: url.host, tls: tls, timeoutMillis: limits.connectTimeoutMillis) { [self] result in
+    Connector.connect(loop, to: addresses, host: url.host, tls: tls, timeoutMillis: millis) { [self] result in
       if case .failure = result { resolver.doubt(url.host) }
       finish(result, for: worker, completion)
     }

@@ -29,6 +29,7 @@ struct DecisionLine {
     line.append(integer: record.generation)
     line.append(#","errors":"#)
     line.append(integer: record.errors)
+    if let would = record.would { append(would, to: &line) }
     member(#","principal":"#, record.principal, limit: Limits.uid, to: &line)
     member(#","action":"#, record.action, limit: Limits.uid, to: &line)
     member(#","resource":"#, record.resource, limit: Limits.uid, to: &line)
@@ -52,6 +53,20 @@ struct DecisionLine {
     member(#","span_id":"#, record.spanID, limit: Limits.name, to: &line)
     member(#","instance":"#, record.instance, limit: Limits.name, to: &line)
     line.append("}\n")
+  }
+
+  private func append(_ would: DecisionRecord.Would, to line: inout LineCursor) {
+    switch would.decision {
+    case .allow: line.append(#","would":{"decision":"allow","reason":""#)
+    case .deny: line.append(#","would":{"decision":"deny","reason":""#)
+    case .error: line.append(#","would":{"decision":"error","reason":""#)
+    }
+    line.append(Self.reasonText[would.reason.index])
+    line.append(#"","policies":["#)
+    appendPolicies(would.policies, to: &line)
+    line.append(#","errors":"#)
+    line.append(integer: would.errors)
+    line.append("}")
   }
 
   private func appendPolicies(_ policies: [String], to line: inout LineCursor) {

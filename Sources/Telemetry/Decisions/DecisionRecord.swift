@@ -28,6 +28,8 @@ public struct DecisionRecord: Sendable {
   public var generation: UInt64 = 0
   /// How many policies failed to evaluate.
   public var errors: Int = 0
+  /// What would be decided if the policies in the shadow were in force; nil where they change nothing, or there are none.
+  public var would: Would?
   /// Cedar's principal as text, nil if nobody was identified.
   public var principal: String?
   /// Cedar's action as text.
@@ -68,6 +70,26 @@ public struct DecisionRecord: Sendable {
     self.decision = decision
     self.enforced = enforced
     self.reason = reason
+  }
+
+  /// A decision by the policies in force and those in the shadow together. It was not acted upon.
+  public struct Would: Sendable {
+    /// What would be decided.
+    public var decision: Decision
+    /// Why.
+    public var reason: DecisionReason
+    /// The policies that would determine it, in force or in the shadow.
+    public var policies: [String]
+    /// How many policies failed to evaluate, in force or in the shadow.
+    public var errors: Int
+
+    /// A decision.
+    public init(decision: Decision, reason: DecisionReason, policies: [String], errors: Int) {
+      self.decision = decision
+      self.reason = reason
+      self.policies = policies
+      self.errors = errors
+    }
   }
 
   /// What the request asked for.

@@ -57,6 +57,12 @@ public struct DecisionText: Sendable {
       line.append(integer: micros / 100 % 10)
       line.append(" ms")
     }
+    if let would = record.would {
+      line.append(would.decision == .allow ? "  would-allow " : "  would-deny ")
+      line.append(
+        escaping: would.policies.isEmpty ? would.reason.rawValue : would.policies.joined(separator: ","), limit: DecisionLine.Limits.name,
+        as: .text)
+    }
     if record.decision != .allow {
       line.append("  ")
       line.append(id: record.id)

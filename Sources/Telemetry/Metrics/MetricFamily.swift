@@ -48,6 +48,10 @@ extension MetricFamily {
   public static let connections = MetricFamily("stockade_connections", .gauge, "Open connections, from clients and to the upstream.")
   /// `stockade_decisions_total{decision,reason,enforced}`.
   public static let decisions = MetricFamily("stockade_decisions", .counter, "Decisions, by outcome and reason.", seriesLimit: 200)
+  /// `stockade_shadow_decisions_total{would,changes}`.
+  public static let shadowDecisions = MetricFamily(
+    "stockade_shadow_decisions", .counter,
+    "Decisions in which policies in the shadow have a say, by what would be decided and whether that is another decision.")
   /// `stockade_authz_duration_seconds`.
   public static let authorizeDuration = MetricFamily(
     "stockade_authz_duration_seconds", .histogram(boundsMicros: authorizeBounds), "Time the policy engine took.")
@@ -90,6 +94,9 @@ extension MetricFamily {
   public static let logQueue = MetricFamily("stockade_decision_log_queue_length", .gauge, "Decision lines that wait to be written.")
   /// `stockade_policies`.
   public static let policies = MetricFamily("stockade_policies", .gauge, "Policies in force.")
+  /// `stockade_shadow_policies`.
+  public static let shadowPolicies = MetricFamily(
+    "stockade_shadow_policies", .gauge, "Policies in the shadow: evaluated and logged, not enforced.")
   /// `stockade_policy_reload_total{result}`.
   public static let reloads = MetricFamily("stockade_policy_reload", .counter, "Reloads of configuration and policies, by result.")
   /// `stockade_policy_last_reload_successful`.
@@ -106,6 +113,9 @@ extension MetricFamily {
   public static let developmentMode = MetricFamily("stockade_dev_mode", .gauge, "1 if a development issuer is trusted.")
   /// `stockade_observe_mode`.
   public static let observeMode = MetricFamily("stockade_observe_mode", .gauge, "1 if decisions are not enforced.")
+  /// `stockade_observed_routes`.
+  public static let observedRoutes = MetricFamily(
+    "stockade_observed_routes", .gauge, "Routes whose decisions are not enforced though those of others are.")
 
   private static let requestBounds: [UInt64] = [
     100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000, 60_000_000,

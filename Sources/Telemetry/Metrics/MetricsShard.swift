@@ -80,6 +80,11 @@ public final class MetricsShard {
     isDirty = true
   }
 
+  /// Counts what would have been decided with the policies in the shadow.
+  public func countShadow(_ would: Decision, beside decision: Decision) {
+    add(counter(.shadowDecisions, MetricLabel("would", would.rawValue), MetricLabel("changes", would == decision ? "false" : "true")))
+  }
+
   /// Counts a request to the proxy listener by method and status. Unknown methods are counted as `_OTHER`.
   public func countRequest(method: String?, status: Int) {
     let methodIndex = method.flatMap { name in Self.methods.firstIndex { exactlyEquals($0, name) } } ?? Self.methods.count - 1

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Cedar
 internal import CedarSchema
 internal import FoundationEssentials
 internal import JSON
@@ -36,7 +37,8 @@ let checkCommand = Command(
     members = check.members
   } catch {
     Terminal.error(ConfigurationFile.shown(error, ending: "See the remedies above."))
-    members.append(.init(name: "problems", value: .array(error.problems.map { .string($0) })))
+    members.append(
+      .init(name: "problems", value: .array(error.problems.map { .object(["severity": .string("error"), "text": .string($0)]) })))
     status = .invalid
   }
   if arguments.has("json") {
@@ -100,11 +102,29 @@ struct ConfigurationCheck {
     let outcome = Check.run(bundle, folder: folder.hasSuffix("/") ? folder : folder + "/", denyWarnings: arguments.has("deny-warnings"))
     say(outcome.output)
     members.append(.init(name: "policies", value: Self.counts(bundle)))
+    members.append(.init(name: "problems", value: .array(bundle.problems.map(Self.json))))
+    members.append(.init(name: "shadow", value: .array(bundle.policiesInShadow.ids.map { .string($0.text) })))
     if arguments.has("explain-public") { say(configuration?.openAccess ?? "no configuration: nothing is reachable without a token\n") }
     guard outcome.status == .success else { return .invalid }
     // What is the matter with one does not keep the others from being told.
     let outcomes = [try runTests(), try runDrift(), try runOnline()]
     return [.invalid, .testsFailed, .failure].first(where: outcomes.contains) ?? .success
+  }
+
+  private static func json(_ problem: PolicyBundle.Problem) -> JSONValue {
+    var members: [JSONValue.Member] = []
+    func add(_ name: String, _ value: JSONValue) { members.append(.init(name: name, value: value)) }
+    add("severity", .string(problem.diagnostic.severity.rawValue))
+    add("text", .string(problem.rendered))
+    if let source = problem.source {
+      add("file", .string(source.name))
+      if let span = problem.diagnostic.span {
+        let place = source.position(of: span.lowerBound)
+        add("line", .integer(Int64(place.line)))
+        add("column", .integer(Int64(place.column)))
+      }
+    }
+    return JSONValue(.object(members))
   }
 
   private static func counts(_ bundle: PolicyBundle) -> JSONValue {

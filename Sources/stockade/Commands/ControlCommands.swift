@@ -6,10 +6,17 @@ internal import Pipeline
 /// `stockade reload`: tells the running process to read its configuration and policies again.
 let reloadCommand = Command(
   name: "reload", summary: "make the running proxy read its configuration and policies again", operand: nil,
-  flags: [Flag("socket", "PATH", "the control socket; default: control.sock in the state directory")], examples: ["stockade reload"]
+  flags: [
+    Flag("socket", "PATH", "the control socket; default: control.sock in the state directory"),
+    Flag("json", nil, "print JSON: the generation in force, or the report of what is wrong"),
+  ], examples: ["stockade reload", "stockade reload --json"]
 ) { arguments in
   let path = arguments["socket"] ?? StateDirectory.controlSocket
   return LocalCall.send(.post, "unix:\(path)", "/reload") { response in
+    if arguments.has("json"), response.status == .ok || response.status == .conflict {
+      Terminal.out(String(decoding: response.body, as: UTF8.self))
+      return response.status == .ok ? .success : .invalid
+    }
     let answer: JSONValue
     do throws(JSONError) { answer = try JSONParser.parse(response.body) } catch { answer = JSONValue(.null) }
     if let generation = answer["generation"]?.integer {
@@ -26,8 +33,9 @@ let reloadCommand = Command(
 
 /// `stockade health`: whether the running process is ready; made for container health checks.
 let healthCommand = Command(
-  name: "health", summary: "exit 0 if the running proxy is ready, else 1 and say why not", operand: nil, flags: ConfigurationFile.flags,
-  examples: ["stockade health", "stockade health --ops-listen 127.0.0.1:9902"]
+  name: "health", summary: "exit 0 if the running proxy is ready, else 1 and say why not", operand: nil,
+  flags: ConfigurationFile.flags + [Flag("json", nil, "print what /readyz says, as JSON")],
+  examples: ["stockade health", "stockade health --json", "stockade health --ops-listen 127.0.0.1:9902"]
 ) { arguments in
   let listen: String
   // The operations address is in the configuration; where there is none that can be read, it is the usual one or the flag's.
@@ -37,6 +45,10 @@ let healthCommand = Command(
   // A socket that was handed over has no address to be known by here; the process answers on its control socket as well.
   let place = listen.hasPrefix("fd:") ? "unix:\(StateDirectory.controlSocket)" : LocalCall.url(of: listen)
   return LocalCall.send(.get, place, "/readyz") { response in
+    if arguments.has("json") {
+      Terminal.out(String(decoding: response.body, as: UTF8.self))
+      return response.status == .ok ? .success : .failure
+    }
     guard response.status != .ok else { return .success }
     Terminal.error(String(decoding: response.body, as: UTF8.self))
     return .failure

@@ -5,14 +5,15 @@ internal import PolicyTools
 
 /// The request that the flags of `authorize` and `explain` describe.
 enum RequestFlags {
-  static let flags = [
-    Flag("principal", "UID", #"who asks, such as 'User::"alice"'"#),
-    Flag("action", "UID", #"what is asked for, such as 'Action::"GET"'"#),
-    Flag("resource", "UID", #"what it is asked of, such as 'Path::"/orders/42"'"#),
-    Flag("context", "FILE|JSON", "the context, a JSON object or a file with one"),
-    Flag("request", "FILE", #"all four in one file: {"principal": "User::\"alice\"", "action": …, "resource": …, "context": {…}}"#),
-    PolicyCommands.folder,
-  ]
+  static let flags =
+    [
+      Flag("principal", "UID", #"who asks, such as 'User::"alice"'"#),
+      Flag("action", "UID", #"what is asked for, such as 'Action::"GET"'"#),
+      Flag("resource", "UID", #"what it is asked of, such as 'Path::"/orders/42"'"#),
+      Flag("context", "FILE|JSON", "the context, a JSON object or a file with one"),
+      Flag("request", "FILE", #"all four in one file: {"principal": "User::\"alice\"", "action": …, "resource": …, "context": {…}}"#),
+      PolicyCommands.folder, PolicyCommands.policyIDs,
+    ] + PolicyCommands.validation
 
   /// The request and the policies, or what there is to say instead.
   static func read(_ arguments: Arguments) -> Result<(PolicyBundle, Request), Refused> {
@@ -66,11 +67,12 @@ let authorizeCommand = Command(
   name: "authorize",
   summary: "decide one request by a policy folder; exit 0 allow, 2 deny",
   operand: nil,
-  flags: RequestFlags.flags,
+  flags: RequestFlags.flags + [Flag("json", nil, "print JSON: the decision, the policies that determine it, and what failed")],
   examples: [#"stockade authorize --principal 'User::"alice"' --action 'Action::"GET"' --resource 'Path::"/orders/42"' --context '{}'"#]
 ) { arguments in
   switch RequestFlags.read(arguments) {
-  case .success(let (bundle, request)): PolicyCommands.finish(Authorize.run(bundle, request))
+  case .success(let (bundle, request)):
+    PolicyCommands.finish(arguments.has("json") ? Authorize.json(bundle, request) : Authorize.run(bundle, request))
   case .failure(let refused): refused.status
   }
 }

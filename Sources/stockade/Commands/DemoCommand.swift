@@ -57,7 +57,8 @@ final class Demo {
       // A folder without the sample's configuration is one of policies for paths alone.
       let flags = file == nil ? flags.merging(pool) { $1 } : flags
       return Loaded(
-        configuration: try Configuration.read(file: file, flags: flags, surroundings: surroundings), files: files, file: file?.name)
+        configuration: try Configuration.read(file: file, flags: flags, surroundings: surroundings), files: files, file: file?.name,
+        folders: [Self.folder(arguments)].compactMap { $0 })
     }
     loaded = try load()
     policiesName = Self.folder(arguments).map { "\($0) (edit them: a change is in force at once)" } ?? "built-in sample"

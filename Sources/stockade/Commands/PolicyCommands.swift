@@ -6,6 +6,8 @@ internal import PolicyTools
 /// What the commands over a policy folder have in common.
 enum PolicyCommands {
   static let folder = Flag("policies", "DIR", "folder with *.cedar, schema.cedarschema and entities.json; default policies")
+  static let policyIDs = Flag(
+    "policy-ids", "annotation|position", "what policies are called: by their @id, or by file and place; default annotation")
   static let validation = [
     Flag("validation", "strict|permissive", "how demanding the validation against the schema is; default strict"),
     Flag("level", "N", "refuse policies that go further than N steps from entity to entity"),

@@ -21,8 +21,10 @@ let runCommand = Command(
     let sockets = extras.supervisor.sockets
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
-        let (configuration, file) = try ConfigurationFile.read(arguments, sockets: sockets)
-        return Loaded(configuration: configuration, files: try PolicyFolder.read(for: configuration), file: file)
+        let (configuration, files) = try ConfigurationFile.readNotingFiles(arguments, sockets: sockets)
+        return Loaded(
+          configuration: configuration, files: try PolicyFolder.read(for: configuration), file: files.configuration,
+          folders: files.folders + [configuration.policies].filter { !$0.isEmpty })
       }, extras: extras)
   }
 }

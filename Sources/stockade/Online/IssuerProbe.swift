@@ -23,6 +23,11 @@ final class IssuerProbe: Probe {
     start("DNS", issuer.name)
     switch issuer.keys {
     case .jwks(let url): fetch("keys", url, near: nil) { [self] in readKeys($0, from: $1) }
+    case .file(let file):
+      // Read with the configuration: there is nobody to ask.
+      start("keys", file.path)
+      succeed("\(file.set.keys.count) in \(file.path)")
+      finish()
     case .discovery(let name):
       let base = name.hasSuffix("/") ? String(name.dropLast()) : name
       fetch("discovery", base + "/.well-known/openid-configuration", near: nil) { [self] in readDiscovery($0, from: $1, issuer: name) }

@@ -66,6 +66,17 @@ private func compare(_ policies: [Policy], _ request: Request, _ entities: Entit
       precondition(actual.errors.map(\.policy) == expected.errors)
       let explained = try authorizer.explain(request, in: evaluation)
       precondition(explained.response == actual)
+      // The same entities, some of them static, some of the token, some of the request.
+      let list = entities.byUID.values.sorted { $0.uid < $1.uid }
+      let ofToken = list.filter { _ in cases.chance(25) }
+      let rest = list.filter { entity in !ofToken.contains { $0.uid == entity.uid } }
+      let ofRequest = cases.chance(50) ? Array(rest.prefix(1)) : rest.filter { _ in cases.chance(25) }
+      let fixed = rest.filter { entity in !ofRequest.contains { $0.uid == entity.uid } }
+      let base: Entities
+      do throws(EntitiesError) { base = try Entities(fixed) } catch { preconditionFailure("a part of a hierarchy has no cycle") }
+      let layered = Authorizer(policies: set, entities: base)
+      let answer = try layered.isAuthorized(request, with: layered.prepare(ofToken), and: ofRequest, in: evaluation)
+      precondition(answer == actual, "in layers the answer is another")
     } catch { preconditionFailure("no overlay, no conflict") }
   } catch { preconditionFailure("ids differ") }
 }
