@@ -1,9 +1,10 @@
 internal import HTTP
-internal import JSON
+public import JSON
 public import Net
 public import Telemetry
 
-/// The operations listener: `/livez`, `/readyz` and `/metrics`, for orchestrators and scrapers. It carries no data of requests.
+/// The operations listener: `/livez`, `/readyz` and `/metrics`, for orchestrators and scrapers, and the public keys of our
+/// assertions, for the service behind. It carries no data of requests.
 public final class OpsServer {
   /// One thing that must be well for the process to be ready.
   public struct Check: Sendable {
@@ -38,11 +39,11 @@ public final class OpsServer {
 
   private let server: HTTPServer
 
-  /// Listens. `checks` and `enforcement` are asked at every `/readyz`; `/livez` is answered when `whenAlive` calls back, and not while
-  /// it does not.
+  /// Listens. `checks` and `enforcement` are asked at every `/readyz`, `assertionKeys` at every `/assertion/jwks.json`; `/livez` is
+  /// answered when `whenAlive` calls back, and not while it does not.
   public init(
-    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics, whenAlive: @escaping (@escaping () -> Void) -> Void,
-    checks: @escaping () -> [Check], enforcement: @escaping () -> Enforcement
+    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics, assertionKeys: @escaping () -> JSONValue? = { nil },
+    whenAlive: @escaping (@escaping () -> Void) -> Void, checks: @escaping () -> [Check], enforcement: @escaping () -> Enforcement
   ) throws(NetError) {
     server = try HTTPServer(loop, at: place) { request, answer in
       guard request.head.method == .get || request.head.method == .head else {
@@ -57,6 +58,12 @@ public final class OpsServer {
       case "/metrics":
         let format = MetricsFormat(accepting: request.head.fields.value(of: .accept))
         answer.send(HTTPServer.Response(.ok, format.contentType, metrics.text(as: format)))
+      case "/assertion/jwks.json":
+        guard let keys = assertionKeys() else { fallthrough }
+        var fields = FieldBlock()
+        // As long as a key is shown before it signs (`AssertionKeys`).
+        fields.append("Cache-Control", "public, max-age=300")
+        answer.send(HTTPServer.Response(.ok, "application/jwk-set+json", keys.text, fields: fields))
       default:
         answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are /livez, /readyz and /metrics.\n"))
       }

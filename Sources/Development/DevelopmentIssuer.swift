@@ -52,16 +52,17 @@ public final class DevelopmentIssuer {
     }
   }
 
-  /// Makes a token of a user or of the machine client, in order or with a flaw; nil if there is nobody of that name.
+  /// Makes a token of a user or of the machine client, in order or with a flaw; nil if there is nobody of that name. A user's access
+  /// token is bound to the key with a thumbprint (RFC 9449 §6.1), if one is given.
   public func token(
     of name: String, use: TokenUse = .access, flaw: TokenFlaw = .none, client: String = "demoapp", algorithm: JWSAlgorithm = .rs256,
-    at now: Int64
+    boundTo thumbprint: String? = nil, at now: Int64
   ) throws(KeyError) -> String? {
     if let user = directory.user(name) {
       let session = Session(user: user, clientID: client, at: now)
       switch use {
       case .id: return try mint.idToken(session, at: now, algorithm: algorithm, flaw: flaw)
-      case .access: return try mint.accessToken(session, at: now, algorithm: algorithm, flaw: flaw)
+      case .access: return try mint.accessToken(session, at: now, algorithm: algorithm, flaw: flaw, boundTo: thumbprint)
       }
     }
     guard let machine = directory.client(name), !machine.scopes.isEmpty, use == .access else { return nil }
@@ -100,7 +101,7 @@ public final class DevelopmentIssuer {
     }
   }
 
-  /// `GET /token?user=alice&use=id&kind=expired&client=demoapp&alg=RS256`: what `stockade token` asks for.
+  /// `GET /token?user=alice&use=id&kind=expired&client=demoapp&alg=RS256&jkt=…`: what `stockade token` asks for.
   private func answerMint(_ request: LocalRequest, at now: Int64) -> LocalResponse {
     guard let name = request.parameter("user") else { return .plain(400, "user is missing\n") }
     guard let flaw = TokenFlaw(name: request.parameter("kind") ?? "valid") else {
@@ -111,7 +112,9 @@ public final class DevelopmentIssuer {
       return .plain(400, "alg is one of \(JWSAlgorithm.allCases.map(\.rawValue).joined(separator: ", "))\n")
     }
     do throws(KeyError) {
-      let token = try token(of: name, use: use, flaw: flaw, client: request.parameter("client") ?? "demoapp", algorithm: algorithm, at: now)
+      let token = try token(
+        of: name, use: use, flaw: flaw, client: request.parameter("client") ?? "demoapp", algorithm: algorithm,
+        boundTo: request.parameter("jkt"), at: now)
       guard let token else {
         let names = directory.users.map(\.name) + directory.clients.filter { !$0.scopes.isEmpty }.map(\.id)
         return .plain(404, "nobody of that name has such a token; there are \(names.joined(separator: ", "))\n")

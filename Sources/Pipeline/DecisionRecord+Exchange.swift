@@ -22,7 +22,8 @@ extension Exchange {
       case .public: reason = .public
       case .preflight: reason = .preflight
       case .authenticated: reason = .authenticated
-      case .policy, nil: reason = .policyPermit
+      case .policy: reason = .policyPermit
+      case nil: reason = trail.isOwn ? .metadata : .policyPermit
       }
     }
     var record = DecisionRecord(timeMillis: wallMillis, id: id, decision: decision, enforced: !observed, reason: reason)
@@ -57,6 +58,7 @@ extension Exchange {
     } else if let token = trail.token {
       record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
     }
+    record.token?.keysAreStale = trail.keysAreStale
     record.client = DecisionRecord.ClientFacts(ip: client.peer.address, forwarded: client.isForwarded)
     guard !head.methodRange.isEmpty else { return record }
     record.http = DecisionRecord.HTTPFacts(

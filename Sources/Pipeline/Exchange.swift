@@ -17,8 +17,12 @@ public struct Exchange: Sendable {
   public internal(set) var client: Client
   /// Seconds since 1970 when the head was complete. The page asks no other clock.
   public var time: Int64 = 0
+  /// When the head was complete, in monotonic nanoseconds: tells what was fetched before from what was fetched after.
+  public var arrival: UInt64 = 0
   /// What was in force when the request arrived; it stays in force for this request.
   public var snapshot: Snapshot
+  // A proof of possession is used once, however often the page runs.
+  var proofIsAdmitted = false
   /// The decision's name.
   public var id = DecisionID(milliseconds: 0, random: (0, 0))
   /// What was learned of this request since its head was read.
@@ -36,14 +40,17 @@ public struct Exchange: Sendable {
   }
 
   /// Begins the next request of the connection, whose head was just parsed into `head`.
-  public mutating func begin(id: DecisionID, at time: Int64, under snapshot: Snapshot) {
+  public mutating func begin(id: DecisionID, at time: Int64, arrival: UInt64 = 0, under snapshot: Snapshot) {
     self.id = id
     self.time = time
+    self.arrival = arrival
+    proofIsAdmitted = false
     hasContinued = false
     beginAnew(under: snapshot)
   }
 
-  /// Begins this request again, under another load: nothing that was learned under the one before counts.
+  /// Begins this request again, under another load: nothing that was learned under the one before counts. Its proof of possession
+  /// was used all the same.
   public mutating func beginAnew(under snapshot: Snapshot) {
     self.snapshot = snapshot
     learned = Learned()
@@ -104,6 +111,12 @@ public struct Peer: Sendable {
     }
   }
 
+  /// What one subscriber has of addresses: an IPv4 address, of IPv6 a network (RFC 6177); empty for a unix socket.
+  public var place: [UInt8] {
+    guard let octets = network?.unmapped.octets else { return [] }
+    return octets.count == 4 ? octets : Array(octets.prefix(8))
+  }
+
   /// A client that a proxy speaks of.
   public init(_ address: HTTP.IPAddress) { self.init(address: address.unmapped.description, octets: address.octets) }
 
@@ -128,8 +141,10 @@ public struct Trail: Sendable {
   var shadow: ShadowDecision?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
-  /// Issuers whose keys were waited for already, as bits: each at most once an exchange.
-  var asked: UInt64 = 0
+  /// Whether the request was for a document of ours.
+  var isOwn = false
+  /// Whether the token was judged by keys that could not be renewed.
+  var keysAreStale = false
 }
 
 /// What an unverified token says about itself: for the record of a refusal, and for nothing else.
@@ -137,6 +152,18 @@ struct TokenTrace: Sendable {
   let issuer: String
   let algorithm: JWSAlgorithm
   let kid: String?
+
+  init(_ identity: Identity) {
+    issuer = identity.issuer
+    algorithm = identity.algorithm
+    kid = identity.kid
+  }
+
+  init(_ token: LoadBalancerToken, from issuer: Issuer) {
+    self.issuer = issuer.name
+    algorithm = .es256
+    kid = token.kid
+  }
 
   init(_ token: UnverifiedToken, from issuer: Issuer) {
     self.issuer = issuer.name

@@ -11,8 +11,18 @@ public import JOSE
 public final class Facts {
   /// The keys of each issuer, in the order of the snapshot's table.
   public private(set) var keys: [IssuerKeys]
+  /// The tokens that are not accepted though they verify.
+  public private(set) var revocations = RevocationList.empty
+  /// The keys of load balancers.
+  var loadBalancerKeys: [LoadBalancerKeyQuestion: LoadBalancerKeyAnswer] = [:]
+  /// What issuers said about tokens.
+  var introspections: [IntrospectionQuestion: IntrospectionAnswer] = [:]
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
+  /// The signature contexts for proofs of possession: every client has another key, and the issuers' should not make room for them.
+  let proofVerifier = SignatureVerifier()
+  /// What is remembered of proofs of possession.
+  let proofs: ProofMemory
   /// This thread's memory for evaluating policies.
   let evaluation = Evaluation()
   private let tokens: TokenCache<Identity>
@@ -25,7 +35,8 @@ public final class Facts {
   public private(set) var cacheMisses = 0
 
   /// Nothing known yet of a number of issuers.
-  public init(issuers: Int, cacheKey: (UInt64, UInt64)) {
+  public init(issuers: Int, cacheKey: (UInt64, UInt64), proofs: ProofMemory = ProofMemory()) {
+    self.proofs = proofs
     keys = Array(repeating: .unfetched, count: issuers)
     tokens = TokenCache(key: cacheKey)
   }
@@ -34,6 +45,8 @@ public final class Facts {
   public func adopt(_ keys: [IssuerKeys]) {
     self.keys = keys
     decisions.removeAll()
+    introspections.removeAll()
+    loadBalancerKeys.removeAll()
   }
 
   /// What another engine answered to the same request in this second.
@@ -55,43 +68,70 @@ public final class Facts {
     self.keys[issuer] = keys
   }
 
-  /// The keys to check a token with. Waits, once an exchange, if there are none yet or the token names one that a fresh
-  /// copy of the set may have.
-  func keys(of issuer: Issuer, for token: UnverifiedToken, asking asked: inout UInt64, at time: Int64) throws(Stop) -> JWKSet {
-    let bit: UInt64 = issuer.index < 64 ? 1 << UInt64(issuer.index) : 0
-    let mayAsk = bit != 0 && asked & bit == 0
+  /// Learns which tokens are revoked. Every token is verified again, and looked up.
+  public func learn(_ revocations: RevocationList) {
+    self.revocations = revocations
+    tokens.removeAll()
+  }
+
+  /// Refuses a token that was revoked.
+  func requireUnrevoked(_ token: VerifiedToken) throws(Stop) {
+    if let match = revocations.match(token) { throw .refuse(.token(.revoked(match))) }
+  }
+
+  /// The keys to check a token with; `arrival` is when its request came, on the clock of `IssuerKeys.Known`.
+  ///
+  /// A token whose key is not among them is refused for it only by a copy of the set that was asked for after the token
+  /// came: an older copy may be from before a rotation, however young it is. Until there is one the request waits.
+  func keys(of issuer: Issuer, for token: UnverifiedToken, since arrival: UInt64, at time: Int64) throws(Stop) -> JWKSet {
     switch keys[issuer.index] {
-    case .unfetched:
-      guard mayAsk else { throw .refuse(.keysUnavailable(issuer: issuer.name, detail: "not fetched yet")) }
-    case .unavailable(let why):
-      throw .refuse(.keysUnavailable(issuer: issuer.name, detail: why))
+    case .unfetched: throw .wait(.keys(issuer: issuer.index))
+    case .unavailable(let why): throw .refuse(.keysUnavailable(issuer: issuer.name, detail: why))
     case .known(let known):
-      let lacksKey = !known.set.hasKey(kid: token.kid)
-      guard lacksKey, mayAsk, time >= known.mayRefetchAt else { return known.set }
+      guard time <= known.usableUntil else {
+        throw .refuse(.keysUnavailable(issuer: issuer.name, detail: "the last good ones are older than jwks.max_stale"))
+      }
+      // What no key could mend is refused without asking for one.
+      guard !known.set.hasKey(kid: token.kid), issuer.rules.algorithms.contains(token.algorithm), known.askedAt < arrival else {
+        return known.set
+      }
+      guard known.failedAt < arrival else {
+        throw .refuse(.keysUnavailable(issuer: issuer.name, detail: "the token names another one, and a fresh copy is not to be had"))
+      }
+      throw .wait(.keys(issuer: issuer.index))
     }
-    asked |= bit
-    throw .wait(.keys(issuer: issuer.index))
+  }
+
+  /// Whether an issuer's keys are a copy that could not be renewed.
+  func keysAreStale(of issuer: Int) -> Bool {
+    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer] else { return false }
+    return known.isStale
   }
 
   /// Whose token the credential is, if it was verified before under the same snapshot and keys, and has not expired.
   func identity(of credential: Credential, in head: RequestHead, under snapshot: Snapshot, at time: Int64) -> Identity? {
     let found = head.fields.withBytes(credential.range) { bytes in
-      tokens.entry(for: bytes, now: time, snapshot: snapshot.generation) { issuer in generation(of: issuer) }
+      tokens.entry(for: bytes, now: time, snapshot: snapshot.generation) { issuer in generation(of: issuer, at: time) }
     }
-    if found == nil { cacheMisses += 1 } else { cacheHits += 1 }
+    // A load balancer's word in the mouth of a client is nothing.
+    guard let found, found.isLoadBalancers == (credential.loadBalancer != nil) else {
+      cacheMisses += 1
+      return nil
+    }
+    cacheHits += 1
     return found
   }
 
   /// Keeps what a verified token said.
   func remember(_ identity: Identity, of token: VerifiedToken, from issuer: Issuer, under snapshot: Snapshot, at time: Int64) {
     let generation = TokenCache<Identity>.Generation(
-      snapshot: snapshot.generation, issuer: issuer.index, keys: generation(of: issuer.index))
+      snapshot: snapshot.generation, issuer: issuer.index, keys: generation(of: issuer.index, at: time))
     tokens.insert(token, entry: identity, generation: generation, now: time)
   }
 
-  // Sets of keys count from 1: an entry is never current while its issuer's keys are unknown.
-  private func generation(of issuer: Int) -> UInt64 {
-    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer] else { return .max }
+  // Sets of keys count from 1: an entry is never current while its issuer's keys are unknown, or too old.
+  private func generation(of issuer: Int, at time: Int64) -> UInt64 {
+    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer], time <= known.usableUntil else { return .max }
     return known.generation
   }
 }
@@ -111,16 +151,24 @@ public enum IssuerKeys: Sendable {
     public let set: JWKSet
     /// Counted up whenever the keys change: a token verified under other keys is verified again.
     public let generation: UInt64
-    /// Not before this second may an unknown `kid` ask for another fetch.
-    public let mayRefetchAt: Int64
-    /// Whether the last fetch failed and this is an older copy.
+    /// When it was asked for: monotonic nanoseconds. It says nothing about keys that are younger.
+    public let askedAt: UInt64
+    /// When it was last asked for in vain: monotonic nanoseconds, 0 for never.
+    public let failedAt: UInt64
+    /// The last second, since 1970, in which it serves.
+    public let usableUntil: Int64
+    /// Whether this is an older copy because the last fetch failed.
     public let isStale: Bool
 
-    /// A set of keys.
-    public init(set: JWKSet, generation: UInt64, mayRefetchAt: Int64, isStale: Bool) {
+    /// A set of keys; by default one that needs no renewal.
+    public init(
+      set: JWKSet, generation: UInt64, askedAt: UInt64 = .max, failedAt: UInt64 = 0, usableUntil: Int64 = .max, isStale: Bool = false
+    ) {
       self.set = set
       self.generation = generation
-      self.mayRefetchAt = mayRefetchAt
+      self.askedAt = askedAt
+      self.failedAt = failedAt
+      self.usableUntil = usableUntil
       self.isStale = isStale
     }
   }

@@ -2,6 +2,8 @@
 public enum Outcome: ~Copyable {
   /// It may pass: forwarding consumes the permit.
   case forward(Permit)
+  /// It is for us: a document of ours is the answer.
+  case answer(Answer)
   /// It may not.
   case refuse(Rejection)
   /// It cannot be decided before this is known; run the page again then.
@@ -18,6 +20,10 @@ enum Stop: Error {
 public enum Dependency: Hashable, Sendable {
   /// The key set of an issuer, by its place in the snapshot's table: there is none yet, or it lacks the token's key.
   case keys(issuer: Int)
+  /// A load balancer's key.
+  case loadBalancerKey(LoadBalancerKeyQuestion)
+  /// What an issuer says about a token.
+  case introspection(IntrospectionQuestion)
   /// The request's whole body.
   case body
   /// What a route's source of entities has for the request.

@@ -14,27 +14,43 @@ extension Exchange {
       // Who sent it, as far as proxies in front of us are trusted to say.                                        400
       if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }
 
+      if let answer = snapshot.ownAnswer(to: head) {
+        trail.isOwn = true
+        return .answer(answer)
+      }
+
       // match: what is asked, in the words of the routes?                                                        403
       var question = try snapshot.mapping.match(&head)
       trail.question = question
       if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
 
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
-      let credential = try Credential.find(in: head, for: snapshot.issuers)
+      let credential = try Credential.find(in: head, for: snapshot.issuers, from: peer, proven: question.demandsProof)
       let identity: Identity
       if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
         identity = known
+      } else if let issuer = credential.loadBalancer {
+        let token = try verified(credential, from: issuer, facts)
+        try facts.requireUnrevoked(token)
+        identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot)
+        facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       } else {
         let unverified = try UnverifiedToken.read(credential, in: head)
         let issuer = try snapshot.issuers.issuer(of: unverified)
         trail.token = TokenTrace(unverified, from: issuer)
-        let keys = try facts.keys(of: issuer, for: unverified, asking: &trail.asked, at: time)
+        let keys = try facts.keys(of: issuer, for: unverified, since: arrival, at: time)
+        trail.keysAreStale = facts.keysAreStale(of: issuer.index)
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
+        try facts.requireUnrevoked(token)
         identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot)  // map
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
       }
+      try requireActive(identity, by: credential, facts)
+      try requireProof(of: identity, by: credential, for: question, facts)
       trail.identity = identity
+      trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
+      try question.requireSignIn(of: identity, at: time)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
 
       // learn: what do its body and the route's source of entities say?                   400, 413, 415, 503, or wait

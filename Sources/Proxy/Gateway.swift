@@ -1,6 +1,7 @@
 internal import Crypto
 internal import HTTP
-internal import JOSE
+public import JOSE
+public import JSON
 public import Net
 public import Pipeline
 public import Telemetry
@@ -21,6 +22,10 @@ public final class Gateway {
     public var aws: () -> AWSSurroundings = { .none }
     /// Added to the wall clock, in milliseconds: for tests that expire tokens without waiting.
     public var clockOffsetMillis: Int64
+    /// The folder for what outlives the process; nil for none.
+    public var stateFolder: String?
+    /// Through which proxies key sets are fetched.
+    public var proxies = HTTPProxies()
 
     /// An environment.
     public init(
@@ -47,6 +52,7 @@ public final class Gateway {
   private let loop: EventLoop
   private var configuration: Configuration
   private var snapshot: Snapshot
+  private var revocations: RevocationList
   private let client: HTTPClient
   private let resolver: Resolver
   private var credentials: EngineCredentials?
@@ -55,6 +61,11 @@ public final class Gateway {
   private let workers: [Mailbox<WorkerMessage>]
   private var threads: [RunningThread] = []
   private var keyRing: KeyRing?
+  private var introspector: Introspector?
+  private var loadBalancerKeys: LoadBalancerKeys?
+  private var assertions: AssertionRing?
+  private let nonces = DPoPNonce(key: RandomBytes.make(32))
+  private let usedProofs = Locked(DPoPReplayGuard())
   private let lookups: EntityLookups
   private let controlShard: MetricsShard
   private var addresses: [Int: SocketAddress] = [:]
@@ -69,24 +80,28 @@ public final class Gateway {
 
   /// Checks what can be checked without starting anything, and starts. `listen` is what the configuration's `listen` comes to.
   public init(
-    _ configuration: Configuration, snapshot: Snapshot, listen: ListenPlace, environment: Environment, loop: EventLoop
+    _ configuration: Configuration, snapshot: Snapshot, revocations: RevocationList, listen: ListenPlace, environment: Environment,
+    loop: EventLoop
   ) throws(ConfigurationError) {
     self.loop = loop
     self.configuration = configuration
     self.snapshot = snapshot
+    self.revocations = revocations
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let plan = Self.plan(configuration, snapshot, environment.aws(), &problems)
+    let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems)
     guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
       let resolver = try Resolver(loop)
       self.resolver = resolver
       let tls = try TLSContext(clientTrusting: .system)
-      client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal)
+      client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, proxies: environment.proxies)
       controlShard = environment.metrics.shard()
       let lookups = EntityLookups(
-        loop, client: HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
+        loop,
+        client: HTTPClient(
+          loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
         generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
       self.lookups = lookups
       let count = Self.workerCount(configuration, listen)
@@ -132,6 +147,10 @@ public final class Gateway {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
       if workers.count > 1, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
+      let assertions = try makeAssertionRing()
+      self.assertions = assertions
+      introspector = makeIntrospector()
+      loadBalancerKeys = makeLoadBalancerKeys()
       let ring = makeKeyRing(after: nil)
       keyRing = ring
       let credentials = makeCredentials(plan)
@@ -140,6 +159,7 @@ public final class Gateway {
         let setup = WorkerSetup(
           index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
+          assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }
@@ -158,11 +178,40 @@ public final class Gateway {
     }
   }
 
+  /// The public keys of our assertions, for the service behind; nil if there are none.
+  public var assertionKeys: JSONValue? { assertions?.keys.document }
+
+  private func makeLoadBalancerKeys() -> LoadBalancerKeys {
+    LoadBalancerKeys(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
+      for worker in workers { worker.post(.loadBalancerKey(question, answer)) }
+    }
+  }
+
+  private func makeIntrospector() -> Introspector {
+    Introspector(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
+      for worker in workers { worker.post(.introspected(question, answer)) }
+    }
+  }
+
+  private func makeAssertionRing() throws(NetError) -> AssertionRing? {
+    guard let settings = snapshot.assertion else { return nil }
+    do throws(KeyError) {
+      return try AssertionRing(loop, settings, serverLog: environment.serverLog) { [unowned self] keys in
+        for worker in workers { worker.post(.sign(keys)) }
+      }
+    } catch {
+      throw .invalidRequest("there is no key for identity assertions: \(error)")
+    }
+  }
+
+  // A development issuer's keys die with it.
+  private var snapshots: KeySnapshots? { configuration.isDevelopment ? nil : environment.stateFolder.map { KeySnapshots(folder: $0) } }
+
   private func makeKeyRing(after before: KeyRing?) -> KeyRing {
-    let issuers = zip(snapshot.issuers.issuers, configuration.issuers).map { ($0, $1.allowsInsecureKeys) }
+    let issuers = Array(zip(snapshot.issuers.issuers, configuration.issuers))
     return KeyRing(
       loop, client: client, issuers: issuers, after: before, trustsDevelopmentKeys: configuration.isDevelopment,
-      serverLog: environment.serverLog, metrics: controlShard
+      snapshots: snapshots, serverLog: environment.serverLog, metrics: controlShard
     ) { [unowned self] keys, issuer in
       for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
     }
@@ -170,7 +219,7 @@ public final class Gateway {
 
   // What a configuration asks of the workers, or what is wrong with its addresses.
   private static func plan(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ aws: AWSSurroundings, _ problems: inout [String]
+    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ aws: AWSSurroundings, _ problems: inout [String]
   ) -> ServicePlan? {
     let upstream = url(configuration.upstream, what: "the upstream", &problems)
     let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
@@ -186,7 +235,7 @@ public final class Gateway {
       }
       guard problems.isEmpty else { return nil }
       return ServicePlan(
-        snapshot: snapshot, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
+        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
         engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
@@ -200,7 +249,8 @@ public final class Gateway {
   ///
   /// Calls back when every worker serves by it. One reload at a time.
   public func adopt(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ completion: @escaping (Result<Void, ConfigurationError>) -> Void
+    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList,
+    _ completion: @escaping (Result<Void, ConfigurationError>) -> Void
   ) {
     guard adopting == nil, !isDraining else { return completion(.failure(ConfigurationError(["another reload is under way"]))) }
     var problems: [String] = []
@@ -210,22 +260,41 @@ public final class Gateway {
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
-    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, environment.aws(), &problems) else {
+    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems) else {
       return completion(.failure(ConfigurationError(problems)))
     }
+    let before = self.snapshot.assertion
     self.configuration = configuration
     self.snapshot = snapshot
+    self.revocations = revocations
+    if before != snapshot.assertion {
+      assertions?.close()
+      do throws(NetError) { assertions = try makeAssertionRing() } catch {
+        return completion(.failure(ConfigurationError([error.description])))
+      }
+      for worker in workers { worker.post(.sign(assertions?.keys)) }
+    }
+    introspector?.close()
+    introspector = makeIntrospector()
+    loadBalancerKeys?.close()
+    loadBalancerKeys = makeLoadBalancerKeys()
     let ring = makeKeyRing(after: keyRing)
     keyRing = ring
     lookups.adopt(snapshot.generation)
     adopting = (Set(workers.indices), completion)
-    let before = credentials
+    let signing = credentials
     let made = makeCredentials(plan)
     credentials = made
     for worker in workers { worker.post(.adopt(plan, ring.known, made.known)) }
-    before?.close()
+    signing?.close()
     ring.start()
     made.start()
+  }
+
+  /// Revokes tokens at once, whatever else is or is not in order.
+  public func revoke(_ list: RevocationList) {
+    revocations = list
+    for worker in workers { worker.post(.revoke(list)) }
   }
 
   private func adopted(_ worker: Int, problem: String?) {
@@ -253,11 +322,22 @@ public final class Gateway {
 
   private static func checkKeyURLs(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) {
     for (issuer, settings) in zip(snapshot.issuers.issuers, configuration.issuers) {
+      if let endpoint = issuer.introspection?.url {
+        do throws(NetError) {
+          let url = try HTTPURL.parse(endpoint)
+          if !url.isSecure, !KeyURL.isLoopback(url) {
+            problems.append("issuer \(issuer.name): \(endpoint) is plain HTTP, so whoever is on the way would read tokens; use https")
+          }
+        } catch {
+          problems.append("issuer \(issuer.name): \(error)")
+        }
+      }
       let text: String
       switch issuer.keys {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
       case .file: continue
+      case .single: text = issuer.loadBalancer?.keysURL ?? ""
       }
       guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
       problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
@@ -269,6 +349,8 @@ public final class Gateway {
   private func received(_ message: ControlMessage) {
     switch message {
     case .wantKeys(let issuer): keyRing?.want(issuer)
+    case .wantLoadBalancerKey(let question): loadBalancerKeys?.want(question)
+    case .wantIntrospection(let question): introspector?.ask(question)
     case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address

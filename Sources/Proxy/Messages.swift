@@ -1,4 +1,5 @@
 internal import AWSClient
+internal import JOSE
 internal import Net
 internal import Pipeline
 internal import Telemetry
@@ -7,6 +8,14 @@ internal import Telemetry
 enum WorkerMessage: Sendable {
   /// An issuer's keys, or that there are none.
   case keys(IssuerKeys, issuer: Int)
+  /// A load balancer's key.
+  case loadBalancerKey(LoadBalancerKeyQuestion, LoadBalancerKeyAnswer)
+  /// What an issuer said about a token.
+  case introspected(IntrospectionQuestion, IntrospectionAnswer)
+  /// These tokens are revoked.
+  case revoke(RevocationList)
+  /// Sign assertions with these keys; nil for none.
+  case sign(AssertionKeys?)
   /// What came of a lookup, and until when it serves, in the loops' milliseconds.
   case entities(EntityLookup, EntityAnswer, until: UInt64)
   /// What signs questions to an engine elsewhere.
@@ -27,6 +36,10 @@ enum WorkerMessage: Sendable {
 enum ControlMessage: Sendable {
   /// A request waits for an issuer's keys.
   case wantKeys(issuer: Int)
+  /// A request waits for a load balancer's key.
+  case wantLoadBalancerKey(LoadBalancerKeyQuestion)
+  /// A request waits for what an issuer says about its token.
+  case wantIntrospection(IntrospectionQuestion)
   /// A request of a worker waits for entities.
   case wantEntities(EntityLookup, worker: Int)
   /// A worker listens.
@@ -68,6 +81,11 @@ struct WorkerSetup: Sendable {
   var control: Mailbox<ControlMessage>
   var mailbox: Mailbox<WorkerMessage>
   var cacheKey: (UInt64, UInt64)
+  /// The keys for assertions; nil for none.
+  var assertionKeys: AssertionKeys?
+  /// What is remembered of proofs of possession, for all workers.
+  var nonces: DPoPNonce
+  var usedProofs: Locked<DPoPReplayGuard>
   var instance: String
   var clockOffsetMillis: Int64
 }

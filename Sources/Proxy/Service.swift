@@ -1,11 +1,14 @@
 internal import AWSClient
 internal import HTTP
+internal import JOSE
 internal import Net
 internal import Pipeline
 
 /// What one load of the configuration asks of a worker; safe to hand to its thread.
 struct ServicePlan: Sendable {
   var snapshot: Snapshot
+  /// The tokens that are revoked.
+  var revocations: RevocationList
   var upstreams: [HTTPURL]
   var upstreamTLS: TLSContext?
   var upstreamLimits: UpstreamLimits

@@ -1,6 +1,7 @@
 internal import AWSClient
 internal import Bytes
 internal import HTTP
+internal import JOSE
 internal import Net
 internal import Pipeline
 internal import Telemetry
@@ -17,6 +18,8 @@ final class Worker {
   private(set) var service: Service
   var headLimits: HeadLimits { service.headLimits }
   let facts: Facts
+  /// What assertions are signed with; nil if there are none.
+  private(set) var assertionKeys: AssertionKeys?
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
@@ -29,7 +32,9 @@ final class Worker {
   private var decisions = RemoteAnswers()
   private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
-  private var parked: [Dependency: [ClientConnection]] = [:]
+  private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
+  private var woken: [ClientConnection] = []
+  private var isWaking = false
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
   private var differencesSince: UInt64 = 0
@@ -38,6 +43,8 @@ final class Worker {
 
   /// How often one connection may read before others get their turn.
   static let roundsPerTurn = 16
+  // How many requests that waited are decided in one turn: others have not waited, and should not begin to.
+  private static let wakingsPerTurn = 32
   // 16 KiB a read was the fastest measured for relaying bodies, and keeps a turn short.
   private static let readBytes = 16 * 1024
 
@@ -49,7 +56,19 @@ final class Worker {
     control = setup.control
     metrics = WorkerMetrics(setup.metrics.shard())
     instance = setup.instance
-    facts = Facts(issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey)
+    assertionKeys = setup.assertionKeys
+    let used = setup.usedProofs
+    facts = Facts(
+      issuers: setup.plan.snapshot.issuers.issuers.count, cacheKey: setup.cacheKey,
+      proofs: ProofMemory(nonces: setup.nonces) { proof, now, window in
+        do throws(DPoPError) {
+          try used.withLock { (used: inout DPoPReplayGuard) throws(DPoPError) in try used.admit(proof, now: now, window: window) }
+          return nil
+        } catch {
+          return error
+        }
+      })
+    facts.learn(setup.plan.revocations)
     service = try Service(setup.plan, after: nil, loop: loop)
     listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
       accepted(fd, from: peer)
@@ -132,15 +151,38 @@ final class Worker {
 
   /// Keeps an exchange until a fact arrives, and asks for the fact.
   func park(_ client: ClientConnection, until dependency: Dependency) {
-    let isFirst = parked[dependency, default: []].isEmpty
-    parked[dependency, default: []].append(client)
-    guard isFirst else { return }
-    switch dependency {
-    case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
-    case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
-    case .decision(let question): ask(question)
-    case .body: break
+    let isFirst = parked[dependency]?.isEmpty ?? true
+    let turnedAway = parked[dependency, default: WaitingRoom(limit: Defaults.waitingRequests)].admit(client, from: client.origin)
+    if isFirst {
+      switch dependency {
+      case .keys(let issuer): control.post(.wantKeys(issuer: issuer))
+      case .loadBalancerKey(let question): control.post(.wantLoadBalancerKey(question))
+      case .introspection(let question): control.post(.wantIntrospection(question))
+      case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
+      case .decision(let question): ask(question)
+      case .body: break
+      }
     }
+    turnedAway?.turnedAway()
+  }
+
+  /// Lets requests go on that waited, some in this turn and the others in the next ones.
+  private func wake(_ clients: [ClientConnection]) {
+    woken += clients
+    guard !isWaking, !woken.isEmpty else { return }
+    isWaking = true
+    wakeSome()
+  }
+
+  private func wakeSome() {
+    let batch = woken.prefix(Self.wakingsPerTurn)
+    woken.removeFirst(batch.count)
+    for client in batch { client.goOn() }
+    guard !woken.isEmpty else {
+      isWaking = false
+      return
+    }
+    loop.later { [unowned self] in wakeSome() }
   }
 
   // One question for all that wait for its answer.
@@ -163,7 +205,7 @@ final class Worker {
       if question.generation == service.snapshot.generation {
         decisions.keep(answer, to: question, at: loop.now, wallMillis: loop.wallMillis)
       }
-      let waiting = parked.removeValue(forKey: .decision(question)) ?? []
+      let waiting = parked.removeValue(forKey: .decision(question))?.all ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
     }
   }
@@ -205,7 +247,7 @@ final class Worker {
   /// A parked exchange waits no longer.
   func unpark(_ client: ClientConnection) {
     guard let dependency = client.waitsFor else { return }
-    parked[dependency]?.removeAll { $0 === client }
+    parked[dependency]?.remove(client)
     if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
   }
 
@@ -227,11 +269,18 @@ final class Worker {
     switch message {
     case .keys(let keys, let issuer):
       facts.learn(keys, of: issuer)
-      let waiting = parked.removeValue(forKey: .keys(issuer: issuer)) ?? []
-      for client in waiting where client.phase == .parked { client.decide() }
+      wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
+    case .loadBalancerKey(let question, let answer):
+      facts.learn(answer, to: question)
+      wake(parked.removeValue(forKey: .loadBalancerKey(question))?.all ?? [])
+    case .introspected(let question, let answer):
+      facts.learn(answer, to: question, at: loop.wallSeconds)
+      wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])
+    case .revoke(let list): facts.learn(list)
+    case .sign(let keys): assertionKeys = keys
     case .entities(let lookup, let answer, let until):
       if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
-      let waiting = parked.removeValue(forKey: .entities(lookup)) ?? []
+      let waiting = parked.removeValue(forKey: .entities(lookup))?.all ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
     case .credentials(let state, let engine, let generation):
       guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
@@ -268,6 +317,7 @@ final class Worker {
       return
     }
     facts.adopt(keys)
+    facts.learn(plan.revocations)
     answers = EntityAnswers()
     decisions = RemoteAnswers()
     parked = [:]
@@ -295,6 +345,7 @@ final class Worker {
   func responseFields(for exchange: borrowing Exchange) -> FieldBlock {
     var fields = FieldBlock()
     fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    if let nonce = exchange.nonce(facts) { fields.append("DPoP-Nonce", nonce) }
     return fields
   }
 

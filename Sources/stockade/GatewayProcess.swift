@@ -1,6 +1,7 @@
 internal import Admin
 internal import FoundationEssentials
 internal import Glibc
+internal import JOSE
 internal import JSON
 internal import Net
 internal import Pipeline
@@ -21,6 +22,7 @@ final class GatewayProcess {
   private var watch: FolderWatch?
   // What was read last, whether it could be put in force or not: only something else is worth another attempt.
   private var tried = ""
+  private var revocations = RevocationFile.none
   private var control: ControlServer?
   private var generation: UInt64 = 1
   private var isReloading = false
@@ -54,17 +56,18 @@ final class GatewayProcess {
     supervision = Supervision(supervisor, loop: loop, serverLog: serverLog)
     let listen = try Self.place(configuration.listen, of: "listen", supervisor)
     let opsListen = try Self.place(configuration.opsListen, of: "ops.listen", supervisor)
+    var environment = Gateway.Environment(
+      log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
+    environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
+    environment.proxies = try Self.proxies()
+    environment.aws = AWSFiles.read
     gateway = try Gateway(
-      configuration, snapshot: snapshot, listen: listen,
-      environment: Gateway.Environment(
-        log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), aws: AWSFiles.read,
-        clockOffsetMillis: extras.clockOffsetMillis),
-      loop: loop)
+      configuration, snapshot: snapshot, revocations: loaded.revocations.list, listen: listen, environment: environment, loop: loop)
     let gateway = gateway
     do throws(NetError) {
       ops = try OpsServer(
-        loop, at: opsListen, metrics: metrics, whenAlive: { gateway.whenWorkersAnswer($0) }, checks: { Self.checks(of: gateway) },
-        enforcement: { numbers.withLock { $0.enforcement } })
+        loop, at: opsListen, metrics: metrics, assertionKeys: { gateway.assertionKeys }, whenAlive: { gateway.whenWorkersAnswer($0) },
+        checks: { Self.checks(of: gateway) }, enforcement: { numbers.withLock { $0.enforcement } })
     } catch {
       throw ConfigurationError(["ops.listen: \(error)"])
     }
@@ -148,6 +151,14 @@ final class GatewayProcess {
     }
     if configuration.isDevelopment {
       serverLog.warn("development_mode", ["meaning": "a development issuer is trusted: anyone can sign in"])
+    }
+  }
+
+  /// The proxies that the environment names, for fetching keys.
+  private static func proxies() throws(ConfigurationError) -> HTTPProxies {
+    let variables = ProcessInfo.processInfo.environment
+    do throws(NetError) { return try HTTPProxies { variables[$0] } } catch {
+      throw ConfigurationError(["the environment's proxy: \(error)"])
     }
   }
 
@@ -270,7 +281,7 @@ extension GatewayProcess {
     do throws(ConfigurationError) {
       let loaded = try reading.get()
       let snapshot = try SnapshotBuilder.build(loaded.configuration, policies: loaded.files, generation: generation + 1)
-      gateway.adopt(loaded.configuration, snapshot) { [self] result in
+      gateway.adopt(loaded.configuration, snapshot, loaded.revocations.list) { [self] result in
         isReloading = false
         defer { reloadAgain() }
         switch result {
@@ -346,16 +357,34 @@ extension GatewayProcess {
     }
   }
 
+  /// What is revoked is revoked at once: it waits for no policy to be compiled, and for none to be in order.
+  private func revokeFirst() {
+    guard !revocations.path.isEmpty else { return }
+    do throws(ConfigurationError) {
+      let fresh = try RevocationFile.read(revocations.path)
+      guard fresh.hash != revocations.hash else { return }
+      revocations = fresh
+      gateway.revoke(fresh.list)
+      serverLog.info("revocations", ["file": .text(fresh.path), "count": .integer(fresh.list.count)])
+    } catch {
+      // The reload that follows says what is wrong with it.
+      serverLog.error(
+        "revocations_kept", ["file": .text(revocations.path), "meaning": "it cannot be read; the list before stays in force"])
+    }
+  }
+
   /// Watches what was loaded, so that an edit is in force without a signal.
   func beginWatching(_ loaded: Loaded) {
     tried = loaded.fingerprint
+    revocations = loaded.revocations
     if watch == nil {
       watch = FolderWatch(loop) { [self] in
+        revokeFirst()
         // Only what is different from what was tried last is loaded: a folder is touched for many reasons.
         guard Reading(load).fingerprint != tried else { return }
         reload(because: "files changed")
       }
     }
-    watch?.watch(loaded.folders)
+    watch?.watch(loaded.folders + [loaded.revocations.folder].filter { !$0.isEmpty })
   }
 }

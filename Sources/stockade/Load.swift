@@ -11,9 +11,11 @@ struct Loaded {
   var file: String?
   /// The folders of everything that was read.
   var folders: [String] = []
+  /// The tokens that are revoked.
+  var revocations = RevocationFile.none
 
   /// Equal for two loads that say the same.
-  var fingerprint: String { files.hash + Hex.encode(configuration.fingerprint) }
+  var fingerprint: String { files.hash + revocations.hash + Hex.encode(configuration.fingerprint) }
 }
 
 /// Reads everything again, or says everything that is wrong.

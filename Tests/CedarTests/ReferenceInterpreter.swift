@@ -21,9 +21,12 @@ struct ReferenceInterpreter {
   /// What an operator makes of something unknown.
   private static let leftover = Value.unknown(Unknown("", []))
 
-  /// Whether a record's parts can be had one by one: no part of it is an operation that may yet fail.
+  /// Whether a record's parts can be had one by one: all are known, or no part is a call, as extension values are.
+  private func canProject(_ value: Value) -> Bool { !value.holdsUnknown || isProjectable(value) }
+
   private func isProjectable(_ value: Value) -> Bool {
     switch value {
+    case .decimal, .ip, .datetime, .duration: false
     case .unknown(let unknown): if case .string? = unknown.arguments.first { unknown.function == "unknown" } else { false }
     case .set(let set): set.elements.allSatisfy(isProjectable)
     case .record(let record): record.fields.allSatisfy { isProjectable($0.value) }
@@ -88,7 +91,7 @@ struct ReferenceInterpreter {
       switch try partial(target) {
       case .record(let record):
         guard let value = record[key] else { throw Failed(kind: .attributeMissing) }
-        return isProjectable(.record(record)) ? value : Self.leftover
+        return canProject(.record(record)) ? value : Self.leftover
       case .entity(let uid):
         guard let entity = entities[uid] else { throw Failed(kind: .entityMissing) }
         guard let value = entity.attributes[key] else { throw Failed(kind: .attributeMissing) }
@@ -188,7 +191,7 @@ struct ReferenceInterpreter {
     let next: Value?
     switch target {
     case .record(let record):
-      if !isProjectable(target) { return Self.leftover }
+      if !canProject(target) { return Self.leftover }
       next = record[key]
     case .entity(let uid): next = entities[uid]?.attributes[key]
     case let other where other.holdsUnknown: return Self.leftover

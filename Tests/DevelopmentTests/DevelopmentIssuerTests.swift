@@ -144,7 +144,8 @@ struct DevelopmentIssuerTests {
     arguments: [
       (.none, nil), (.expired, .expired), (.forged, .signature), (.notYet, .notYetValid), (.otherIssuer, .issuer), (.algNone, .algorithm),
       (.hmac, .algorithm), (.unknownKey, .unknownKey), (.tampered, .signature), (.otherClient, .audience), (.longLived, .lifetime),
-      (.critical, .malformed),
+      (.critical, .malformed), (.embeddedKey, .signature), (.remoteKey, .unknownKey), (.unencoded, .malformed), (.padded, .malformed),
+      (.duplicateName, .malformed), (.noExpiry, .malformed), (.issuedAhead, .notYetValid), (.refresh, .use), (.otherType, .use),
     ] as [(TokenFlaw, TokenError.Reason?)])
   func flaws(flaw: TokenFlaw, reason: TokenError.Reason?) throws {
     let issuer = try Self.issuer()
@@ -161,7 +162,7 @@ struct DevelopmentIssuerTests {
   }
 
   @Test("every flaw has a case above")
-  func allFlaws() { #expect(TokenFlaw.allCases.count == 12) }
+  func allFlaws() { #expect(TokenFlaw.allCases.count == 21) }
 
   @Test("an ID token has the claims that Cognito's have")
   func idClaims() throws {

@@ -182,7 +182,6 @@ def test_what_is_not_there_is_told_apart(tmp_path):
         {
             "gone": {"cognito": "us-east-1_AbC123", "client_ids": ["app"], "jwks_url": f"http://127.0.0.1:{port}/keys"},
             "nameless": {"issuer": "https://no-such-host.invalid", "client_ids": ["app"]},
-            "plain": {"issuer": "https://a.example", "jwks_url": "http://203.0.113.1/keys", "client_ids": ["app"]},
             "metadata": {"issuer": "https://b.example", "jwks_url": "http://169.254.169.254/keys", "allow_insecure_jwks": True, "client_ids": ["app"]},
         },
         more=f"routes: [{{ match: 'GET /a', upstream: 'unix:{tmp_path}/no.sock' }}]",
@@ -192,7 +191,7 @@ def test_what_is_not_there_is_told_apart(tmp_path):
     found = {subject: step for (subject, _), step in steps(done).items()}
     for subject, what, detail in [
         ("issuer gone", "TCP", "Connection refused"), ("issuer nameless", "DNS", "cannot resolve no-such-host.invalid"),
-        ("issuer plain", "keys", "is plain HTTP"), ("issuer metadata", "TCP", "link-local"), ("upstream", "TCP", "Connection refused"),
+        ("issuer metadata", "TCP", "link-local"), ("upstream", "TCP", "Connection refused"),
         ("upstream of a route, 1", "TCP", "No such file"),
     ]:  # fmt: skip
         step = found[subject]

@@ -152,5 +152,5 @@ def test_drift_is_drawn_in_both_files_and_exits_4(tmp_path, document):
     document.write_text("{}")
     done = run(tmp_path, "check", "--openapi", "openapi.json", "--json")
     assert done.returncode == 3 and json.loads(done.stdout)["exit"] == 3
-    assert "says no" in json.loads(done.stdout)["problems"][0]
+    assert "says no" in json.loads(done.stdout)["problems"][0]["text"]
     assert run(tmp_path, "check", "--openapi", "openapi.json", "--mapping", "x").returncode == 64

@@ -77,7 +77,7 @@ struct DPoPTests {
   func type() throws {
     let (bytes, verified) = try Self.token()
     for type in [nil, .string("JWT"), .string("at+jwt")] as [JSONValue?] {
-      #expect(Self.error(try Self.proof(for: bytes, header: ["typ": type]), verified)?.code == "invalid_dpop_proof")
+      #expect(Self.error(try Self.proof(for: bytes, header: ["typ": type]), verified)?.isOfTheProof == true)
     }
     #expect(Self.error(bytes, verified) == .type(found: nil))
   }
@@ -165,7 +165,6 @@ struct DPoPTests {
       nil, "", nonces.issue(now: Self.now - 2 * DPoPNonce.period), nonces.issue(now: Self.now + DPoPNonce.period),
       DPoPNonce(key: RandomBytes.make(32)).issue(now: Self.now), nonces.issue(now: Self.now) + "A",
     ] { #expect(try error(nonce) == .nonce) }
-    #expect(DPoPError.nonce.code == "use_dpop_nonce")
   }
 
   @Test("a proof is admitted once for as long as it could be used, and forgotten afterwards")
@@ -210,7 +209,7 @@ struct DPoPTests {
     let (bytes, verified) = try Self.token()
     let good = try Self.proof(for: bytes)
     for text in [[], Array("a.b.c".utf8), Array(good.dropLast(90)), good + good, [UInt8](repeating: 0x2e, count: 20_000)] {
-      #expect(Self.error(text, verified)?.code == "invalid_dpop_proof")
+      #expect(Self.error(text, verified)?.isOfTheProof == true)
     }
     #expect(Self.error(try Self.proof(for: bytes, claims: ["x": .string(String(repeating: "x", count: 9000))]), verified) != nil)
   }
@@ -228,5 +227,24 @@ struct DPoPTests {
     }
     #expect(ran == 3)
     TestData.report("RFC 9449 proofs", ran: ran)
+  }
+}
+
+extension DPoPProof {
+  func check(
+    _ request: Request, token: VerifiedToken, now: Int64, nonces: DPoPNonce? = nil, window: Int64 = 60, clockSkew: Int64 = 60
+  ) throws(DPoPError) {
+    try check(
+      request, tokenDigest: Digest.sha256(token.bytes.exposed), boundTo: token.keyThumbprint, now: now, nonces: nonces, window: window,
+      clockSkew: clockSkew)
+  }
+}
+
+extension DPoPError {
+  fileprivate var isOfTheProof: Bool {
+    switch self {
+    case .nonce, .otherKey, .overloaded: false
+    default: true
+    }
   }
 }

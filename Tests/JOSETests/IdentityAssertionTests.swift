@@ -72,7 +72,7 @@ struct ProtectedResourceMetadataTests {
         resource: "https://api.example.com/orders", authorizationServers: ["https://issuer.example"], scopes: ["orders/read"],
         name: "Orders"))
     #expect(metadata.path == "/.well-known/oauth-protected-resource/orders")
-    #expect(metadata.challenge == #"resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/orders""#)
+    #expect(metadata.url == "https://api.example.com/.well-known/oauth-protected-resource/orders")
     #expect(
       metadata.document.text
         == #"{"resource":"https://api.example.com/orders","authorization_servers":["https://issuer.example"],"scopes_supported":["orders/read"],"bearer_methods_supported":["header"],"resource_name":"Orders"}"#

@@ -56,6 +56,36 @@ import Testing
     Case(name: "a slash that is data in a path", file: route("{ match: 'GET /f/{name}', paths: { encoded_slash: 'data' } }")),
     Case(name: "capitals where case is the same", file: route("{ match: 'GET /Files', paths: { case: 'same' } }")),
     Case(name: "a proxy that is everybody", file: with("trusted_proxies: ['0.0.0.0/0'],")),
+    Case(name: "a step-up that demands nothing", file: route("{ match: 'GET /a', step_up: {} }")),
+    Case(name: "an acr that cannot stand in a challenge", file: route("{ match: 'GET /a', step_up: { acr: ['a b'] } }")),
+    Case(name: "a step-up where no token is asked for", file: route("{ match: 'GET /a', access: 'public', step_up: { max_age: '5m' } }")),
+    Case(name: "a proof where no token is asked for", file: route("{ match: 'GET /a', access: 'public', dpop: true }")),
+    Case(name: "an origin with a path", file: with("dpop: { origin: 'https://api.example.com/v1' },")),
+    Case(name: "an introspection without credentials", file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i' }")),
+    Case(
+      name: "a load balancer from anywhere",
+      file: with(
+        "",
+        issuer:
+          "issuer: 'https://a.example', load_balancer: { signer: 'arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/a/b', client_id: 'a', from: ['0.0.0.0/0'] }"
+      )),
+    Case(
+      name: "a load balancer nobody knows",
+      file: with("", issuer: "issuer: 'https://a.example', load_balancer: { signer: 'mine', client_id: 'a', from: ['10.0.0.0/8'] }")),
+    Case(
+      name: "a load balancer for a pool",
+      file: with(
+        "",
+        issuer:
+          "cognito: 'us-east-1_AbC123', load_balancer: { signer: 'arn:aws:elasticloadbalancing:us-east-1:1:l', client_id: 'a', from: ['10.0.0.0/8'] }"
+      )),
+    Case(
+      name: "a load balancer without networks",
+      file: with("", issuer: "issuer: 'https://a.example', load_balancer: { signer: 'mine', client_id: 'a' }")),
+    Case(name: "an assertion for nobody", file: with("identity_assertion: { issuer: 'me' },")),
+    Case(name: "an assertion in a field that has a meaning", file: with("identity_assertion: { audience: 'a', header: 'Host' },")),
+    Case(name: "a protected resource without an address", file: with("protected_resource: { name: 'Orders' },")),
+    Case(name: "a protected resource over plain HTTP", file: with("protected_resource: 'http://api.example.com',")),
     Case(name: "a network with bits behind its prefix", file: with("trusted_proxies: ['10.0.0.1/8'],")),
     Case(name: "a PROXY header from nobody", file: with("proxy_protocol: true,")),
     Case(name: "a number out of range", file: with("workers: 1000,")),

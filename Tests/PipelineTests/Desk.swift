@@ -41,12 +41,15 @@ final class Desk {
   }
 
   /// A desk under a configuration as a file would say it, for the issuer's pool with the prefix `demo`.
-  init(policies: String = Desk.policies, schema: String? = nil, entities: String? = nil, configuration text: String) throws {
+  init(
+    policies: String = Desk.policies, schema: String? = nil, entities: String? = nil, configuration text: String, issuer more: String = "",
+    issuers others: String = ""
+  ) throws {
     issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
     let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
     let file = """
       { \(text) upstream: 'http://127.0.0.1:2', development: true,
-        issuers: { main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo' } } }
+        issuers: { \(others) main: { cognito: '\(issuer.poolID)', issuer: '\(issuer.issuer)', client_ids: [\(clients)], id_prefix: 'demo', \(more) } } }
       """
     let configuration = try Configuration.read(file: SourceText(name: "stockade.json5", file), flags: [:], surroundings: Surroundings())
     var files = Self.files(policies)
@@ -69,24 +72,35 @@ final class Desk {
     PolicyFiles(policies: [SourceText(name: "test.cedar", policies)], schema: nil, entities: nil, hash: "sha256:test")
   }
 
-  func learnKeys(generation: UInt64 = 1, mayRefetchAt: Int64 = .max) {
-    facts.learn(.known(.init(set: issuer.keySet, generation: generation, mayRefetchAt: mayRefetchAt, isStale: false)), of: 0)
+  func learnKeys(
+    generation: UInt64 = 1, askedAt: UInt64 = .max, failedAt: UInt64 = 0, usableUntil: Int64 = .max, isStale: Bool = false
+  ) {
+    facts.learn(
+      .known(
+        .init(
+          set: issuer.keySet, generation: generation, askedAt: askedAt, failedAt: failedAt, usableUntil: usableUntil, isStale: isStale)),
+      of: 0)
   }
 
-  func token(_ name: String, _ use: TokenUse = .access, _ flaw: TokenFlaw = .none, at time: Int64 = Desk.time) throws -> String {
-    try #require(try issuer.token(of: name, use: use, flaw: flaw, at: time))
+  func token(
+    _ name: String, _ use: TokenUse = .access, _ flaw: TokenFlaw = .none, boundTo thumbprint: String? = nil, at time: Int64 = Desk.time
+  )
+    throws -> String
+  {
+    try #require(try issuer.token(of: name, use: use, flaw: flaw, boundTo: thumbprint, at: time))
   }
 
   /// An exchange whose head was parsed from these lines.
   func exchange(
-    _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time
+    _ requestLine: String, _ fields: [String] = [], token: String? = nil, from octets: [UInt8] = [127, 0, 0, 1], at time: Int64 = Desk.time,
+    arrival: UInt64 = 0
   ) throws -> Exchange {
     let address = octets.isEmpty ? nil : octets.map(String.init).joined(separator: ".")
     var exchange = Exchange(peer: Peer(address: address, octets: octets), under: snapshot)
     let lines = ["\(requestLine) HTTP/1.1", "Host: api.example.com"] + fields + (token.map { ["Authorization: Bearer \($0)"] } ?? [])
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: snapshot.mapping.headLimits, into: &exchange.head) }
-    exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, under: snapshot)
+    exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: time, arrival: arrival, under: snapshot)
     switch outcome {
     case .complete: break
     case .refused(let refusal): exchange.refused(.syntax(refusal))
@@ -101,6 +115,7 @@ final class Desk {
     return switch exchange.decide(facts) {
     case .forward(let permit): permit.refusalObserved.map { "would-refuse \($0.reason.rawValue)" } ?? "forward"
     case .refuse(let rejection): "\(rejection.status.code) \(rejection.reason.rawValue)"
+    case .answer(let answer): "answer \(answer.status.code)"
     case .wait(let dependency): "wait \(dependency)"
     }
   }
@@ -113,10 +128,10 @@ final class Desk {
   }
 
   /// The head that the upstream would get.
-  func forwarded(_ exchange: inout Exchange) -> String? {
+  func forwarded(_ exchange: inout Exchange, signing keys: AssertionKeys? = nil) throws -> String? {
     guard case .forward(let permit) = exchange.decide(facts) else { return nil }
     var out: [UInt8] = []
-    ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, to: &out)
+    try ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, signing: keys, to: &out)
     return String(decoding: out, as: UTF8.self)
   }
 }

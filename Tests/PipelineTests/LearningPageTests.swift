@@ -156,7 +156,7 @@ import Testing
     _ = desk.verdict(&exchange)
     exchange.continued()
     Array(#"{"number":7}"#.utf8).withUnsafeBytes { exchange.bodyArrived($0) }
-    let head = try #require(desk.forwarded(&exchange))
+    let head = try #require(try desk.forwarded(&exchange))
     #expect(head.contains("\r\nContent-Type: application/json\r\n") && !head.contains("text/plain") && !head.contains("Expect"))
   }
 

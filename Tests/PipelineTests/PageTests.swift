@@ -51,7 +51,10 @@ import Testing
     (TokenFlaw.expired, "401 token_expired"), (.forged, "401 token_signature"), (.notYet, "401 token_not_yet_valid"),
     (.otherIssuer, "401 token_issuer"), (.algNone, "401 token_algorithm"), (.hmac, "401 token_algorithm"), (.unknownKey, "401 key_unknown"),
     (.tampered, "401 token_signature"), (.otherClient, "401 token_audience"), (.longLived, "401 token_lifetime"),
-    (.critical, "401 token_malformed"),
+    (.critical, "401 token_malformed"), (.embeddedKey, "401 token_signature"), (.remoteKey, "401 key_unknown"),
+    (.unencoded, "401 token_malformed"), (.padded, "401 token_malformed"), (.duplicateName, "401 token_malformed"),
+    (.noExpiry, "401 token_malformed"), (.issuedAhead, "401 token_not_yet_valid"), (.refresh, "401 token_use"),
+    (.otherType, "401 token_use"),
   ])
   func flawedTokensAreRefusedByName(flaw: TokenFlaw, expected: String) throws {
     let desk = try Desk()
@@ -78,12 +81,12 @@ import Testing
     #expect(try desk.verdict("GET /orders/42", ["authorization: bEaReR \(try desk.token("alice"))"]) == "forward")
   }
 
-  @Test func aMissingKeySetIsWaitedForOnceAndThenIs503() throws {
+  @Test func aMissingKeySetIsWaitedForAndOneThatCannotBeHadIs503() throws {
     let desk = try Desk(hasKeys: false)
     var exchange = try desk.exchange("GET /orders/42", token: try desk.token("alice"))
     #expect(desk.verdict(&exchange) == "wait keys(issuer: 0)")
-    #expect(desk.verdict(&exchange) == "503 jwks_unavailable", "asked for once, and still not there")
     desk.facts.learn(.unavailable("connection refused"), of: 0)
+    #expect(desk.verdict(&exchange) == "503 jwks_unavailable")
     #expect(try desk.verdict("GET /orders/42", token: try desk.token("alice")) == "503 jwks_unavailable")
     #expect(try desk.verdict("GET /orders/42") == "401 no_token", "who sends no token needs no keys")
   }
@@ -96,22 +99,60 @@ import Testing
     #expect(desk.verdict(&exchange) == "forward")
   }
 
-  @Test func anUnknownKeyAsksForAFreshSetAtABoundedRate() throws {
+  @Test func anUnknownKeyIsJudgedByASetThatWasAskedForAfterItsRequestCame() throws {
     let desk = try Desk(hasKeys: false)
-    desk.learnKeys(mayRefetchAt: Desk.time + 5)
+    desk.learnKeys(askedAt: 100)
     try desk.issuer.rotate(retiring: true)
-    let rotated = try desk.token("alice")
-    #expect(try desk.verdict("GET /orders/42", token: rotated) == "401 key_unknown", "too early to ask again")
-    desk.learnKeys(mayRefetchAt: Desk.time)
-    var fresh = try Desk(hasKeys: false)
-    fresh.learnKeys(mayRefetchAt: Desk.time)
-    let unknown = try fresh.token("alice", .access, .unknownKey)
-    var exchange = try fresh.exchange("GET /orders/42", token: unknown)
-    #expect(fresh.verdict(&exchange) == "wait keys(issuer: 0)")
-    fresh.learnKeys(generation: 2, mayRefetchAt: Desk.time)
-    #expect(fresh.verdict(&exchange) == "401 key_unknown", "asked once an exchange, whatever comes")
-    fresh = desk
-    #expect(try fresh.verdict("GET /orders/42", token: rotated) == "forward")
+    var honest = try desk.exchange("GET /orders/42", token: try desk.token("alice"), arrival: 150)
+    var madeUp = try desk.exchange("GET /orders/42", token: try desk.token("alice", .access, .unknownKey), arrival: 150)
+    #expect(desk.verdict(&honest) == "wait keys(issuer: 0)", "the set is older than the request")
+    #expect(desk.verdict(&madeUp) == "wait keys(issuer: 0)")
+    // A fetch that began before the request came may show the set from before the rotation.
+    let old = desk.facts.keys
+    desk.learnKeys(generation: 2, askedAt: 140)
+    #expect(desk.verdict(&madeUp) == "wait keys(issuer: 0)")
+    desk.facts.adopt(old)
+    #expect(desk.verdict(&honest) == "wait keys(issuer: 0)")
+    desk.learnKeys(generation: 2, askedAt: 160)
+    #expect(desk.verdict(&honest) == "forward")
+    #expect(desk.verdict(&madeUp) == "401 key_unknown", "a set of now does not have it")
+  }
+
+  @Test func anUnknownKeyIs503WhenNoFreshSetIsToBeHad() throws {
+    let desk = try Desk(hasKeys: false)
+    desk.learnKeys(askedAt: 100, failedAt: 120, isStale: true)
+    let unknown = try desk.token("alice", .access, .unknownKey)
+    var exchange = try desk.exchange("GET /orders/42", token: unknown, arrival: 150)
+    #expect(desk.verdict(&exchange) == "wait keys(issuer: 0)", "that fetch failed before it came")
+    desk.learnKeys(askedAt: 100, failedAt: 160, isStale: true)
+    #expect(desk.verdict(&exchange) == "503 jwks_unavailable", "nobody can say that the token is bad")
+    #expect(exchange.record(status: 503, wallMillis: 1, observed: false).token?.keysAreStale == false, "it was judged by no key")
+  }
+
+  @Test func whatNoKeyCouldMendIsRefusedWithoutAskingForOne() throws {
+    let desk = try Desk(hasKeys: false)
+    desk.learnKeys(askedAt: 100)
+    var exchange = try desk.exchange(
+      "GET /orders/42",
+      token: try desk.issuer.token(of: "alice", flaw: .unknownKey, algorithm: .es256, at: Desk.time), arrival: 150)
+    #expect(desk.verdict(&exchange) == "401 token_algorithm", "a Cognito pool signs by RS256 alone")
+  }
+
+  @Test func staleKeysServeUntilTheirTimeIsOverAndAreMarked() throws {
+    let desk = try Desk(hasKeys: false)
+    let alice = try desk.token("alice")
+    desk.learnKeys(askedAt: 1, failedAt: 2, usableUntil: Desk.time, isStale: true)
+    for _ in 1...2 {  // verified, and found in the cache
+      var exchange = try desk.exchange("GET /orders/42", token: alice, arrival: 3)
+      #expect(desk.verdict(&exchange) == "forward")
+      let record = exchange.record(status: 200, wallMillis: 1, observed: false)
+      #expect(record.token?.keysAreStale == true)
+    }
+    #expect(try desk.verdict("GET /orders/42", token: alice, at: Desk.time + 1) == "503 jwks_unavailable", "a hot token is no exception")
+    desk.learnKeys()
+    var exchange = try desk.exchange("GET /orders/42", token: alice)
+    #expect(desk.verdict(&exchange) == "forward")
+    #expect(exchange.record(status: 200, wallMillis: 1, observed: false).token?.keysAreStale == false)
   }
 
   @Test func aTokenIsRememberedUntilItExpiresOrItsKeysOrPoliciesChange() throws {
@@ -149,11 +190,11 @@ import Testing
   @Test func anIdentityThatWasNotVerifiedIsNeverEmitted() throws {
     let desk = try Desk(mode: .observe)
     var forged = try desk.exchange("GET /orders/42", ["X-Stockade-Principal: demo|carol"], token: try desk.token("carol", .access, .forged))
-    let head = try #require(desk.forwarded(&forged))
+    let head = try #require(try desk.forwarded(&forged))
     #expect(head.contains("\r\nX-Stockade-Principal: \r\n"))
     #expect(!head.contains("demo|carol"))
     var denied = try desk.exchange("DELETE /orders/42", token: try desk.token("alice"))
-    let told = try #require(desk.forwarded(&denied))
+    let told = try #require(try desk.forwarded(&denied))
     #expect(told.contains("\r\nX-Stockade-Principal: demo|alice\r\n"), "a verified identity is told even where policy would refuse")
   }
 }
@@ -168,7 +209,7 @@ import Testing
         "X-STOCKADE-DECISION-ID: 1", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https", "Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4",
         "Connection: x-stockade-principal, authorization, close", "X-Kept: yes",
       ], token: try desk.token("alice"))
-    let head = try #require(desk.forwarded(&exchange))
+    let head = try #require(try desk.forwarded(&exchange))
     let lines = head.components("\r\n")
     #expect(lines.first == "GET /orders/42?x=1 HTTP/1.1")
     #expect(
@@ -194,7 +235,7 @@ import Testing
     let policies = "@id(\"t\") permit (principal, action, resource) when { context.http.headers has \"x-tenant\" };"
     let snapshot = try SnapshotBuilder.build(configuration, policies: Desk.files(policies), generation: 1)
     let facts = Facts(issuers: 1, cacheKey: (1, 2))
-    facts.learn(.known(.init(set: issuer.keySet, generation: 1, mayRefetchAt: .max, isStale: false)), of: 0)
+    facts.learn(.known(.init(set: issuer.keySet, generation: 1)), of: 0)
     var exchange = Exchange(peer: Peer(address: "10.0.0.1", octets: [10, 0, 0, 1]), under: snapshot)
     let token = try #require(try issuer.token(of: "alice", at: Desk.time))
     let text = "GET / HTTP/1.1\r\nHost: a\r\nX-Tenant: mine\r\nX_Tenant: other\r\nx.tenant: third\r\nAuthorization: Bearer \(token)\r\n\r\n"
@@ -206,7 +247,7 @@ import Testing
       return
     }
     var out: [UInt8] = []
-    ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, to: &out)
+    try ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, to: &out)
     let head = String(decoding: out, as: UTF8.self)
     #expect(head.contains("\r\nX-Tenant: mine\r\n"))
     #expect(!head.contains("other") && !head.contains("third"))
@@ -223,7 +264,7 @@ import Testing
     let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &exchange.head) }
     #expect(outcome == .complete(consumed: bytes.count))
     exchange.begin(id: DecisionID(milliseconds: 1, random: (2, 3)), at: Desk.time, under: desk.snapshot)
-    let head = try #require(desk.forwarded(&exchange))
+    let head = try #require(try desk.forwarded(&exchange))
     #expect(head.contains("\r\nHost: upstream:80\r\n"))
     #expect(!head.contains("X-Forwarded-For"), "a unix socket's client has no address")
   }

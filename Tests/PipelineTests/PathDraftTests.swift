@@ -71,7 +71,7 @@ import Testing
       policies: [SourceText(name: "a.cedar", policies)], schema: nil, entities: SourceText(name: "entities.json", entities), hash: "x")
     let snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     let facts = Facts(issuers: 1, cacheKey: (1, 2))
-    facts.learn(.known(.init(set: issuer.keySet, generation: 1, mayRefetchAt: .max, isStale: false)), of: 0)
+    facts.learn(.known(.init(set: issuer.keySet, generation: 1)), of: 0)
     var exchange = Exchange(peer: Peer(address: nil, octets: []), under: snapshot)
     let token = try #require(try issuer.token(of: "alice", at: Desk.time))
     let bytes = Array("GET /orders/42 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(token)\r\n\r\n".utf8)

@@ -15,18 +15,27 @@ import Testing
     .token(.unknownKey(kid: "k", algorithm: .rs256)), .token(.issuer(found: "x", expected: ["y"])),
     .token(.audience(claim: "client_id", found: ["x"])), .token(.tokenUse(found: "refresh", expected: [.access])),
     .token(.algorithm(found: "none", expected: [.rs256])), .token(.notYetValid(claim: "nbf", at: 9, now: 1)),
-    .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .policyForbids, .noPolicyPermits,
+    .token(.lifetime(seconds: 9, maximum: 1)), .token(.senderConstrained), .proof(.count(0)), .proof(.nonce),
+    .proof(.otherKey), .proof(.replayed), .proof(.overloaded), .token(.revoked(.subject(issuedBefore: 7))),
+    .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
     .engineTimedOut(detail: "x"),
+    .token(.inactive), .introspectionUnavailable(issuer: "main", detail: "refused"),
     .overloaded(detail: "x"), .logFull,
     .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
     .entityLookupFailed(detail: "x"),
   ]
 
-  @Test func theTableOfRefusals() {
+  static func stepUp() throws -> Rejection {
+    .insufficientAuthentication(try #require(StepUp(acrValues: ["urn:a", "urn:b"], maximumAge: 300)))
+  }
+
+  @Test func theTableOfRefusals() throws {
     var text = ""
-    for rejection in Self.examples {
-      let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), realm: "stockade")
+    for rejection in Self.examples + [try Self.stepUp()] {
+      var challenge = Challenge(realm: "stockade")
+      if case .proof = rejection { challenge.demandsProof = true }
+      let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), challenge: challenge)
       text += "\(rejection.status.code) \(rejection.reason.rawValue)\(rejection.passesWhenObserved ? " (passes when observed)" : "")\n"
       text += "  client: \(rejection.publicText)\n"
       for field in answer.fields { text += "  \(field.name): \(field.value)\n" }
@@ -37,7 +46,7 @@ import Testing
 
   @Test func nothingOfPoliciesKeysOrClaimsIsToldToTheClient() throws {
     for rejection in Self.examples {
-      let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), realm: "stockade")
+      let answer = Answer(rejection, id: DecisionID(milliseconds: 0, random: (0, 0)), challenge: Challenge(realm: "stockade"))
       let told = String(decoding: answer.body, as: UTF8.self) + answer.fields.map { $0.name + $0.value }.joined()
       for secret in ["policy p", "refused\"", "client_id", "kid", "exp 1"] {
         #expect(!told.contains(secret), "\(rejection) tells \(secret)")

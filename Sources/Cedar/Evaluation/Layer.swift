@@ -481,9 +481,16 @@ struct Layer {
     return name
   }
 
-  /// Whether every part of a value can be had without the others: none may fail once the unknown is known.
+  /// Whether every part of a value in which something is unknown can be had without the others. The reference writes such a
+  /// value as an expression, in which extension values are calls; and where there is a call, any part may be about to fail.
   func isProjectable(_ cell: Cell) -> Bool {
-    !contains(cell) { $0.tag == .unknown && ($0.bits < 0 || !unknown(number: $0.number).isName) }
+    !contains(cell) { part in
+      switch part.tag {
+      case .decimal, .ip, .datetime, .duration: true
+      case .unknown: part.bits < 0 || !unknown(number: part.number).isName
+      case .bool, .long, .string, .entity, .set, .record: false
+      }
+    }
   }
 
   /// Whether some part of a value matches. Parts are visited with a list, and each set and record once: equal ones have one

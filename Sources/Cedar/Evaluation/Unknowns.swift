@@ -64,7 +64,7 @@ extension Machine {
       case .entity: next = layer.slot(here.number).flatMap { $0.exists ? layer.record($0.attributes, key: key) : nil }
       case .record:
         next = layer.record(here.number, key: key)
-        if !layer.isProjectable(here) {
+        if layer.holdsUnknown(here), !layer.isProjectable(here) {
           // An attribute that is not there is missing whatever the others turn out to be.
           if step.opcode != .has, next == nil { return false }
           note(here, step)

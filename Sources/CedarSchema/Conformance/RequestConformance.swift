@@ -33,12 +33,25 @@ extension Schema {
   public func check(context: Record, for action: EntityUID) throws(ConformanceError) {
     guard let definition = self.action(action) else { throw undeclared(action) }
     for field in context.fields {
-      if field.value.holdsUnknown {
+      if let unknown = Self.untyped(in: field.value) {
         throw .context(
-          action: action, TypeMismatch(path: [field.key], problem: "a context cannot hold an `unknown` where there is a schema"))
+          action: action, TypeMismatch(path: [field.key], problem: "nothing says of which type `\(unknown)` is"))
       }
       try checkUIDs(in: field.value)
     }
     if let mismatch = definition.context.mismatch(with: context) { throw .context(action: action, mismatch) }
+  }
+
+  /// Something unknown in a value of a context that is not made by a function of an extension type, the only ones that the
+  /// reference takes at their word here. (Attributes of entities are taken as they come.)
+  private static func untyped(in value: Value) -> Unknown? {
+    switch value {
+    case .unknown(let unknown):
+      if case .extension? = ExtensionFunction(rawValue: unknown.function)?.signature.result { return nil }
+      return unknown
+    case .set(let set): return set.elements.lazy.compactMap(untyped).first
+    case .record(let record): return record.fields.lazy.compactMap { untyped(in: $0.value) }.first
+    default: return nil
+    }
   }
 }

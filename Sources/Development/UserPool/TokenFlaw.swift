@@ -26,6 +26,24 @@ public enum TokenFlaw: String, Sendable, CaseIterable {
   case longLived = "long-lived"
   /// Names a critical extension.
   case critical = "crit"
+  /// Brings the key it is signed by, in `jwk`, under the `kid` of one that the issuer has.
+  case embeddedKey = "jwk"
+  /// Says where the key it is signed by is, in `jku`.
+  case remoteKey = "jku"
+  /// Says that its payload is not encoded, `b64` false.
+  case unencoded = "b64"
+  /// Its signature is padded with `=`.
+  case padded
+  /// Says `sub` twice.
+  case duplicateName = "duplicate"
+  /// Has no `exp`.
+  case noExpiry = "no-exp"
+  /// `iat` lies an hour ahead.
+  case issuedAhead = "future"
+  /// A refresh token, by its `token_use`.
+  case refresh
+  /// Typed as a proof of possession.
+  case otherType = "typ"
 
   /// The flaw of exactly that name.
   public init?(name: String) {

@@ -50,7 +50,7 @@ struct TokenMint {
 
   /// An access token of a sign-in.
   mutating func accessToken(
-    _ session: Session, at now: Int64, algorithm: JWSAlgorithm = .rs256, flaw: TokenFlaw = .none
+    _ session: Session, at now: Int64, algorithm: JWSAlgorithm = .rs256, flaw: TokenFlaw = .none, boundTo thumbprint: String? = nil
   ) throws(KeyError) -> String {
     let user = session.user
     var claims: Claims = [("sub", .string(user.subject))]
@@ -62,6 +62,8 @@ struct TokenMint {
       ("jti", .string(RandomBytes.makeUUID())), ("username", .string(user.name)),
       ("acr", .string("urn:cognito:loa:1")), ("amr", .array([.string("pwd")])),
     ]
+    // RFC 9449 §6.1: bound to the key of the client's proofs.
+    if let thumbprint { claims.append(("cnf", .object(["jkt": .string(thumbprint)]))) }
     return try signed(claims, .access, at: now, algorithm, flaw)
   }
 
@@ -100,6 +102,19 @@ struct TokenMint {
     case .forged:
       let stray = try keys.stray(algorithm)
       return try JWSSigner(kid: signer.kid, algorithm: algorithm, key: stray.key).token(claims: Self.object(claims))
+    case .embeddedKey:
+      let stray = try keys.stray(algorithm)
+      return try JWSSigner(kid: signer.kid, algorithm: algorithm, key: stray.key)
+        .token(claims: Self.object(claims), header: ["jwk": stray.publicJWK])
+    case .remoteKey:
+      return try keys.stray(algorithm).token(claims: Self.object(claims), header: ["jku": .string("https://other.example/jwks.json")])
+    case .unencoded: return try signer.token(claims: Self.object(claims), header: ["b64": .bool(false)])
+    case .padded: return try signer.token(claims: Self.object(claims)) + "=="
+    case .duplicateName: return try signer.token(claims: Self.object(claims + [("sub", .string("admin"))]))
+    case .noExpiry: return try signer.token(claims: Self.object(claims.filter { !exactlyEquals($0.name, "exp") }))
+    case .issuedAhead: return try signer.token(claims: Self.object(claims, ["iat": .integer(now + hour), "exp": .integer(now + 2 * hour)]))
+    case .refresh: return try signer.token(claims: Self.object(claims, ["token_use": .string("refresh")]))
+    case .otherType: return try signer.token(claims: Self.object(claims), header: ["typ": .string("dpop+jwt")])
     case .unknownKey: return try keys.stray(algorithm).token(claims: Self.object(claims))
     case .tampered:
       // What an attacker would want, and a fresh jti, so that every user's token really is another.

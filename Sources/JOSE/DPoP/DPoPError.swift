@@ -6,6 +6,8 @@ public enum DPoPError: Error, Sendable, Equatable, CustomStringConvertible {
   case type(found: String?)
   /// The proof brings no key, or one that we do not use.
   case key(JWKError?)
+  /// Not exactly one proof came with the request.
+  case count(Int)
   case missing(String)
   case wrongType(String)
   case signature
@@ -24,21 +26,13 @@ public enum DPoPError: Error, Sendable, Equatable, CustomStringConvertible {
   /// More proofs in a moment than can be remembered; a proof that could be a replay is not accepted.
   case overloaded
 
-  /// The error code for the challenge, RFC 9449 §7.1 and §9.
-  public var code: String {
-    switch self {
-    case .nonce: "use_dpop_nonce"
-    case .otherKey: "invalid_token"
-    default: "invalid_dpop_proof"
-    }
-  }
-
   /// One line for the log.
   public var description: String {
     switch self {
     case .token(let error): "DPoP proof: \(error)"
     case .type(let found): "DPoP proof: typ is \(found.map(ShownText.quoted) ?? "missing"), not dpop+jwt"
     case .key(let error): "DPoP proof: its key is not usable: \(error?.description ?? "there is none")"
+    case .count(let count): "DPoP proof: \(count) DPoP fields, not one"
     case .missing(let name): "DPoP proof: \(name) is missing"
     case .wrongType(let name): "DPoP proof: \(name) has the wrong type"
     case .signature: "DPoP proof: not signed by the key it brings"

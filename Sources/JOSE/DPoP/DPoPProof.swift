@@ -80,11 +80,12 @@ public struct DPoPProof: Sendable {
     thumbprint = key.thumbprint
   }
 
-  /// Checks what the proof is for (§4.3 steps 8, 9, 11, 12): this request, this moment, this access token, and that the token is bound
-  /// to the proof's key by `cnf.jkt` (§6.1); and with `nonces`, that its nonce is fresh (step 10). `window` is how old a proof may be, in
-  /// seconds. Replays are for `DPoPReplayGuard`, after this.
+  /// Checks what the proof is for (§4.3 steps 8, 9, 11, 12): this request, this moment, the access token with this SHA-256 digest, and
+  /// that the token is bound to the proof's key by its `cnf.jkt` (§6.1); and with `nonces`, that its nonce is fresh (step 10). `window`
+  /// is how old a proof may be, in seconds. Replays are for `DPoPReplayGuard`, after this.
   public func check(
-    _ request: Request, token: VerifiedToken, now: Int64, nonces: DPoPNonce? = nil, window: Int64 = 60, clockSkew: Int64 = 60
+    _ request: Request, tokenDigest: [UInt8], boundTo bound: String?, now: Int64, nonces: DPoPNonce? = nil, window: Int64 = 60,
+    clockSkew: Int64 = 60
   ) throws(DPoPError) {
     guard exactlyEquals(method, request.method) else { throw .method(found: method) }
     guard let asked = DPoPTarget(request.target), let proven = DPoPTarget(target), asked == proven else { throw .target(found: target) }
@@ -96,9 +97,9 @@ public struct DPoPProof: Sendable {
     if age < -max(clockSkew, 0) { throw .fromTheFuture(at: issuedAt, now: now) }
     if age > window { throw .tooOld(at: issuedAt, now: now) }
     guard let tokenHash else { throw .missing("ath") }
-    let hash = Base64URL.encode(Digest.sha256(token.bytes.exposed))
+    let hash = Base64URL.encode(tokenDigest)
     guard constantTimeEquals(tokenHash.utf8, hash.utf8) else { throw .otherToken }
-    guard let bound = token.claims["cnf"]?["jkt"]?.string, constantTimeEquals(bound.utf8, Base64URL.encode(thumbprint).utf8) else {
+    guard let bound, constantTimeEquals(bound.utf8, Base64URL.encode(thumbprint).utf8) else {
       throw .otherKey
     }
   }

@@ -5,6 +5,8 @@ internal import JSON
 /// A JWS in compact form, RFC 7515 §7.1, taken apart: strict base64url, a header that is strict JSON, an algorithm of the closed list.
 struct CompactJWS: Sendable {
   let header: JOSEHeader
+  /// The header's JSON.
+  let headerText: [UInt8]
   let payload: [UInt8]
   let signature: [UInt8]
   /// The text itself, kept out of every description.
@@ -12,14 +14,17 @@ struct CompactJWS: Sendable {
   /// How many of the bytes the signature covers: header, dot, payload (RFC 7515 §5.2).
   let signedCount: Int
 
-  init(_ text: UnsafeRawBufferPointer, byteLimit: Int, depthLimit: Int, readingEmbeddedKey: Bool = false) throws(TokenError) {
+  init(_ text: UnsafeRawBufferPointer, byteLimit: Int, depthLimit: Int, readingEmbeddedKey: Bool = false, padded: Bool = false)
+    throws(TokenError)
+  {
     guard text.count <= byteLimit else { throw .tooLarge(bytes: text.count, limit: byteLimit) }
     let (first, second) = try Self.dots(in: text)
-    let headerText = try Self.decoded(text[..<first], .header)
+    let headerText = try Self.decoded(text[..<first], .header, padded)
+    self.headerText = headerText
     guard headerText.count <= Self.headerLimit, Self.isShort(headerText) else { throw .headerTooLarge }
     header = try JOSEHeader(Self.json(headerText, .header, depthLimit: depthLimit), readingEmbeddedKey: readingEmbeddedKey)
-    payload = try Self.decoded(text[(first + 1)..<second], .payload)
-    signature = try Self.decoded(text[(second + 1)...], .signature)
+    payload = try Self.decoded(text[(first + 1)..<second], .payload, padded)
+    signature = try Self.decoded(text[(second + 1)...], .signature, padded)
     bytes = Secret(Array(text))
     signedCount = second
   }
@@ -65,9 +70,18 @@ struct CompactJWS: Sendable {
     }
   }
 
-  private static func decoded(_ part: Slice<UnsafeRawBufferPointer>, _ name: TokenError.Part) throws(TokenError) -> [UInt8] {
-    guard let bytes = Base64URL.decode(UnsafeRawBufferPointer(rebasing: part)) else { throw .notBase64URL(name) }
+  private static func decoded(_ part: Slice<UnsafeRawBufferPointer>, _ name: TokenError.Part, _ padded: Bool) throws(TokenError) -> [UInt8]
+  {
+    let text = UnsafeRawBufferPointer(rebasing: part)
+    guard let bytes = Base64URL.decode(padded ? unpadded(text) : text) else { throw .notBase64URL(name) }
     return bytes
+  }
+
+  // At most two `=`, and only where they make the length a multiple of four (RFC 4648 §3.2).
+  private static func unpadded(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    var end = text.count
+    while end > 0, text.count - end < 2, text[end - 1] == UInt8(ascii: "=") { end -= 1 }
+    return text.count % 4 == 0 ? UnsafeRawBufferPointer(rebasing: text[..<end]) : text
   }
 
   private static func dots(in text: UnsafeRawBufferPointer) throws(TokenError) -> (Int, Int) {

@@ -18,24 +18,28 @@ public struct StepUp: Sendable, Equatable {
     self.maximumAge = maximumAge
   }
 
-  /// Whether the token's sign-in is good enough now (seconds since 1970). A token that does not say how or when is not; `auth_time`
-  /// may lie ahead by the clock skew.
-  public func isMet(by token: VerifiedToken, now: Int64, clockSkew: Int64 = 60) -> Bool {
+  /// Whether a sign-in is good enough now (seconds since 1970), by the token's `acr` and `auth_time`. A token that does not say how
+  /// or when is not; `auth_time` may lie ahead by the clock skew.
+  public func isMet(acr: String?, authenticatedAt: Int64?, now: Int64, clockSkew: Int64 = 60) -> Bool {
     if !acrValues.isEmpty {
-      guard let acr = token.acr, acrValues.contains(where: { exactlyEquals($0, acr) }) else { return false }
+      guard let acr, acrValues.contains(where: { exactlyEquals($0, acr) }) else { return false }
     }
     guard let maximumAge else { return true }
-    guard let signedIn = token.authenticatedAt else { return false }
+    guard let signedIn = authenticatedAt else { return false }
     let (age, overflow) = now.subtractingReportingOverflow(signedIn)
     return !overflow && age <= maximumAge && age >= -max(clockSkew, 0)
   }
 
-  /// The parameters of the challenge, RFC 9470 §3, to stand behind `Bearer realm="…", `.
-  public var challenge: String {
-    var out =
-      #"error="insufficient_user_authentication", error_description="A different or a more recent sign-in is required""#
-    if !acrValues.isEmpty { out += #", acr_values="\#(acrValues.joined(separator: " "))""# }
-    if let maximumAge { out += #", max_age="\#(maximumAge)""# }
-    return out
+  /// The parameters of the challenge, RFC 9470 §3, beside `error`.
+  public var parameters: [(name: String, value: String)] {
+    (acrValues.isEmpty ? [] : [("acr_values", acrValues.joined(separator: " "))]) + (maximumAge.map { [("max_age", "\($0)")] } ?? [])
+  }
+
+  /// What meets both demands' ages and, of the ways to sign in, those of the first that names any.
+  public func and(_ other: StepUp) -> StepUp {
+    var both = self
+    if both.acrValues.isEmpty { both.acrValues = other.acrValues }
+    both.maximumAge = [maximumAge, other.maximumAge].compactMap { $0 }.min()
+    return both
   }
 }

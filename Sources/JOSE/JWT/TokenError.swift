@@ -44,6 +44,10 @@ public enum TokenError: Error, Sendable, Equatable {
   case lifetime(seconds: Int64, maximum: Int64)
   /// The token is bound to a key or certificate of its sender (`cnf`, RFC 7800), and no proof of it was checked.
   case senderConstrained
+  /// Its issuer says that it is not active (RFC 7662 §2.2).
+  case inactive
+  /// An operator has revoked it.
+  case revoked(RevocationList.Match)
 
   /// What the decision log calls it: a closed list.
   public enum Reason: String, Sendable, CaseIterable {
@@ -57,6 +61,7 @@ public enum TokenError: Error, Sendable, Equatable {
     case algorithm = "token_algorithm"
     case lifetime = "token_lifetime"
     case binding = "token_binding"
+    case revoked = "token_revoked"
     case unknownKey = "key_unknown"
   }
 
@@ -76,6 +81,7 @@ public enum TokenError: Error, Sendable, Equatable {
     case .notYetValid: .notYetValid
     case .lifetime: .lifetime
     case .senderConstrained: .binding
+    case .revoked, .inactive: .revoked
     }
   }
 
@@ -92,6 +98,7 @@ public enum TokenError: Error, Sendable, Equatable {
     case .use: "This kind of token is not accepted"
     case .lifetime: "The token's lifetime is too long"
     case .binding: "The token is bound to a key and needs a proof of it"
+    case .revoked: "The token has been revoked"
     }
   }
 }
@@ -123,6 +130,8 @@ extension TokenError: CustomStringConvertible {
     case .expired(let at, let now): "exp \(at) passed \(Self.seconds(from: at, to: now)) s ago"
     case .notYetValid(let claim, let at, let now): "\(claim) \(at) lies \(Self.seconds(from: now, to: at)) s ahead"
     case .lifetime(let seconds, let maximum): "valid for \(seconds) s; at most \(maximum) s are accepted"
+    case .inactive: "its issuer says that it is not active"
+    case .revoked(let match): match.description
     case .senderConstrained: "cnf binds the token to its sender, and no proof was checked"
     }
   }

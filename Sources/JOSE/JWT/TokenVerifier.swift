@@ -40,6 +40,10 @@ public struct VerifiedToken: Sendable {
   }
   /// `auth_time`: when the user signed in, in seconds since 1970.
   public var authenticatedAt: Int64? { claims["auth_time"].flatMap(NumericDate.seconds) }
+  /// Whether the token is bound to a key or certificate of its sender (`cnf`, RFC 7800).
+  public var isSenderConstrained: Bool { claims["cnf"] != nil }
+  /// `cnf.jkt`: the thumbprint of the key that a proof of possession must be signed by (RFC 9449 §6.1).
+  public var keyThumbprint: String? { claims["cnf"]?["jkt"]?.string }
   /// `origin_jti`: the sign-in that this token and its refreshed successors come from (Cognito).
   public var originJTI: String? { claims["origin_jti"]?.string }
 
@@ -63,6 +67,23 @@ public struct VerifiedToken: Sendable {
     alg = token.algorithm
     jti = checked.jti
     claims = checked.claims
+    bytes = token.jws.bytes
+  }
+
+  fileprivate init(_ token: LoadBalancerToken, _ rules: LoadBalancerToken.Rules, claims: JSONValue, subject: String, expiresAt: Int64) {
+    issuer = rules.issuer
+    self.subject = subject
+    tokenUse = .id
+    clientID = rules.client
+    audiences = []
+    scopes = []
+    self.expiresAt = expiresAt
+    notBefore = nil
+    issuedAt = nil
+    kid = token.kid
+    alg = .es256
+    jti = nil
+    self.claims = claims
     bytes = token.jws.bytes
   }
 }
@@ -95,5 +116,29 @@ public enum TokenVerifier {
     let claims = try token.readClaims()
     let checked = try ClaimCheck(claims: claims, type: token.jws.header.type, rules: rules, now: now).checked()
     return VerifiedToken(token, checked)
+  }
+
+  /// Verifies what a load balancer says with the key that it names. What it says are the claims of a user, so it is taken for an ID
+  /// token of the client.
+  public static func verify(
+    _ token: LoadBalancerToken, key: PublicKey, rules: LoadBalancerToken.Rules, now: Int64, verifier: SignatureVerifier
+  ) throws(TokenError) -> VerifiedToken {
+    guard token.jws.isSigned(by: key, verifier: verifier) else { throw .signature(kid: token.kid, algorithm: .es256) }
+    let claims = try CompactJWS.json(token.jws.payload, .payload, depthLimit: UnverifiedToken.depthLimit)
+    guard claims.object != nil else { throw .notAnObject(.payload, found: claims.kindName) }
+    var expiresAt = token.expiresAt
+    if let date = claims["exp"] {
+      guard let seconds = NumericDate.seconds(date) else { throw .wrongType("exp", expected: "a date", found: date.kindName) }
+      expiresAt = min(expiresAt, seconds)
+    }
+    let (last, overflow) = expiresAt.addingReportingOverflow(rules.clockSkew)
+    guard overflow || now < last else { throw .expired(at: expiresAt, now: now) }
+    if let issuer = claims["iss"] {
+      guard let text = issuer.string, exactlyEquals(text, rules.issuer) else {
+        throw .issuer(found: issuer.string ?? issuer.kindName, expected: [rules.issuer])
+      }
+    }
+    guard let subject = claims["sub"]?.string, !subject.isEmpty else { throw .missing("sub") }
+    return VerifiedToken(token, rules, claims: claims, subject: subject, expiresAt: expiresAt)
   }
 }

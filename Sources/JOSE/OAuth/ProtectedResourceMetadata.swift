@@ -35,14 +35,11 @@ public struct ProtectedResourceMetadata: Sendable, Equatable {
     return Self.wellKnown + (path == "/" ? "" : path)
   }
 
-  /// The document's whole address.
+  /// The document's whole address, the value of `resource_metadata` in a challenge (§5.1).
   public var url: String {
     guard let parts = Self.parts(of: resource) else { return resource }
     return "\(parts.isSecure ? "https" : "http")://\(parts.authority)\(path)"
   }
-
-  /// The parameter of a challenge, RFC 9728 §5.1: `resource_metadata="…"`.
-  public var challenge: String { "resource_metadata=\"\(url)\"" }
 
   /// The document, RFC 9728 §2. Tokens are taken from the Authorization header alone.
   public var document: JSONValue {

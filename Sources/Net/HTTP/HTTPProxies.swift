@@ -113,7 +113,8 @@ public struct HTTPProxies: Sendable {
       guard let credentials = percentDecoded(bytes[start..<at]) else {
         throw .invalidURL("(a proxy with credentials)", reason: "its credentials are not percent-encoded as they should be")
       }
-      authorization = Secret("Basic " + base64(credentials.contains(UInt8(ascii: ":")) ? credentials : credentials + [UInt8(ascii: ":")]))
+      authorization = Secret(
+        "Basic " + Base64.encode(credentials.contains(UInt8(ascii: ":")) ? credentials : credentials + [UInt8(ascii: ":")]))
       bytes.removeSubrange(start...at)
     }
     let url = try HTTPURL.parse(String(decoding: bytes, as: UTF8.self))
@@ -136,18 +137,5 @@ public struct HTTPProxies: Sendable {
       out.append(high << 4 | low)
     }
     return out
-  }
-
-  // RFC 4648 §4, which differs from base64url in two letters and the padding.
-  private static func base64(_ bytes: [UInt8]) -> String {
-    var out = Base64URL.encode(bytes).utf8.map { byte -> UInt8 in
-      switch byte {
-      case UInt8(ascii: "-"): return UInt8(ascii: "+")
-      case UInt8(ascii: "_"): return UInt8(ascii: "/")
-      default: return byte
-      }
-    }
-    while out.count % 4 != 0 { out.append(UInt8(ascii: "=")) }
-    return String(decoding: out, as: UTF8.self)
   }
 }

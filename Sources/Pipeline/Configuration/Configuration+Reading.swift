@@ -44,6 +44,8 @@ extension Configuration {
       issuer.keyFile = keyFile(setting, surroundings, &report)
       issuers.append(issuer)
     }
+    readProtectedResource(root, &report)
+    readProofs(root, &report)
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
@@ -87,6 +89,7 @@ extension Configuration {
     let decisions = root["log"]?["decisions"]
     log = decisions?.text("to") ?? log
     logFormat = decisions?.text("format") ?? logFormat
+    if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
 
@@ -116,6 +119,48 @@ extension Configuration {
       check(issuer["jwks_url"], .keys(mayBePlain: issuer["allow_insecure_jwks"]?.bool ?? false))
     }
     for (_, route) in root["routes"]?.members ?? [] { check(route["upstream"], .service) }
+  }
+
+  private mutating func readProofs(_ root: Setting, _ report: inout ConfigurationReport) {
+    guard let setting = root["dpop"] else { return }
+    proofs.demandsNonce = setting["nonce"]?.bool ?? proofs.demandsNonce
+    if let millis = setting["max_age"]?.integer { proofs.maximumAge = millis / 1000 }
+    guard let origin = setting.text("origin") else { return }
+    proofs.origin = origin
+    if !CORS.isOrigin(origin) {
+      report.add(setting["origin"], "\"\(origin)\" is not an origin", help: "write scheme, host and port, such as https://api.example.com")
+    }
+  }
+
+  /// Reads what is signed for the service behind; gives the name of its field.
+  private mutating func readAssertion(_ root: Setting, _ report: inout ConfigurationReport) -> String? {
+    guard let setting = root["identity_assertion"], setting.origin != .byDefault else { return nil }
+    guard let audience = setting.text("audience"), !audience.isEmpty else {
+      report.add(setting, "names no audience", help: "write identity_assertion: 'orders', by whatever name the service knows itself")
+      return nil
+    }
+    var settings = AssertionSettings(audience: audience)
+    settings.issuer = setting.text("issuer") ?? settings.issuer
+    if let millis = setting["rotate"]?.integer { settings.rotationSeconds = millis / 1000 }
+    assertion = settings
+    return setting.text("header") ?? IdentityHeaders.assertionName
+  }
+
+  private mutating func readProtectedResource(_ root: Setting, _ report: inout ConfigurationReport) {
+    guard let setting = root["protected_resource"], setting.origin != .byDefault else { return }
+    guard let resource = setting.text("resource") else {
+      report.add(setting, "names no resource", help: "write protected_resource: 'https://api.example.com'")
+      return
+    }
+    let named = setting["authorization_servers"]?.texts ?? []
+    let servers = named.isEmpty ? issuers.map(\.kind.identifier) : named
+    protectedResource = ProtectedResourceMetadata(
+      resource: resource, authorizationServers: servers, scopes: setting["scopes"]?.texts ?? [], name: setting.text("name"))
+    if protectedResource == nil, !servers.isEmpty {
+      report.add(
+        setting["resource"], "\"\(resource)\" is not the address of a protected resource",
+        help: "an https address without query and fragment, as clients write it; http is for this machine alone")
+    }
   }
 
   private func checkPlaces(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
@@ -169,9 +214,11 @@ extension Configuration {
       identityHeaders = IdentityHeaders(
         principal: setting.text("principal") ?? "", subject: setting.text("subject") ?? "", groups: setting.text("groups") ?? "",
         keepsAuthorization: setting.text("authorization") != "remove")
+      if let assertion = readAssertion(root, &report) { identityHeaders.assertion = assertion }
       var names: [(Setting, String)] = ["principal", "subject", "groups"].compactMap { name in
         setting[name].flatMap { one in one.text.map { (one, $0) } }
       }
+      if let header = root["identity_assertion"]?["header"], let name = header.text, assertion != nil { names.append((header, name)) }
       for (name, claim) in setting["claims"]?.members ?? [] {
         names.append((claim, name))
         guard let text = claim.text, let pointer = ClaimPath.pointer(text) else {
@@ -210,6 +257,43 @@ extension Configuration {
 }
 
 extension IssuerConfiguration {
+  private static func loadBalancer(_ setting: Setting, of issuer: String, _ report: inout ConfigurationReport) -> LoadBalancerSettings? {
+    guard let signer = setting.text("signer"), let client = setting.text("client_id"), let from = setting["from"], !from.texts.isEmpty
+    else {
+      report.add(
+        setting, "needs signer, client_id and from",
+        help: "write { signer: 'arn:aws:elasticloadbalancing:…', client_id: '4h57example', from: ['10.0.0.0/16'] }")
+      return nil
+    }
+    var networks: [IPNetwork] = []
+    for text in from.texts {
+      guard let network = IPNetwork(text), network.prefixLength > 0 else {
+        report.add(from, "\"\(text)\" is not a network that a load balancer is in", help: "write its subnets, such as '10.0.0.0/16'")
+        continue
+      }
+      networks.append(network)
+    }
+    guard let keys = setting.text("keys_url") ?? LoadBalancerSettings.keysURL(signer: signer) else {
+      report.add(
+        setting["signer"], "where this load balancer's keys are is not known", help: "is it the ARN? Else name the place with keys_url")
+      return nil
+    }
+    return LoadBalancerSettings(rules: .init(signer: signer, client: client, issuer: issuer), networks: networks, keysURL: keys)
+  }
+
+  private static func introspection(_ setting: Setting?, _ report: inout ConfigurationReport) -> IntrospectionSettings? {
+    guard let setting, setting.origin != .byDefault else { return nil }
+    guard let url = setting.text("url"), let id = setting.text("client_id"), let secret = setting.text("client_secret") else {
+      report.add(
+        setting, "needs url, client_id and client_secret",
+        help: "write { url: 'https://login.example.com/introspect', client_id: 'stockade', client_secret: '${file:secret}' }")
+      return nil
+    }
+    var settings = IntrospectionSettings(url: url, clientID: id, clientSecret: Secret(secret))
+    if let millis = setting["cache"]?.integer { settings.cacheSeconds = millis / 1000 }
+    return settings
+  }
+
   init?(_ name: String, _ setting: Setting, _ report: inout ConfigurationReport) {
     switch (setting.text("cognito"), setting.text("issuer")) {
     case (let pool?, let issuer): self.init(name: name, kind: .cognito(poolID: pool, issuer: issuer))
@@ -224,6 +308,21 @@ extension IssuerConfiguration {
     audiences = setting["audiences"]?.texts ?? []
     idPrefix = setting.text("id_prefix")
     jwksURL = setting.text("jwks_url")
+    if let balancer = setting["load_balancer"], balancer.origin != .byDefault {
+      loadBalancer = Self.loadBalancer(balancer, of: setting.text("issuer") ?? "", &report)
+      // The one that it signs users in for; where none is named, that has been told.
+      clientIDs = [balancer.text("client_id") ?? "none"]
+      for name in ["cognito", "client_ids", "audiences", "jwks_url", "introspection"] {
+        guard let useless = setting[name], useless.origin != .byDefault else { continue }
+        report.add(
+          useless, "has no effect beside load_balancer",
+          help: "leave it out; the users of a pool have issuer: 'https://cognito-idp.<region>.amazonaws.com/<pool>'")
+      }
+    }
+    introspection = Self.introspection(setting["introspection"], &report)
+    if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
+    if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }
+    if let millis = setting["jwks"]?["min_interval"]?.count { keyFreshness.minimumIntervalMillis = millis }
     allowsInsecureKeys = setting["allow_insecure_jwks"]?.bool ?? false
     acceptsBareToken = setting["accept_bare_token"]?.bool
     if let use = setting.text("token_use").flatMap(TokenUse.init(name:)) { tokenUses = [use] }

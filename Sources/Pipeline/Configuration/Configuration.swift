@@ -65,6 +65,14 @@ public struct Configuration: Sendable {
   public var identityHeaders = IdentityHeaders()
   /// Origins whose scripts may read our own 401 and 403.
   public var errorOrigins: [String] = []
+  /// What proofs of possession must be like.
+  public var proofs = ProofRules()
+  /// What the service behind is told under our signature; nil for nothing.
+  public var assertion: AssertionSettings?
+  /// The file of revoked tokens; empty if none is given.
+  public var revocations = ""
+  /// What clients may learn about the service; nil for nothing.
+  public var protectedResource: ProtectedResourceMetadata?
   /// The folder of policies; empty if none is given.
   public var policies = ""
   /// Where decisions go: `stdout`, `none`, or a file.
@@ -133,6 +141,12 @@ public struct IssuerConfiguration: Sendable {
   public var jwksURL: String?
   /// The file that the keys are in, if they are not fetched.
   public var keyFile: SourceText?
+  /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
+  public var loadBalancer: LoadBalancerSettings?
+  /// How it is asked whether a token is still active; nil if it is not.
+  public var introspection: IntrospectionSettings?
+  /// How fresh the keys are kept.
+  public var keyFreshness = KeyFreshness()
   /// Whether keys may be fetched over plain HTTP from elsewhere than this machine.
   public var allowsInsecureKeys = false
   /// Whether it is a development issuer.
@@ -179,6 +193,14 @@ public struct IssuerConfiguration: Sendable {
       }
     }
 
+    /// What its tokens say in `iss`; of a pool of AWS's the form that is the default there.
+    var identifier: String {
+      switch self {
+      case .cognito(let id, let issuer): issuer ?? CognitoUserPool(id: id)?.originalIssuer ?? id
+      case .oidc(let issuer): issuer
+      }
+    }
+
     /// The pool that `stockade demo` plays.
     public static let demoPoolID = "us-east-1_Demo00000"
   }
@@ -188,6 +210,32 @@ public struct IssuerConfiguration: Sendable {
     self.name = name
     self.kind = kind
   }
+}
+
+/// What the service behind is told under our signature.
+public struct AssertionSettings: Sendable, Equatable {
+  /// `aud`.
+  public var audience: String
+  /// `iss`.
+  public var issuer = "stockade"
+  /// How long a key signs, in seconds.
+  public var rotationSeconds: Int64 = 86_400
+
+  /// Settings for a service.
+  public init(audience: String) { self.audience = audience }
+}
+
+/// How fresh an issuer's keys are kept.
+public struct KeyFreshness: Sendable, Equatable {
+  /// How old they may become before they are fetched anew, in seconds; a shorter `max-age` of theirs counts.
+  public var refreshSeconds = Defaults.keysRefreshSeconds
+  /// How much longer the last good ones serve while fetching fails, in seconds.
+  public var maximumStaleSeconds = Defaults.keysMaximumStaleSeconds
+  /// The shortest time between two fetches that unknown names of keys cause, in milliseconds.
+  public var minimumIntervalMillis = Defaults.keysMinimumIntervalMillis
+
+  /// The defaults.
+  public init() {}
 }
 
 /// Every number that has a default, with its unit and reason.
@@ -236,8 +284,12 @@ public enum Defaults {
   public static let upstreamConnections = 1024
   /// How many client connections a worker serves at most.
   public static let clientConnections = 10_000
-  /// How long a request may wait for keys.
-  public static let keysWaitMillis: UInt64 = 5_000
+  /// How long a request may wait for keys: for its turn, and then for the fetch.
+  public static let keysWaitMillis: UInt64 = 10_000
+  /// How many requests of a worker may wait for one issuer's keys.
+  public static let waitingRequests = clientConnections / 4
+  /// How old a proof of possession may be, in seconds.
+  public static let proofAgeSeconds: Int64 = 60
   /// The largest body that is read before the decision, in bytes: a form, not a file.
   public static let bodyFieldsBytes: UInt64 = 64 << 10
   /// How long such a body may take to arrive.
@@ -272,8 +324,10 @@ public enum Defaults {
   public static let maximumLifetimeSeconds: Int64 = 86_400
   /// How often keys are fetched anew, in seconds.
   public static let keysRefreshSeconds: Int64 = 3_600
-  /// Not more often than this an unknown `kid` causes a fetch, in seconds.
-  public static let keysMinimumIntervalSeconds: Int64 = 5
-  /// How long the last good keys serve while fetching fails, in seconds.
+  /// The shortest life of keys that is believed, in seconds: whatever an issuer says, it is not asked all the time.
+  public static let keysShortestLifeSeconds: Int64 = 60
+  /// Not more often than this an unknown `kid` causes a fetch, in milliseconds.
+  public static let keysMinimumIntervalMillis: UInt64 = 5_000
+  /// How long the last good keys serve while fetching fails, in seconds, counted from when they were due.
   public static let keysMaximumStaleSeconds: Int64 = 86_400
 }

@@ -70,7 +70,8 @@ public enum Fields {
       flag: "log-format"),
     Field("realm", .text("NAME"), "What challenges call the protected space", default: Defaults.realm),
     Field("development", .flag, "accept a development issuer (stockade demo's); never in production", default: "false", flag: "dev"),
-    Field("identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed"),
+    Field(
+      "identity_headers", .object, "How the service is told who asks; what a client sends under these names is removed, and x-amzn-oidc-*"),
     Field(
       "identity_headers.principal", .text("NAME"), "The field for the principal's id; '' sends none", default: IdentityHeaders.principal),
     Field("identity_headers.subject", .text("NAME"), "The field for the token's sub; '' sends none", default: IdentityHeaders.subject),
@@ -80,6 +81,31 @@ public enum Fields {
     Field("identity_headers.claims", .names, "More fields, each from a claim"),
     Field("identity_headers.claims.*", .text("CLAIM"), "The claim: a name, a.b, or a JSON Pointer"),
     Field("identity_headers.authorization", .choice(["keep", "remove"]), "Whether the service gets the token", default: "keep"),
+    Field("revocations", .object, "Tokens that are not accepted though they verify", shorthand: "file"),
+    Field(
+      "revocations.file", .text("FILE"),
+      "a JSON list of { jti }, { origin_jti } or { sub, issued_before }, each with issuer and note if you like; in force within a second of a change",
+      flag: "revocations"),
+    Field("dpop", .object, "Proofs of possession (RFC 9449), for the routes that demand them"),
+    Field("dpop.nonce", .flag, "Whether a proof needs a nonce of ours; with several instances each knows its own only", default: "true"),
+    Field("dpop.max_age", .duration(1000...600_000), "How old a proof may be", default: "60s"),
+    Field(
+      "dpop.origin", .text("ORIGIN"),
+      "Scheme and host as clients write them, where something in front ends TLS; default: as the request came"),
+    Field("identity_assertion", .object, "A signed statement to the service of who asks, in a field of its own", shorthand: "audience"),
+    Field("identity_assertion.audience", .text("NAME"), "Its aud: what the service calls itself"),
+    Field("identity_assertion.issuer", .text("NAME"), "Its iss; default: stockade"),
+    Field("identity_assertion.header", .text("NAME"), "The field; default: \(IdentityHeaders.assertionName)"),
+    Field(
+      "identity_assertion.rotate", .duration(1000...(366 * 86_400_000)),
+      "How long a signing key is used, default: 1d; the keys are at /assertion/jwks.json of the ops listener"),
+    Field(
+      "protected_resource", .object, "What clients may learn about the service (RFC 9728), and where: challenges name it",
+      shorthand: "resource"),
+    Field("protected_resource.resource", .text("URL"), "The service's address for its clients, such as https://api.example.com"),
+    Field("protected_resource.name", .text("TEXT"), "Its name for people"),
+    Field("protected_resource.scopes", .texts("SCOPE"), "The scopes it knows"),
+    Field("protected_resource.authorization_servers", .texts("URL"), "Who issues its tokens; default: the issuers"),
     Field("cors", .object, "Browsers of other origins"),
     Field("cors.errors_allow_origins", .texts("ORIGIN"), "Origins whose scripts may read our own 401 and 403"),
   ]
@@ -100,6 +126,29 @@ public enum Fields {
       "issuers.*.id_prefix", .text("TEXT"), "what stands before | in Cedar ids; default: the pool's id, or the issuer without https://",
       flag: "id-prefix"),
     Field("issuers.*.jwks_url", .text("URL"), "where the issuer's keys are, if not where the issuer says", flag: "jwks-url"),
+    Field("issuers.*.jwks", .object, "How fresh the issuer's keys are kept"),
+    Field(
+      "issuers.*.jwks.refresh", .duration(1000...(7 * 86_400_000)),
+      "How old they may become; a shorter max-age of the issuer's counts, down to a minute", default: "1h"),
+    Field(
+      "issuers.*.jwks.max_stale", .duration(0...(30 * 86_400_000)),
+      "How much longer the last good keys serve while the issuer cannot be reached; kept in the state directory over a restart",
+      default: "1d"),
+    Field(
+      "issuers.*.jwks.min_interval", .duration(100...60_000),
+      "The shortest time between fetches that tokens with unknown keys cause; such a token waits for its turn", default: "5s"),
+    Field("issuers.*.load_balancer", .object, "The AWS load balancer that signs this issuer's users in and tells us in x-amzn-oidc-data"),
+    Field("issuers.*.load_balancer.signer", .text("ARN"), "Its ARN"),
+    Field("issuers.*.load_balancer.client_id", .text("ID"), "The client that it signs users in for"),
+    Field(
+      "issuers.*.load_balancer.from", .texts("NETWORK"), "Where its connections come from; from elsewhere the field counts for nothing"),
+    Field("issuers.*.load_balancer.keys_url", .text("URL"), "Where its keys are, each under its name; default: where AWS has them"),
+    Field(
+      "issuers.*.introspection", .object, "Where the issuer says whether a token is still active (RFC 7662); it is asked about every one"),
+    Field("issuers.*.introspection.url", .text("URL"), "The endpoint"),
+    Field("issuers.*.introspection.client_id", .text("ID"), "The name by which we are known there"),
+    Field("issuers.*.introspection.client_secret", .text("SECRET"), "The secret that goes with it", secret: true),
+    Field("issuers.*.introspection.cache", .duration(0...3_600_000), "How long an answer is believed; default: 30s"),
     Field(
       "issuers.*.jwks_file", .text("FILE"), "a file with the issuer's keys, in place of fetching them; read again at every reload",
       flag: "jwks-file"),
@@ -170,6 +219,10 @@ public enum Fields {
     Field("routes.*.entities.headers", .names, "Fields that are sent along"),
     Field("routes.*.entities.headers.*", .text("VALUE"), "The field's value", secret: true),
     Field("routes.*.scopes", .texts("SCOPE"), "Scopes that the token must have, all of them"),
+    Field("routes.*.dpop", .flag, "Whether whoever asks must prove to hold the key of its token (RFC 9449)"),
+    Field("routes.*.step_up", .object, "What the sign-in behind the token must be like; if it is not, the client is told so (RFC 9470)"),
+    Field("routes.*.step_up.acr", .texts("ACR"), "Accepted values of acr, the preferred one first"),
+    Field("routes.*.step_up.max_age", .duration(1000...(366 * 86_400_000)), "The longest time since auth_time"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
     Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),

@@ -79,7 +79,7 @@ extension Exchange {
         other = .local(snapshot.authorization.verdict(response))
       case .remote(let index):
         let mapped = try snapshot.mapping.request(question, by: identity, from: client.peer, head, at: time)
-        let credential = try Credential.find(in: head, for: snapshot.issuers)
+        let credential = try Credential.find(in: head, for: snapshot.issuers, from: peer, proven: question.demandsProof)
         other = .remote(
           try snapshot.question(mapped, identity, to: index, snapshot.engines[index], credential: credential, in: head))
       }

@@ -1,4 +1,7 @@
+internal import Cedar
+public import Crypto
 internal import HTTP
+public import JOSE
 internal import Telemetry
 
 /// Writes the head of an allowed request as the upstream gets it. The only way to forward a request, and it takes a permit.
@@ -21,12 +24,20 @@ public struct ForwardedHead: Sendable {
     secure = proto(.https)
   }
 
-  /// Appends the head. The permit is used up.
-  public func append(_ exchange: borrowing Exchange, with permit: consuming Permit, to out: inout [UInt8]) {
+  /// Appends the head, with what `keys` sign about who asks. The permit is used up.
+  public func append(
+    _ exchange: borrowing Exchange, with permit: consuming Permit, signing keys: AssertionKeys? = nil, to out: inout [UInt8]
+  ) throws(KeyError) {
     var lines = FieldBlock()
     if let path = exchange.client.path ?? exchange.peer.address { lines.append("X-Forwarded-For", path) }
     lines.append(IdentityHeaders.decisionID, exchange.id.description)
     let headers = exchange.snapshot.identityHeaders
+    if let keys, let settings = exchange.snapshot.assertion, let identity = permit.identity {
+      let assertion = IdentityAssertion(
+        subject: identity.principal.id, audience: settings.audience, groups: identity.groupNames, clientID: identity.clientID,
+        method: exchange.head.methodText, path: exchange.head.rawPath, decisionID: exchange.id.description)
+      lines.append(headers.assertion, try keys.sign(assertion, now: exchange.time))
+    }
     let proto = exchange.client.scheme == .https ? secure : plain
     let identity = permit.identity?.headers ?? headers.nobody
     guard exchange.head.fields.has(.host), !exchange.hasContinued else {

@@ -11,6 +11,8 @@ public struct IdentityHeaders: Sendable {
   public static let subject = "X-Stockade-Subject"
   /// The group names, separated by commas; empty without groups.
   public static let groups = "X-Stockade-Groups"
+  /// What we sign for the service.
+  public static let assertionName = "X-Stockade-Assertion"
   /// The decision's id, also in answers to the client.
   public static let decisionID = "X-Stockade-Decision-Id"
 
@@ -22,6 +24,10 @@ public struct IdentityHeaders: Sendable {
   public let groups: String
   /// Whether the service behind gets the token.
   public let keepsAuthorization: Bool
+  /// The field for what we sign; empty for none.
+  public var assertion = "" {
+    didSet { prepare() }
+  }
   /// More fields, each from a claim.
   public var claims: [(name: String, claim: JSONPointer)] = [] {
     didSet { prepare() }
@@ -51,11 +57,11 @@ public struct IdentityHeaders: Sendable {
   /// Every name of ours, whether set or not.
   public var names: [String] {
     [Self.principal, Self.subject, Self.groups, Self.decisionID]
-      + ([principal, subject, groups] + claims.map(\.name)).filter { !$0.isEmpty }
+      + ([principal, subject, groups, assertion] + claims.map(\.name)).filter { !$0.isEmpty }
   }
 
   private mutating func prepare() {
-    rewrite = RequestRewrite(owned: OwnedFields(names, evaluated: evaluated))
+    rewrite = RequestRewrite(owned: OwnedFields(names, prefixes: ["x-amzn-oidc-"], evaluated: evaluated))
     rewrite.keepsAuthorization = keepsAuthorization
     // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.
     rewrite.keepsExpect = true

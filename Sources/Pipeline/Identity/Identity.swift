@@ -8,6 +8,8 @@ public import JOSE
 public final class Identity: Sendable {
   /// The issuer's name in the configuration.
   public let issuer: String
+  /// The issuer's place in the table.
+  let issuerIndex: Int
   /// Cedar's principal.
   public let principal: EntityUID
   /// The principal as text, for the record.
@@ -33,17 +35,32 @@ public final class Identity: Sendable {
   public let clientID: String?
   /// `exp`.
   public let expiresAt: Int64
+  /// The names of its groups, without prefix.
+  let groupNames: [String]
+  /// Whether a load balancer said it.
+  let isLoadBalancers: Bool
+  /// Whether the token is bound to a key or certificate of its sender.
+  let isSenderConstrained: Bool
+  /// The thumbprint of the key that it is bound to.
+  let keyThumbprint: String?
+  /// `acr`: how the user signed in.
+  let acr: String?
+  /// `auth_time`: when.
+  let authenticatedAt: Int64?
   /// What the token was issued for.
   public let scopes: [String]
 
   init(
-    token: VerifiedToken, issuer: String, principal: EntityUID, groups: [EntityUID], entities: PreparedEntities,
+    token: VerifiedToken, issuer: Issuer, principal: EntityUID, groups: [EntityUID], groupNames: [String], entities: PreparedEntities,
     shadowEntities: PreparedEntities?, own: [Entity], tokenContext: Record?, scopes: [String], headers: FieldBlock
   ) {
-    self.issuer = issuer
+    self.issuer = issuer.name
+    issuerIndex = issuer.index
+    isLoadBalancers = issuer.loadBalancer != nil
     self.principal = principal
     principalText = principal.description
     self.groups = groups
+    self.groupNames = groupNames
     self.entities = entities
     self.own = own
     self.shadowEntities = shadowEntities
@@ -54,6 +71,10 @@ public final class Identity: Sendable {
     kid = token.kid
     clientID = token.clientID
     expiresAt = token.expiresAt
+    isSenderConstrained = token.isSenderConstrained
+    keyThumbprint = token.keyThumbprint
+    acr = token.acr
+    authenticatedAt = token.authenticatedAt
     self.scopes = scopes
   }
 

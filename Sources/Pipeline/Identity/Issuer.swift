@@ -15,6 +15,10 @@ public struct Issuer: Sendable {
   public let acceptsBareToken: Bool
   /// Where its keys are found.
   public let keys: KeySource
+  /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
+  public let loadBalancer: LoadBalancerSettings?
+  /// How it is asked whether a token is still active; nil if it is not.
+  public let introspection: IntrospectionSettings?
 
   /// Verifies a token of this issuer.
   func verify(_ token: UnverifiedToken, keys: JWKSet, at time: Int64, _ facts: Facts) throws(Stop) -> VerifiedToken {
@@ -34,6 +38,8 @@ public enum KeySource: Sendable, Equatable {
   case discovery(issuer: String)
   /// A file beside the configuration.
   case file(KeyFile)
+  /// Each under its own name, when it is needed: a load balancer's.
+  case single
 }
 
 /// All issuers that are trusted, by exact `iss`.
@@ -42,13 +48,16 @@ public struct IssuerTable: Sendable {
   public let issuers: [Issuer]
   /// Whether some issuer's clients send bare tokens.
   let acceptsBareToken: Bool
+  /// The issuers that a load balancer speaks for.
+  let loadBalancers: [Issuer]
   private let byIdentifier: [ExactString: Int]
 
   init(_ issuers: [Issuer]) {
     self.issuers = issuers
     acceptsBareToken = issuers.contains { $0.acceptsBareToken }
     var byIdentifier: [ExactString: Int] = [:]
-    for issuer in issuers {
+    loadBalancers = issuers.filter { $0.loadBalancer != nil }
+    for issuer in issuers where issuer.loadBalancer == nil {
       for identifier in issuer.rules.issuers { byIdentifier[ExactString(identifier)] = issuer.index }
     }
     self.byIdentifier = byIdentifier
@@ -57,7 +66,7 @@ public struct IssuerTable: Sendable {
   /// The issuer a token says it is from.
   func issuer(of token: UnverifiedToken) throws(Stop) -> Issuer {
     guard let index = byIdentifier[ExactString(token.issuer)] else {
-      throw .refuse(.token(.issuer(found: token.issuer, expected: issuers.flatMap(\.rules.issuers))))
+      throw .refuse(.token(.issuer(found: token.issuer, expected: issuers.filter { $0.loadBalancer == nil }.flatMap(\.rules.issuers))))
     }
     return issuers[index]
   }

@@ -84,7 +84,7 @@ public struct IdentityMapping: Sendable, Equatable {
   func identity(of token: VerifiedToken, from issuer: Issuer, for snapshot: Snapshot) throws(Stop) -> Identity {
     let claimed = try self.claimed(by: token)
     return Identity(
-      token: token, issuer: issuer.name, principal: claimed.principal, groups: claimed.groups,
+      token: token, issuer: issuer, principal: claimed.principal, groups: claimed.groups, groupNames: claimed.groupNames,
       entities: try snapshot.authorization.prepare(claimed.entities, token: claimed.context),
       shadowEntities: try snapshot.shadow?.prepare(claimed.entities, token: claimed.context), own: claimed.entities,
       tokenContext: claimed.context, scopes: claimed.scopes,

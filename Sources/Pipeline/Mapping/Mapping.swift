@@ -1,6 +1,7 @@
 internal import Bytes
 public import Cedar
 public import HTTP
+internal import JOSE
 
 /// What a request asks for, in the words of the routes, before anyone knows who asks.
 public struct Question: Sendable {
@@ -22,6 +23,9 @@ public struct Question: Sendable {
   /// Who may ask.
   public var access: Route.Access { route?.access ?? .policy }
 
+  /// Whether whoever asks must prove to hold the key of its token.
+  var demandsProof: Bool { route?.demandsProof ?? false }
+
   /// Whether the request passes whoever asks: on a public route, and as a preflight on a route for preflights.
   func isOpen(to head: borrowing RequestHead) throws(Stop) -> Bool {
     switch access {
@@ -38,6 +42,12 @@ public struct Question: Sendable {
     guard let route, !route.scopes.isEmpty else { return }
     let lacks = route.scopes.contains { wanted in !identity.scopes.contains { exactlyEquals($0, wanted) } }
     if lacks { throw .refuse(.insufficientScope(needed: route.scopes)) }
+  }
+
+  /// Refuses a token whose sign-in is weaker or older than the route wants.
+  func requireSignIn(of identity: Identity, at time: Int64) throws(Stop) {
+    guard let wanted = route?.stepUp, !wanted.isMet(acr: identity.acr, authenticatedAt: identity.authenticatedAt, now: time) else { return }
+    throw .refuse(.insufficientAuthentication(wanted))
   }
 }
 

@@ -11,19 +11,26 @@ public struct Answer: Sendable {
   public let status: Status
   /// Field lines beyond those of every answer.
   public let fields: [(name: String, value: String)]
-  /// The body, `application/problem+json`.
+  /// The body's media type.
+  public let contentType: String
+  /// Whether and how long it may be kept, RFC 9111 §5.2.2.
+  public let cacheControl: String
+  /// The body.
   public let body: [UInt8]
 
   /// The answer to a refused request; `cors` are fields that let a script of another origin read it.
-  public init(_ rejection: Rejection, id: DecisionID, realm: String, cors: [(name: String, value: String)] = []) {
+  public init(_ rejection: Rejection, id: DecisionID, challenge: Challenge, cors: [(name: String, value: String)] = []) {
     status = rejection.status
     var fields: [(name: String, value: String)] = []
     if status == .unauthorized || rejection.row.bearerError != nil {
-      fields.append(("WWW-Authenticate", Self.challenge(rejection, realm: realm)))
+      fields.append(("WWW-Authenticate", challenge.value(for: rejection)))
     }
+    if let nonce = challenge.nonce { fields.append(("DPoP-Nonce", nonce)) }
     if status == .methodNotAllowed { fields.append(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")) }
     if let seconds = rejection.retryAfter { fields.append(("Retry-After", String(seconds))) }
     self.fields = fields + cors
+    contentType = Self.problemType
+    cacheControl = "no-store"
     body = Self.problem(status, text: rejection.publicText, id: id)
   }
 
@@ -31,17 +38,32 @@ public struct Answer: Sendable {
   public init(_ fault: UpstreamFault, id: DecisionID) {
     status = fault.status
     fields = fault == .busy ? [("Retry-After", "1")] : []
+    contentType = Self.problemType
+    cacheControl = "no-store"
     body = Self.problem(status, text: fault.publicText, id: id)
   }
 
-  private static func challenge(_ rejection: Rejection, realm: String) -> String {
-    guard let error = rejection.row.bearerError else { return WWWAuthenticate(realm: realm).value }
-    let description: String
-    if case .token(let token) = rejection { description = token.errorDescription } else { description = rejection.publicText }
-    var challenge = WWWAuthenticate(realm: realm, error: error, errorDescription: description)
-    if case .insufficientScope(let needed) = rejection { challenge.scope = needed.joined(separator: " ") }
-    return challenge.value
+  /// A document of ours, for everyone: scripts of every origin may read it.
+  init(document: JSONValue) {
+    status = .ok
+    fields = [("Access-Control-Allow-Origin", "*")]
+    contentType = "application/json"
+    cacheControl = "public, max-age=300"
+    body = Array(document.text.utf8)
   }
+
+  /// The answer to a preflight for such a document.
+  init(preflightFor _: JSONValue) {
+    status = .noContent
+    fields = [
+      ("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Methods", "GET, HEAD"), ("Access-Control-Allow-Headers", "*"),
+    ]
+    contentType = "application/json"
+    cacheControl = "no-store"
+    body = []
+  }
+
+  private static let problemType = "application/problem+json"
 
   private static func problem(_ status: Status, text: String, id: DecisionID) -> [UInt8] {
     var writer = JSONWriter(reserving: 256)

@@ -15,6 +15,7 @@ public enum Rejection: Error, Sendable, Equatable {
   // Its credential.
   case noToken
   case token(TokenError)
+  case proof(DPoPError)
 
   // What it asks for.
   case noRoute(detail: String?)
@@ -24,12 +25,14 @@ public enum Rejection: Error, Sendable, Equatable {
   case bodyUnsupported(detail: String)
   case bodyInvalid(detail: String)
   case insufficientScope(needed: [String])
+  case insufficientAuthentication(StepUp)
   case policyForbids
   case noPolicyPermits
   case policyFailed(detail: String)
 
   // Faults: it could not be decided, which refuses it.
   case keysUnavailable(issuer: String, detail: String)
+  case introspectionUnavailable(issuer: String, detail: String)
   case engineFailed(detail: String)
   case engineTimedOut(detail: String)
   case entityLookupFailed(detail: String)
@@ -70,6 +73,7 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .unauthorized, reason: error.decisionReason, publicText: "The token was not accepted.", bearerError: .invalidToken,
         passesWhenObserved: true)
+    case .proof(let error): Self.row(error)
     case .noRoute:
       Row(status: .forbidden, reason: .noRoute, publicText: "You are not allowed to do this.", passesWhenObserved: true)
     case .unmappable:
@@ -88,6 +92,10 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .forbidden, reason: .insufficientScope, publicText: "The token lacks a scope.", bearerError: .insufficientScope,
         passesWhenObserved: true)
+    case .insufficientAuthentication:
+      Row(
+        status: .unauthorized, reason: .insufficientAuthentication, publicText: "A different or a more recent sign-in is required.",
+        bearerError: .insufficientUserAuthentication, passesWhenObserved: true)
     case .policyForbids:
       Row(status: .forbidden, reason: .policyForbid, publicText: "You are not allowed to do this.", passesWhenObserved: true)
     case .noPolicyPermits:
@@ -98,6 +106,10 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .serviceUnavailable, reason: .jwksUnavailable, publicText: "The token cannot be checked at the moment.", retryAfter: 5,
         passesWhenObserved: true)
+    case .introspectionUnavailable:
+      Row(
+        status: .serviceUnavailable, reason: .introspectionUnavailable, publicText: "The token cannot be checked at the moment.",
+        retryAfter: 5, passesWhenObserved: true)
     case .engineFailed:
       Row(
         status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
@@ -117,6 +129,24 @@ public enum Rejection: Error, Sendable, Equatable {
     }
   }
 
+  private static func row(_ error: DPoPError) -> Row {
+    switch error {
+    case .nonce:
+      Row(
+        status: .unauthorized, reason: .dpopNonce, publicText: "The proof of possession needs the nonce given here.",
+        bearerError: .useDPoPNonce, passesWhenObserved: true)
+    case .otherKey:
+      Row(
+        status: .unauthorized, reason: .tokenBinding, publicText: "The token is bound to another key.", bearerError: .invalidToken,
+        passesWhenObserved: true)
+    case .overloaded: Row(status: .serviceUnavailable, reason: .overload, publicText: "The service is busy.", retryAfter: 1)
+    case .token, .type, .key, .count, .missing, .wrongType, .signature, .method, .target, .tooOld, .fromTheFuture, .otherToken, .replayed:
+      Row(
+        status: .unauthorized, reason: .dpopProof, publicText: "The proof of possession was not accepted.",
+        bearerError: .invalidDPoPProof, passesWhenObserved: true)
+    }
+  }
+
   /// The status of the answer.
   public var status: Status { row.status }
   /// What the log calls it.
@@ -128,9 +158,12 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .overloaded, .logFull: true
-    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .noRoute, .unmappable, .bodyTooLarge, .bodyTimeout,
-      .bodyUnsupported, .bodyInvalid, .insufficientScope, .policyForbids, .noPolicyPermits, .policyFailed:
+    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .overloaded, .logFull,
+      .proof(.overloaded):
+      true
+    case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
+      .bodyTimeout, .bodyUnsupported, .bodyInvalid, .insufficientScope, .insufficientAuthentication, .policyForbids, .noPolicyPermits,
+      .policyFailed:
       false
     }
   }
@@ -148,14 +181,18 @@ public enum Rejection: Error, Sendable, Equatable {
     switch self {
     case .syntax(let refusal): refusal.detail
     case .token(let error): error.description
+    case .proof(let error): error.description
     case .noRoute(let detail): detail
     case .bodyTooLarge(let limit, let setting): "the route's \(setting) is \(limit) bytes"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
+    case .insufficientAuthentication(let wanted):
+      "wanted: " + wanted.parameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
       .engineFailed(let detail), .engineTimedOut(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail),
       .bodyInvalid(let detail),
       .overloaded(let detail):
       detail
+    case .introspectionUnavailable(let issuer, let detail): "issuer \(issuer): \(detail)"
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"
     case .headTimeout, .bodyTimeout, .noToken, .policyForbids, .noPolicyPermits, .logFull: nil
     }
@@ -176,6 +213,7 @@ extension TokenError {
     case .algorithm: .tokenAlgorithm
     case .lifetime: .tokenLifetime
     case .binding: .tokenBinding
+    case .revoked: .tokenRevoked
     case .unknownKey: .keyUnknown
     }
   }

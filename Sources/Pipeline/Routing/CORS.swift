@@ -24,7 +24,7 @@ enum CORS {
     }
     return [
       ("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"),
-      ("Access-Control-Expose-Headers", "WWW-Authenticate, \(IdentityHeaders.decisionID)"),
+      ("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce, \(IdentityHeaders.decisionID)"),
     ]
   }
 }

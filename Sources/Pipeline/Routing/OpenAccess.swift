@@ -1,8 +1,11 @@
+internal import JOSE
+
 extension Configuration {
   /// What can be reached without a token, as text: for the person who must vouch for it.
   public var openAccess: String {
     var lines: [String] = []
     if mode == .observe { lines.append("everything: mode is 'observe', which forwards what would be refused") }
+    if let path = protectedResource?.path { lines.append("metadata    GET \(path)   (answered here: who issues tokens)") }
     for route in routes?.routes ?? [] {
       switch route.access {
       case .public: lines.append("public      \(route.text)")

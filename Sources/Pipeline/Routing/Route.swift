@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Cedar
 internal import HTTP
+internal import JOSE
 
 /// One row of the route table: which requests it is for, and what they ask for.
 public final class Route: Sendable {
@@ -54,6 +55,10 @@ public final class Route: Sendable {
   let asksForMore: Bool
   /// Scopes that a token must have, all of them.
   public let scopes: [String]
+  /// Whether whoever asks must prove to hold the key of its token (DPoP).
+  let demandsProof: Bool
+  /// What the sign-in behind a token must be like; nil for nothing.
+  let stepUp: StepUp?
   /// Whether decisions are enforced; nil as for all requests.
   public let mode: Snapshot.Mode?
   /// The service behind, by its place in the configuration's `upstreams`; 0 is the usual one.
@@ -67,8 +72,8 @@ public final class Route: Sendable {
 
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
-    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], mode: Snapshot.Mode?, upstream: Int,
-    timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
+    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], demandsProof: Bool, stepUp: StepUp?,
+    mode: Snapshot.Mode?, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -82,6 +87,8 @@ public final class Route: Sendable {
     self.entities = entities
     asksForMore = body != nil || entities != nil
     self.scopes = scopes
+    self.demandsProof = demandsProof
+    self.stepUp = stepUp
     self.mode = mode
     self.upstream = upstream
     self.timeouts = timeouts

@@ -1,6 +1,7 @@
 internal import Bytes
 internal import Cedar
 internal import HTTP
+internal import JOSE
 
 /// Makes the route table of its settings, and says what is wrong with them.
 struct RouteBuilder {
@@ -70,7 +71,8 @@ struct RouteBuilder {
     return Route(
       methods: methods, path: path, reading: reading, host: host, access: access, action: action(setting, &report),
       resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
-      scopes: setting["scopes"]?.texts ?? [], mode: setting.text("mode").flatMap(Snapshot.Mode.init),
+      scopes: setting["scopes"]?.texts ?? [], demandsProof: setting["dpop"]?.bool ?? false,
+      stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       upstream: upstream(setting.text("upstream")),
       timeouts: Route.Timeouts(
         connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count),
@@ -117,11 +119,30 @@ struct RouteBuilder {
           help: "leave it out, or use access: 'policy'")
       }
     }
-    if access != .authenticated, let scopes = setting["scopes"] {
+    guard access != .authenticated else { return }
+    for name in ["scopes", "step_up", "dpop"] {
+      guard let useless = setting[name], useless.origin != .byDefault else { continue }
       report.add(
-        scopes, "with access '\(access.rawValue)' no token is asked for, so this has no effect",
+        useless, "with access '\(access.rawValue)' no token is asked for, so this has no effect",
         help: "leave it out, or use access: 'authenticated'")
     }
+  }
+
+  private func stepUp(_ setting: Setting?, _ report: inout ConfigurationReport) -> StepUp? {
+    guard let setting, setting.origin != .byDefault else { return nil }
+    let acr = setting["acr"]?.texts ?? []
+    let age = setting["max_age"]?.integer
+    guard !acr.isEmpty || age != nil else {
+      report.add(setting, "demands nothing", help: "write step_up: { acr: ['urn:cognito:loa:2'] }, or { max_age: '5m' }, or both")
+      return nil
+    }
+    var seconds: Int64?
+    if let age { seconds = age / 1000 }
+    guard let wanted = StepUp(acrValues: acr, maximumAge: seconds) else {
+      report.add(setting["acr"], "a value of acr is visible ASCII without quotes, backslashes and spaces")
+      return nil
+    }
+    return wanted
   }
 
   private func action(_ setting: Setting, _ report: inout ConfigurationReport) -> EntityUID? {

@@ -1,6 +1,7 @@
 internal import AWS
 internal import Cedar
 internal import CedarSchema
+internal import JOSE
 
 /// The policies in force, and what their failures mean.
 public struct Authorization: Sendable {
@@ -11,6 +12,8 @@ public struct Authorization: Sendable {
   let forbids: Set<PolicyID>
   /// The static entities.
   let entities: Entities
+  /// The forbids that another sign-in would lift.
+  let stepUps: [PolicyID: StepUp]
   /// What entities that are looked up must conform to.
   let schema: Schema?
   /// What the built-in mapping says in every request; nil where it says more.
@@ -63,6 +66,17 @@ public struct Authorization: Sendable {
       throw .refuse(.policyFailed(detail: failed.description))
     }
     guard response.decision == .deny else { return }
+    if let wanted = stepUp(lifting: response.determining) { throw .refuse(.insufficientAuthentication(wanted)) }
     throw .refuse(response.determining.isEmpty ? .noPolicyPermits : .policyForbids)
+  }
+
+  // Only if it would lift them all: nobody should sign in again for nothing.
+  private func stepUp(lifting forbids: [PolicyID]) -> StepUp? {
+    guard !stepUps.isEmpty, let first = forbids.first, var wanted = stepUps[first] else { return nil }
+    for other in forbids.dropFirst() {
+      guard let also = stepUps[other] else { return nil }
+      wanted = wanted.and(also)
+    }
+    return wanted
   }
 }

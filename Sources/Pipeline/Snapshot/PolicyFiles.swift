@@ -1,6 +1,7 @@
 public import Bytes
 internal import Cedar
 internal import CedarSchema
+internal import JOSE
 
 /// The contents of a policy folder, as read: policies (`*.cedar`), policy sets with templates and links (`*.cedar.json`), a
 /// schema and entities.
@@ -43,10 +44,12 @@ public struct PolicyFiles: Sendable {
     guard bundle.isSound else {
       throw ConfigurationError(bundle.problems.filter { $0.diagnostic.severity == .error }.map(\.rendered))
     }
+    let stepUps = try stepUps(of: bundle)
     func authorization(_ policies: PolicySet, forbids: Set<PolicyID>, isShadow: Bool) -> Authorization {
       let authorizer = Authorizer(policies: policies, entities: bundle.entities, words: RequestWords.words(mapping))
       return Authorization(
         policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: forbids, entities: bundle.entities,
+        stepUps: stepUps,
         schema: bundle.schema, words: RequestWords(mapping, in: authorizer), isShadow: isShadow)
     }
     let set = bundle.policiesInForce
@@ -54,6 +57,21 @@ public struct PolicyFiles: Sendable {
     // Policies in the shadow are a set of their own, so that without any of them a request costs nothing more.
     guard !bundle.shadowed.isEmpty else { return (inForce, nil) }
     return (inForce, authorization(bundle.policiesInShadow, forbids: Self.forbids(of: bundle.policies), isShadow: true))
+  }
+
+  // What would lift a forbid, by its annotations.
+  private func stepUps(of bundle: PolicyBundle) throws(ConfigurationError) -> [PolicyID: StepUp] {
+    let set = bundle.policies
+    var stepUps: [PolicyID: StepUp] = [:]
+    var problems: [String] = []
+    for statement in set.policies + set.templates {
+      do throws(StepUpAnnotations.Mistake) { stepUps[statement.id] = try StepUpAnnotations.read(statement) } catch {
+        problems.append(error.rendered(in: bundle.source(of: statement.id)))
+      }
+    }
+    guard problems.isEmpty else { throw ConfigurationError(problems) }
+    for link in set.links { stepUps[link.id] = stepUps[link.template] }
+    return stepUps
   }
 
   private static func forbids(of set: PolicySet) -> Set<PolicyID> {

@@ -1,4 +1,6 @@
 internal import Cedar
+internal import HTTP
+internal import JOSE
 
 /// Everything that decides requests, as of one load: built whole, replaced whole, never changed.
 public final class Snapshot: Sendable {
@@ -28,6 +30,12 @@ public final class Snapshot: Sendable {
   let identityTypes: [EntityType]
   /// Whose word is taken for where a request came from.
   public let trustedProxies: TrustedProxies
+  /// What proofs of possession must be like.
+  let proofs: ProofRules
+  /// What the service behind is told under our signature; nil for nothing.
+  public let assertion: AssertionSettings?
+  /// What clients may learn about the service.
+  let protectedResource: ProtectedResourceMetadata?
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
 
@@ -53,6 +61,9 @@ public final class Snapshot: Sendable {
     engines = configuration.engines
     self.shadow = shadow
     realm = configuration.realm
+    proofs = configuration.proofs
+    assertion = configuration.assertion
+    protectedResource = configuration.protectedResource
     identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields

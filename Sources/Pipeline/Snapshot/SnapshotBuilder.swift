@@ -128,7 +128,7 @@ public enum SnapshotBuilder {
         return nil
       }
       rules = ClaimRules(issuers: [issuer], profile: .oidc, clientIDs: clients, audiences: audiences)
-      keys = item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer)
+      keys = item.loadBalancer == nil ? item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer) : .single
       prefix = issuer.hasPrefix("https://") ? String(decoding: issuer.utf8.dropFirst(8), as: UTF8.self) : issuer
       groupClaim = "groups"
     }
@@ -140,6 +140,8 @@ public enum SnapshotBuilder {
         return nil
       }
     }
+    // Where a route demands proofs, the page looks at every token that is bound to a key; else none is accepted.
+    rules.acceptsSenderConstrained = configuration.routes?.routes.contains(where: \.demandsProof) ?? false
     rules.tokenUses = item.tokenUses
     rules.clockSkew = item.clockSkewSeconds
     rules.maximumLifetime = item.maximumLifetimeSeconds
@@ -149,7 +151,7 @@ public enum SnapshotBuilder {
     }
     return Issuer(
       name: item.name, index: index, rules: rules, mapping: mapping, acceptsBareToken: item.acceptsBareToken ?? (rules.profile == .cognito),
-      keys: keys)
+      keys: keys, loadBalancer: item.loadBalancer, introspection: item.introspection)
   }
 
   private static func buildMapping(

@@ -37,7 +37,7 @@ public struct PolicyTests {
       do throws(JWKSetError) { set = try JWKSet.parse(Array(JSONValue.object(["keys": .array([signer.publicJWK])]).text.utf8)) } catch {
         throw ConfigurationError(["no key set could be made for the tests: \(error)"])
       }
-      facts.learn(.known(.init(set: set, generation: 1, mayRefetchAt: .max, isStale: false)), of: index)
+      facts.learn(.known(.init(set: set, generation: 1)), of: index)
     }
   }
 
@@ -99,13 +99,16 @@ public struct PolicyTests {
 
   // What the page waits for is what the test says: the body, and the answer to a look-up, at most once each.
   private func decide(_ exchange: inout Exchange, _ item: PolicyTestFile.Case) {
-    for _ in 0..<3 {
+    for _ in 0..<4 {
       guard case .wait(let dependency) = exchange.decide(facts) else { return }
       switch dependency {
       case .body: (item.body ?? []).withUnsafeBytes { exchange.bodyArrived($0) }
       case .decision: exchange.decisionArrived(.failed("tests ask no service; policies in files decide routes with engine: { local: {} }"))
       case .entities(let lookup): exchange.entitiesArrived(item.entities.map { lookup.answer($0) } ?? .entities([], size: 0))
-      case .keys: return
+      // A test's tokens are alive.
+      case .introspection(let question):
+        facts.learn(IntrospectionAnswer(isActive: true, problem: nil, askedAt: .max, until: .max), to: question, at: item.time)
+      case .keys, .loadBalancerKey: return
       }
     }
   }

@@ -7,23 +7,44 @@ internal import Telemetry
 
 /// Fetches the issuers' keys and tells the workers: on the control loop, one fetch at a time an issuer, at a bounded rate.
 ///
-/// The last good keys serve while fetching fails, for as long as `Defaults.keysMaximumStaleSeconds`; after that, and
-/// before the first fetch has succeeded, an issuer's tokens cannot be judged, which is a 503 and never a 401.
+/// The last good keys serve while fetching fails, for as long as `KeyFreshness` says; after that, and before the first
+/// fetch has succeeded, an issuer's tokens cannot be judged, which is a 503 and never a 401.
+///
+/// A token may name a key that the set lacks: after a rotation, or because somebody made the name up. Both look alike before
+/// a fresh copy is there, so both are treated alike. A copy is fetched at most once in `minimumIntervalMillis`, at once if the
+/// last fetch was longer ago; whoever names an unknown key waits for a copy that was asked for after its request came
+/// (`Facts.keys`) and is judged by that one. So made-up names cause one fetch an interval, however many they are; they
+/// cannot make a token with a new key be refused, nor wait longer than one interval and one fetch (under such an attack
+/// new keys are in fact known sooner, often before they sign); and what they hold while they wait is bounded and shared by
+/// where they come from (`WaitingRoom`). Names that were found missing are not remembered: a key may be published a moment
+/// later, and the next copy must count for it as for any other.
 final class KeyRing {
   private struct Entry {
     let issuer: Issuer
     let allowsInsecure: Bool
+    let freshness: KeyFreshness
     var set: JWKSet?
     var generation: UInt64 = 0
+    /// When the set was fetched, in seconds since 1970.
     var fetchedAt: Int64 = 0
-    var attemptedAt: Int64?
+    /// When it was asked for, and when the last fetch that failed began: monotonic nanoseconds.
+    var askedAt: UInt64 = 0
+    var failedAt: UInt64 = 0
+    /// When the last fetch began.
+    var attempt: (loopMillis: UInt64, nanos: UInt64)?
     var failures = 0
+    /// Why the set that serves, or the lack of one, could not be mended.
     var failure: String?
     var call: HTTPCall?
-    var refresh: TimerID?
+    var next: (timer: TimerID, at: UInt64)?
+    /// When and what was last kept on disk.
+    var keptAt: Int64 = 0
+    var keptGeneration: UInt64 = 0
 
     /// Whether the keys came with the configuration: there is nothing to fetch, and they do not age.
     var isFixed: Bool { if case .file = issuer.keys { true } else { false } }
+    /// Whether this ring fetches them: neither those that came with the configuration, nor those that are fetched one by one.
+    var isFetched: Bool { !isFixed && issuer.keys != .single }
   }
 
   private let loop: EventLoop
@@ -31,13 +52,13 @@ final class KeyRing {
   private let serverLog: ServerLog
   private let metrics: MetricsShard
   private let trustsDevelopmentKeys: Bool
+  private let snapshots: KeySnapshots?
   private let publish: (IssuerKeys, Int) -> Void
   private var entries: [Entry]
 
   init(
-    _ loop: EventLoop, client: HTTPClient, issuers: [(issuer: Issuer, allowsInsecure: Bool)], after before: KeyRing?,
-    trustsDevelopmentKeys: Bool,
-    serverLog: ServerLog, metrics: MetricsShard,
+    _ loop: EventLoop, client: HTTPClient, issuers: [(issuer: Issuer, settings: IssuerConfiguration)], after before: KeyRing?,
+    trustsDevelopmentKeys: Bool, snapshots: KeySnapshots?, serverLog: ServerLog, metrics: MetricsShard,
     publish: @escaping (IssuerKeys, Int) -> Void
   ) {
     self.loop = loop
@@ -45,22 +66,57 @@ final class KeyRing {
     self.serverLog = serverLog
     self.metrics = metrics
     self.trustsDevelopmentKeys = trustsDevelopmentKeys
+    self.snapshots = snapshots
     self.publish = publish
-    entries = issuers.map { Entry(issuer: $0.issuer, allowsInsecure: $0.allowsInsecure) }
-    for index in entries.indices {
-      guard case .file(let file) = entries[index].issuer.keys else { continue }
-      entries[index].set = file.set
-      metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), file.set.keys.count)
+    entries = issuers.map {
+      Entry(issuer: $0.issuer, allowsInsecure: $0.settings.allowsInsecureKeys, freshness: $0.settings.keyFreshness)
     }
-    guard let before else { return }
-    before.close()
-    for index in entries.indices where !entries[index].isFixed {
-      guard let known = before.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else { continue }
+    before?.close()
+    for index in entries.indices {
+      if case .file(let file) = entries[index].issuer.keys {
+        entries[index].set = file.set
+        metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), file.set.keys.count)
+      }
+      guard entries[index].isFetched else { continue }
+      guard let known = before?.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else {
+        recall(index)
+        continue
+      }
       entries[index].set = known.set
       entries[index].generation = known.generation
       entries[index].fetchedAt = known.fetchedAt
-      entries[index].attemptedAt = known.attemptedAt
+      entries[index].askedAt = known.askedAt
+      entries[index].failedAt = known.failedAt
+      entries[index].attempt = known.attempt
+      entries[index].failures = known.failures
       entries[index].failure = known.failure
+      entries[index].keptAt = known.keptAt
+      entries[index].keptGeneration = known.keptGeneration
+    }
+  }
+
+  /// Begins with the key set that an earlier process kept; it serves as one that could not be renewed, until it is.
+  private func recall(_ index: Int) {
+    guard let (stored, problem) = snapshots?.read(entries[index].issuer.keys) else { return }
+    if let problem { serverLog.warn("key_snapshot_ignored", ["issuer": .text(entries[index].issuer.name), "why": .text(problem)]) }
+    // A clock that was set back proves nothing about age.
+    guard let stored, stored.fetchedAt <= loop.wallSeconds &+ Defaults.clockSkewSeconds else { return }
+    do throws(JWKSetError) {
+      let set = try JWKSet.parse(stored.body)
+      guard !set.keys.isEmpty, trustsDevelopmentKeys || !set.isDevelopment else { return }
+      entries[index].set = set
+      entries[index].generation = 1
+      entries[index].fetchedAt = stored.fetchedAt
+      entries[index].failure = "not fetched since the start"
+      guard !isTooOld(entries[index]) else { return }
+      serverLog.info(
+        "keys_recalled",
+        [
+          "issuer": .text(entries[index].issuer.name), "count": .integer(set.keys.count),
+          "age_s": .integer(Int(clamping: loop.wallSeconds &- stored.fetchedAt)),
+        ])
+    } catch {
+      serverLog.warn("key_snapshot_ignored", ["issuer": .text(entries[index].issuer.name), "why": .text(error.description)])
     }
   }
 
@@ -68,7 +124,7 @@ final class KeyRing {
   private func close() {
     for index in entries.indices {
       entries[index].call?.cancel()
-      if let timer = entries[index].refresh { loop.cancel(timer) }
+      if let next = entries[index].next { loop.cancel(next.timer) }
     }
   }
 
@@ -77,11 +133,12 @@ final class KeyRing {
 
   /// Fetches every issuer's keys for the first time.
   func start() {
-    for index in entries.indices where !entries[index].isFixed {
+    for index in entries.indices where entries[index].isFetched {
       // What a ring before this one has fetched a moment ago is not asked for again.
-      let age = loop.wallSeconds - entries[index].fetchedAt
-      if entries[index].set != nil, entries[index].failure == nil, age < Defaults.keysRefreshSeconds {
-        schedule(index, afterMillis: jittered(UInt64(max(Defaults.keysRefreshSeconds - age, 1)) * 1000))
+      let age = max(loop.wallSeconds &- entries[index].fetchedAt, 0)
+      let refresh = entries[index].freshness.refreshSeconds
+      if entries[index].set != nil, entries[index].failure == nil, age < refresh {
+        schedule(index, afterMillis: beforeExpiry(refresh - age))
       } else {
         fetch(index)
       }
@@ -90,7 +147,7 @@ final class KeyRing {
 
   /// What stands between an issuer and being judged, for `/readyz`; nil if nothing does.
   func problem(of index: Int) -> String? {
-    guard entries.indices.contains(index) else { return nil }
+    guard entries.indices.contains(index), entries[index].isFetched else { return nil }
     let entry = entries[index]
     if entry.set == nil || isTooOld(entry) { return entry.failure.map { "keys cannot be fetched: \($0)" } ?? "keys are being fetched" }
     return nil
@@ -102,25 +159,26 @@ final class KeyRing {
   /// A request waits for keys: there are none, or its token names one that is not among them.
   func want(_ index: Int) {
     guard entries.indices.contains(index) else { return }
-    let entry = entries[index]
-    if entry.isFixed { return tell(index) }
-    if entry.call != nil { return }
-    if let attempted = entry.attemptedAt, loop.wallSeconds < attempted + Defaults.keysMinimumIntervalSeconds {
-      // At most one fetch an interval, whatever names tokens bring: the answer is what is known.
-      return tell(index)
-    }
-    fetch(index)
+    // Whoever waits hears of the end of a fetch that is under way, and asks again if it began too early for them.
+    guard entries[index].isFetched else { return tell(index) }
+    guard entries[index].call == nil else { return }
+    guard let attempt = entries[index].attempt else { return fetch(index) }
+    let (due, overflow) = attempt.loopMillis.addingReportingOverflow(entries[index].freshness.minimumIntervalMillis)
+    guard !overflow, due > loop.now else { return fetch(index) }
+    if let next = entries[index].next, next.at <= due { return }
+    schedule(index, afterMillis: due - loop.now)
   }
 
   // MARK: - Fetching
 
   private func fetch(_ index: Int) {
     guard entries[index].call == nil else { return }
-    entries[index].attemptedAt = loop.wallSeconds
-    if let timer = entries[index].refresh { loop.cancel(timer) }
-    entries[index].refresh = nil
+    entries[index].attempt = (loop.now, LoopClock.monotonicNanos())
+    if let next = entries[index].next { loop.cancel(next.timer) }
+    entries[index].next = nil
     switch entries[index].issuer.keys {
     case .jwks(let url): get(url, for: index) { [unowned self] in receivedKeys($0, for: index) }
+    case .single: return
     case .discovery(let issuer):
       let base = issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer
       get(base + "/.well-known/openid-configuration", for: index) { [unowned self] in receivedDiscovery($0, from: issuer, for: index) }
@@ -128,7 +186,7 @@ final class KeyRing {
     }
   }
 
-  private func get(_ text: String, for index: Int, _ completion: @escaping ([UInt8]) -> Void) {
+  private func get(_ text: String, for index: Int, _ completion: @escaping (HTTPClient.Response) -> Void) {
     let url: HTTPURL
     do throws(NetError) {
       url = try HTTPURL.parse(text)
@@ -140,21 +198,23 @@ final class KeyRing {
     }
     var fields = FieldBlock()
     fields.append("Accept", "application/json")
+    // A cache on the way may hold the set from before a rotation.
+    fields.append("Cache-Control", "no-cache")
     entries[index].call = client.send(HTTPClient.Request(.get, url, fields: fields)) { [unowned self] result in
       entries[index].call = nil
       switch result {
       case .failure(let error): failed(index, error.description)
       case .success(let response):
         guard response.status == .ok else { return failed(index, "\(url) answered \(response.status)") }
-        completion(response.body)
+        completion(response)
       }
     }
   }
 
-  private func receivedDiscovery(_ body: [UInt8], from issuer: String, for index: Int) {
+  private func receivedDiscovery(_ response: HTTPClient.Response, from issuer: String, for index: Int) {
     let document: JSONValue
     do throws(JSONError) {
-      document = try JSONParser.parse(body, limits: .init(depth: 32, bytes: 1 << 20))
+      document = try JSONParser.parse(response.body, limits: .init(depth: 32, bytes: 1 << 20))
     } catch {
       return failed(index, "the discovery document is not JSON: \(error)")
     }
@@ -166,10 +226,10 @@ final class KeyRing {
     get(keys, for: index) { [unowned self] in receivedKeys($0, for: index) }
   }
 
-  private func receivedKeys(_ body: [UInt8], for index: Int) {
+  private func receivedKeys(_ response: HTTPClient.Response, for index: Int) {
     let set: JWKSet
     do throws(JWKSetError) {
-      set = try JWKSet.parse(body)
+      set = try JWKSet.parse(response.body)
     } catch {
       return failed(index, "the key set cannot be read: \(error)")
     }
@@ -178,7 +238,7 @@ final class KeyRing {
         "key_left_out", ["issuer": .text(entries[index].issuer.name), "kid": .text(problem.kid ?? "-"), "why": .text("\(problem.error)")])
     }
     guard !set.keys.isEmpty else { return failed(index, "the key set has no usable key") }
-    guard trustsDevelopmentKeys || !Self.isDevelopmentSet(body) else {
+    guard trustsDevelopmentKeys || !set.isDevelopment else {
       return failed(index, "these are a development issuer's keys, with which anyone can sign in; --dev accepts them, never in production")
     }
     if entries[index].set?.fingerprint != set.fingerprint {
@@ -192,52 +252,79 @@ final class KeyRing {
     }
     entries[index].set = set
     entries[index].fetchedAt = loop.wallSeconds
+    entries[index].askedAt = entries[index].attempt?.nanos ?? 0
     entries[index].failures = 0
     entries[index].failure = nil
     count(index, result: "success")
     metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), set.keys.count)
     metrics.set(metrics.counter(.keysFetched, MetricLabel("issuer", entries[index].issuer.name)), Int(loop.wallSeconds))
-    schedule(index, afterMillis: jittered(UInt64(Defaults.keysRefreshSeconds) * 1000))
+    let refresh = entries[index].freshness.refreshSeconds
+    let life = CacheControl.freshSeconds(of: response.head.fields) ?? refresh
+    schedule(index, afterMillis: beforeExpiry(min(max(life, Defaults.keysShortestLifeSeconds), refresh)))
+    // The workers first: a key that is gone must be dead everywhere at once, and the disk may be slow.
     tell(index)
+    keep(response.body, index)
   }
 
-  // The development issuer marks its set, whatever `iss` its tokens have.
-  private static func isDevelopmentSet(_ body: [UInt8]) -> Bool {
-    do throws(JSONError) { return try JSONParser.parse(body)["stockade_development"] != nil } catch { return false }
+  /// Keeps a set for the next process; not at every fetch of a busy time.
+  private func keep(_ body: [UInt8], _ index: Int) {
+    let entry = entries[index]
+    guard let snapshots, entry.keptAt &+ Self.keepingSeconds <= entry.fetchedAt || entry.keptGeneration != entry.generation else { return }
+    if let problem = snapshots.write(.init(body: body, fetchedAt: entry.fetchedAt), of: entry.issuer.keys) {
+      serverLog.warn("key_snapshot_failed", ["issuer": .text(entry.issuer.name), "why": .text(problem)])
+    }
+    entries[index].keptAt = entry.fetchedAt
+    entries[index].keptGeneration = entry.generation
   }
 
   private func failed(_ index: Int, _ why: String) {
     entries[index].failures += 1
     entries[index].failure = why
+    entries[index].failedAt = entries[index].attempt?.nanos ?? 0
     count(index, result: "failure")
     serverLog.warn("keys_failed", ["issuer": .text(entries[index].issuer.name), "why": .text(why)])
     // 1, 2, 4, … up to 30 seconds: an issuer that comes back is noticed soon, one that is down is not hammered.
     let pause = min(UInt64(1000) << UInt64(min(entries[index].failures - 1, 5)), 30_000)
-    schedule(index, afterMillis: jittered(pause))
+    schedule(index, afterMillis: pause - pause / 10 + UInt64.random(in: 0...pause / 5))
     tell(index)
   }
 
   private func schedule(_ index: Int, afterMillis millis: UInt64) {
-    entries[index].refresh = loop.after(millis) { [unowned self] in
-      entries[index].refresh = nil
+    if let next = entries[index].next { loop.cancel(next.timer) }
+    let timer = loop.after(millis) { [unowned self] in
+      entries[index].next = nil
       fetch(index)
     }
+    entries[index].next = (timer, loop.now &+ millis)
   }
 
-  // Many proxies that started together should not ask together for ever.
-  private func jittered(_ millis: UInt64) -> UInt64 { millis - millis / 10 + UInt64.random(in: 0...max(millis / 5, 1)) }
+  // Somewhat before the keys are due, so that none are ever overdue, and never at the same moment as other proxies that
+  // started together.
+  private func beforeExpiry(_ seconds: Int64) -> UInt64 {
+    let millis = UInt64(clamping: max(seconds, 1)) * 1000
+    return millis / 100 * UInt64.random(in: 80...95)
+  }
 
-  private func isTooOld(_ entry: Entry) -> Bool { !entry.isFixed && loop.wallSeconds > entry.fetchedAt + Defaults.keysMaximumStaleSeconds }
+  private func usableUntil(_ entry: Entry) -> Int64 {
+    entry.fetchedAt &+ entry.freshness.refreshSeconds &+ entry.freshness.maximumStaleSeconds
+  }
+
+  private func isTooOld(_ entry: Entry) -> Bool { !entry.isFixed && loop.wallSeconds > usableUntil(entry) }
+
+  private static let keepingSeconds: Int64 = 60
 
   private func tell(_ index: Int) { publish(state(of: index), index) }
 
   private func state(of index: Int) -> IssuerKeys {
     let entry = entries[index]
     // Every load is a snapshot of its own, so one generation is enough for keys that only another load changes.
-    if entry.isFixed, let set = entry.set { return .known(.init(set: set, generation: 1, mayRefetchAt: .max, isStale: false)) }
+    if entry.isFixed, let set = entry.set { return .known(.init(set: set, generation: 1)) }
+    if entry.issuer.keys == .single { return .known(.init(set: .empty, generation: 1)) }
     guard let set = entry.set, !isTooOld(entry) else { return entry.failure.map { .unavailable($0) } ?? .unfetched }
-    let mayRefetchAt = (entry.attemptedAt ?? 0) + Defaults.keysMinimumIntervalSeconds
-    return .known(.init(set: set, generation: entry.generation, mayRefetchAt: mayRefetchAt, isStale: entry.failure != nil))
+    return .known(
+      .init(
+        set: set, generation: entry.generation, askedAt: entry.askedAt, failedAt: entry.failedAt, usableUntil: usableUntil(entry),
+        isStale: entry.failure != nil))
   }
 
   private func count(_ index: Int, result: String) {

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import Crypto
 internal import HTTP
 internal import Net
 internal import Pipeline
@@ -177,7 +178,7 @@ final class ClientConnection: StreamOwner {
     attempt = 0
     beganAt = LoopClock.monotonicNanos()
     service = worker.service
-    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, under: service.snapshot)
+    exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, arrival: beganAt, under: service.snapshot)
     worker.requestsInFlight(1)
   }
 
@@ -190,6 +191,9 @@ final class ClientConnection: StreamOwner {
     if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange.id) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
+    case .answer(let answer):
+      slot = worker.log.reserve()
+      answerOurselves(answer, closing: !exchange.head.keepAlive || !requestBody.isEnded, upstreamError: nil)
     case .refuse(let rejection): refuse(rejection)
     case .wait(let dependency): wait(for: dependency)
     }
@@ -199,7 +203,7 @@ final class ClientConnection: StreamOwner {
     let millis: UInt64
     switch dependency {
     case .body: return collect()
-    case .keys: millis = Defaults.keysWaitMillis
+    case .keys, .loadBalancerKey, .introspection: millis = Defaults.keysWaitMillis
     case .entities(let lookup):
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }
@@ -238,6 +242,32 @@ final class ClientConnection: StreamOwner {
     exchange.beginAnew(under: service.snapshot)
     decide()
   }
+
+  /// A fact has arrived.
+  func goOn() {
+    guard phase == .parked else { return }
+    decide()
+  }
+
+  /// There is no room to wait in.
+  func turnedAway() {
+    guard phase == .parked else { return }
+    refuse(waitedInVain("too many requests wait"))
+  }
+
+  private func waitedInVain(_ why: String) -> Rejection {
+    let issuer = exchange.issuerWaitedFor ?? ""
+    switch waitsFor {
+    case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
+    case .entities: return .entityLookupFailed(detail: why)
+    case .decision: return .engineFailed(detail: why)
+    case .body: return .bodyTimeout
+    case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
+    }
+  }
+
+  /// Where the request comes from, for sharing room fairly.
+  var origin: [UInt8] { exchange.client.peer.place }
 
   // MARK: - A body that the decision needs
 
@@ -335,7 +365,11 @@ final class ClientConnection: StreamOwner {
     self.slot = slot
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
-    service.forwardedHeads[exchange.upstream].append(exchange, with: permit, to: &forwardedHead)
+    do throws(KeyError) {
+      try service.forwardedHeads[exchange.upstream].append(exchange, with: permit, signing: worker.assertionKeys, to: &forwardedHead)
+    } catch {
+      return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
+    }
     requestBody.asChunks = exchange.head.framing == .chunked
     requestBody.left = exchange.route?.bodyLimit
     if phase == .collecting || phase == .parked, !continueBody() {
@@ -563,7 +597,8 @@ final class ClientConnection: StreamOwner {
   private func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
     if slot == nil { slot = worker.log.reserve() }
-    let answer = Answer(rejection, id: exchange.id, realm: exchange.snapshot.realm, cors: exchange.corsFields(status: rejection.status))
+    let answer = Answer(
+      rejection, id: exchange.id, challenge: exchange.challenge(worker.facts), cors: exchange.corsFields(status: rejection.status))
     let isReadOn: Bool
     switch rejection {
     // Bytes after these are never interpreted.
@@ -576,8 +611,8 @@ final class ClientConnection: StreamOwner {
   private func answerOurselves(_ answer: Answer, closing: Bool, upstreamError: UpstreamFault?) {
     let closes = closing || worker.isDraining
     var fields = FieldBlock()
-    fields.append("Content-Type", "application/problem+json")
-    fields.append("Cache-Control", "no-store")
+    fields.append("Content-Type", answer.contentType)
+    fields.append("Cache-Control", answer.cacheControl)
     fields.append(IdentityHeaders.decisionID, exchange.id.description)
     for field in answer.fields { fields.append(field.name, field.value) }
     var out = worker.takeBuffer()
@@ -703,7 +738,7 @@ final class ClientConnection: StreamOwner {
       worker.unpark(self)
       if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
       if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
-      refuse(.keysUnavailable(issuer: exchange.issuerWaitedFor ?? "", detail: "they did not arrive in time"))
+      refuse(waitedInVain("no answer came in time"))
     case .forwarding:
       upstream?.abort()
       fail(.timeout)

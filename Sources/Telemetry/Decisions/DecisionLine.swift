@@ -91,6 +91,7 @@ struct DecisionLine {
     member(#","client_id":"#, token.clientID, limit: Limits.name, to: &line)
     member(#","expires_in_s":"#, token.expiresInSeconds, to: &line)
     if let hash = token.jtiHash { member(#","jti_hash":"#, hash, limit: Limits.name, to: &line) }
+    if token.keysAreStale { line.append(#","keys_stale":true"#) }
     line.append("}")
   }
 

@@ -13,6 +13,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case preflight = "preflight"
   /// The route lets every valid token pass.
   case authenticated = "authenticated"
+  /// A document of our own.
+  case metadata = "metadata"
 
   // Refused by policy.
 
@@ -26,6 +28,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case noRoute = "no_route"
   /// The token lacks a scope that the route wants.
   case insufficientScope = "insufficient_scope"
+  /// The sign-in behind the token is too weak or too old.
+  case insufficientAuthentication = "insufficient_authentication"
 
   // Refused for the credential.
 
@@ -55,6 +59,12 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case tokenLifetime = "token_lifetime"
   /// Bound to its sender, and no proof of that was checked.
   case tokenBinding = "token_binding"
+  /// Without a proof that whoever sent the request holds the token's key, or with a wrong one.
+  case dpopProof = "dpop_proof"
+  /// The proof lacks a fresh nonce.
+  case dpopNonce = "dpop_nonce"
+  /// On the list of revoked tokens.
+  case tokenRevoked = "token_revoked"
   /// The issuer's key set has no such key.
   case keyUnknown = "key_unknown"
 
@@ -77,6 +87,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
 
   /// No usable keys of the issuer.
   case jwksUnavailable = "jwks_unavailable"
+  /// The issuer did not say whether the token is active.
+  case introspectionUnavailable = "introspection_unavailable"
   /// The engine could not answer.
   case engineError = "engine_error"
   /// The engine did not answer in time.
@@ -95,11 +107,14 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .public: "The route is public; no token was asked for and no policy was evaluated."
     case .preflight: "A CORS preflight on a route that lets preflights through."
     case .authenticated: "The route lets every valid token pass; no policy was evaluated."
+    case .metadata: "The proxy answered itself, with a document that is meant for everyone."
     case .policyForbid: "A forbid policy applied; the record names it."
     case .noPermit: "No policy permits the request, and what is not permitted is refused."
     case .policyError: "A policy that could have refused the request failed to evaluate, so the request is refused."
     case .noRoute: "Routes are configured and none of them matches the request."
     case .insufficientScope: "The token lacks a scope that the route wants."
+    case .insufficientAuthentication:
+      "A route or policy wants another or a more recent sign-in than the one behind the token."
     case .noToken: "The request carries no credential."
     case .multipleCredentials: "The request carries more than one credential, so nobody can say whose it is."
     case .tokenMalformed: "The credential is not a JWT, or one of its claims has the wrong type."
@@ -113,6 +128,10 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .tokenAlgorithm: "The token's algorithm is not allowed, or is not the one its key is for."
     case .tokenLifetime: "The token is valid for longer than is accepted."
     case .tokenBinding: "The token is bound to its sender by a key or certificate, and no proof of it was given."
+    case .dpopProof: "The route demands a proof of possession (DPoP), and there is none, or it is wrong or was used before."
+    case .dpopNonce: "The proof of possession lacks a fresh nonce; the answer carries one."
+    case .tokenRevoked:
+      "The token, its sign-in, or what its subject was issued before a time, is on the list of revoked tokens; or its issuer says that it is not active."
     case .keyUnknown: "The issuer's published keys do not contain the token's key."
     case .requestInvalid: "The request is not valid HTTP, or could be read in two ways."
     case .requestTooLarge: "The request's head or body is larger than its limit."
@@ -121,6 +140,7 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .bodyInvalid: "The request's body, which its decision needs, is not valid JSON, or a value in it is none of Cedar's."
     case .pathAmbiguous: "The request's target could be read differently by the service behind (dot segments, encoded slashes, //)."
     case .jwksUnavailable: "The issuer's keys could not be fetched, so its tokens cannot be judged."
+    case .introspectionUnavailable: "The issuer could not be asked whether the token is still active."
     case .engineError: "The policy engine could not answer."
     case .engineTimeout: "The policy engine did not answer in time."
     case .entityLookupFailed: "The entities that the decision needs could not be looked up."

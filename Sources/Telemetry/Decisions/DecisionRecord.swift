@@ -151,6 +151,8 @@ public struct DecisionRecord: Sendable {
     public var expiresInSeconds: Int64?
     /// The first hexadecimal digits of the `jti`'s hash.
     public var jtiHash: String?
+    /// Whether it was judged by keys that could not be renewed.
+    public var keysAreStale = false
 
     /// A token's description.
     public init(

@@ -106,6 +106,10 @@ struct ConfigurationCheck {
     members.append(.init(name: "shadow", value: .array(bundle.policiesInShadow.ids.map { .string($0.text) })))
     if arguments.has("explain-public") { say(configuration?.openAccess ?? "no configuration: nothing is reachable without a token\n") }
     guard outcome.status == .success else { return .invalid }
+    if let configuration {
+      _ = try RevocationFile.read(configuration.revocations)
+      _ = try SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(folder), generation: 1)
+    }
     // What is the matter with one does not keep the others from being told.
     let outcomes = [try runTests(), try runDrift(), try runOnline()]
     return [.invalid, .testsFailed, .failure].first(where: outcomes.contains) ?? .success

@@ -24,7 +24,8 @@ let runCommand = Command(
         let (configuration, files) = try ConfigurationFile.readNotingFiles(arguments, sockets: sockets)
         return Loaded(
           configuration: configuration, files: try PolicyFolder.read(for: configuration), file: files.configuration,
-          folders: files.folders + [configuration.policies].filter { !$0.isEmpty })
+          folders: files.folders + [configuration.policies].filter { !$0.isEmpty },
+          revocations: try RevocationFile.read(configuration.revocations))
       }, extras: extras)
   }
 }

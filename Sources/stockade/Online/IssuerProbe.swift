@@ -28,6 +28,13 @@ final class IssuerProbe: Probe {
       start("keys", file.path)
       succeed("\(file.set.keys.count) in \(file.path)")
       finish()
+    // The names of a load balancer's keys come with requests: that their place can be reached is all that can be seen before.
+    case .single:
+      let url: HTTPURL
+      do throws(NetError) { url = try HTTPURL.parse(issuer.loadBalancer?.keysURL ?? "") } catch {
+        return fail(ProbeText.problem(ofURL: error), as: "keys")
+      }
+      approach(url, rule: .noLinkLocal) { [self] in finish() }
     case .discovery(let name):
       let base = name.hasSuffix("/") ? String(name.dropLast()) : name
       fetch("discovery", base + "/.well-known/openid-configuration", near: nil) { [self] in readDiscovery($0, from: $1, issuer: name) }
