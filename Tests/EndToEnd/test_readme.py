@@ -69,9 +69,18 @@ def test_the_shown_run_command_starts(tmp_path, command):
         assert server.end() == 0, server.text()
 
 
+def test_the_first_configuration_is_written_and_in_order(tmp_path):
+    commands = [c for c, _ in console() if c.startswith(("stockade init ", "stockade check"))]
+    assert len(commands) == 2
+    for command in commands:
+        done = subprocess.run([binary(), *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "mode: 'observe'" in (tmp_path / "stockade.json5").read_text()
+
+
 def test_every_console_command_is_of_a_kind_that_is_run():
     for command, _ in console():
-        assert command.startswith(("curl ", "stockade run ")), f"nothing runs: {command}"
+        assert command.startswith(("curl ", "stockade run ", "stockade init ", "stockade check")), f"nothing runs: {command}"
     assert any(command.startswith("curl ") for command, _ in console())
 
 
