@@ -61,6 +61,8 @@ let fuzzTargets: [Target] =
     fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
     fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzJWKSet", of: ["JOSE"]),
+    fuzz("FuzzProfileFile", of: ["AWS", "Bytes"]),
+    fuzz("FuzzAuthorizationAnswer", of: ["AWS", "Cedar"]),
     fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
     fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
@@ -90,18 +92,24 @@ let package = Package(
     room("JOSE", on: ["Bytes", "JSON", "Crypto"]),
     room("Cedar", on: ["Bytes", "JSON"]),
     room("CedarSchema", on: ["Bytes", "JSON", "Cedar"]),
+    room("AWS", on: ["Bytes", "JSON", "Crypto", "Cedar"]),
 
     // Floor 3: I/O, threads and clocks; and what we tell the world.
     room("Net", on: ["Bytes", "HTTP", "CSystem", "COpenSSL"]),
     room("Telemetry", on: ["Bytes", "JSON", "Crypto", "HTTP", "CSystem", "Net"]),
 
     // Floor 4: the page (pure), and the development stand-ins.
-    room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry"]),
+    room("Pipeline", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Telemetry"]),
     room("Development", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net"]),
+    room("AWSClient", on: ["Bytes", "JSON", "HTTP", "AWS", "Net"]),
 
     // Floor 5: the product.
     room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
-    room("Proxy", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "CSystem"]),
+    room(
+      "Proxy",
+      on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "AWSClient", "CSystem"]),
+    room(
+      "Fronts", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Telemetry", "Pipeline"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
 
     // Door.
@@ -109,7 +117,7 @@ let package = Package(
       name: "stockade",
       dependencies: [
         "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Net", "Telemetry", "Pipeline", "Development", "PolicyTools",
-        "Proxy", "Admin",
+        "Proxy", "Fronts", "Admin", "AWS", "AWSClient",
         "CSystem",
       ], swiftSettings: house),
     .executableTarget(name: "cedar-conformance", dependencies: ["Bytes", "JSON", "Cedar", "CedarSchema"], swiftSettings: house),
@@ -123,16 +131,24 @@ let package = Package(
     test("JOSETests", of: ["Bytes", "JSON", "Crypto", "JOSE", "TestSupport"]),
     test("CedarTests", of: ["Bytes", "JSON", "Cedar", "TestSupport"]),
     test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"]),
+    test("AWSTests", of: ["Bytes", "JSON", "Crypto", "Cedar", "AWS", "TestSupport"]),
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
     test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
+    test("AWSClientTests", of: ["Bytes", "JSON", "HTTP", "AWS", "Net", "AWSClient", "TestSupport"]),
     test(
       "PipelineTests",
-      of: ["Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "TestSupport"]),
+      of: [
+        "Development", "Net", "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Telemetry", "Pipeline",
+        "TestSupport",
+      ]),
     test("PolicyToolsTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "Telemetry", "Pipeline", "PolicyTools", "TestSupport"]),
     test(
       "ProxyTests",
       of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "Net", "Telemetry", "Pipeline", "Proxy", "CSystem", "TestSupport"]),
+    test(
+      "FrontsTests",
+      of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Pipeline", "Fronts", "TestSupport"]),
     test("AdminTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline", "Admin", "TestSupport"]),
     test("HouseTests", of: ["JOSE", "Pipeline", "TestSupport"]),
   ]

@@ -1,3 +1,4 @@
+internal import AWS
 internal import Cedar
 internal import HTTP
 internal import JOSE
@@ -35,7 +36,11 @@ extension Exchange {
       record.policies = response.determining.map(\.description)
       record.errors = response.errors.count
       record.isAudited = snapshot.authorization.notes.isAudited(response)
-      record.engine = "local"
+      record.engine = trail.hasFallenBack ? "local_fallback" : "local"
+    } else if let answer = trail.answer {
+      record.policies = answer.determining.map(\.description)
+      record.errors = answer.errors.count
+      record.engine = "verified_permissions"
     }
     if let shadow = trail.shadow {
       record.would = DecisionRecord.Would(

@@ -1,3 +1,4 @@
+internal import AWS
 public import Cedar
 public import HTTP
 internal import JOSE
@@ -65,6 +66,8 @@ public struct Exchange: Sendable {
   public mutating func bodyArrived(_ bytes: UnsafeRawBufferPointer) { learned.body = bodyWanted?.read(bytes) }
   /// The answer to the lookup that the page waits for has arrived.
   public mutating func entitiesArrived(_ answer: EntityAnswer) { learned.entities = answer }
+  /// The answer of another engine that the page waits for has arrived.
+  public mutating func decisionArrived(_ answer: RemoteAnswer) { learned.remote = answer }
 
   /// The matched route.
   public var route: Route? { trail.question?.route }
@@ -130,6 +133,10 @@ public struct Trail: Sendable {
   public internal(set) var identity: Identity?
   /// Cedar's answer.
   public internal(set) var response: Response?
+  /// Another engine's answer.
+  var answer: AuthorizationAnswer?
+  /// Whether another engine gave none, and the local one decided in its place.
+  var hasFallenBack = false
   /// What would be decided with the policies in the shadow, where that differs.
   var shadow: ShadowDecision?
   /// What refused the request.

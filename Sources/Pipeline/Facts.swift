@@ -1,3 +1,4 @@
+internal import AWS
 internal import Bytes
 internal import Cedar
 public import Crypto
@@ -25,6 +26,9 @@ public final class Facts {
   /// This thread's memory for evaluating policies.
   let evaluation = Evaluation()
   private let tokens: TokenCache<Identity>
+  private var decisions = DecisionMemo()
+  /// How often another engine's answer was found remembered; for the metrics.
+  public private(set) var decisionHits = 0
   /// How often a token was found verified, and how often not; for the metrics.
   public private(set) var cacheHits = 0
   /// How often a token was not found.
@@ -40,8 +44,22 @@ public final class Facts {
   /// Takes over the issuers of another load. Tokens that were verified under the one before are verified again.
   public func adopt(_ keys: [IssuerKeys]) {
     self.keys = keys
+    decisions.removeAll()
     introspections.removeAll()
     loadBalancerKeys.removeAll()
+  }
+
+  /// What another engine answered to the same request in this second.
+  func answer(to key: DecisionMemo.Key?, at time: Int64) -> AuthorizationAnswer? {
+    guard let key, let answer = decisions.answer(to: key, at: time) else { return nil }
+    decisionHits += 1
+    return answer
+  }
+
+  /// Keeps another engine's answer.
+  func remember(_ answer: AuthorizationAnswer, to key: DecisionMemo.Key?, by identity: Identity, at time: Int64) {
+    guard let key else { return }
+    decisions.keep(answer, to: key, by: identity, at: time)
   }
 
   /// Learns an issuer's keys. Tokens that another set of keys verified are verified again.

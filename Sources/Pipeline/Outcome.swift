@@ -28,4 +28,6 @@ public enum Dependency: Hashable, Sendable {
   case body
   /// What a route's source of entities has for the request.
   case entities(EntityLookup)
+  /// Another engine's answer.
+  case decision(RemoteQuestion)
 }

@@ -1,5 +1,6 @@
 // From a parsed request head to a permit, top to bottom. Nothing else decides.
 
+internal import AWS
 internal import HTTP
 internal import JOSE
 
@@ -61,7 +62,28 @@ extension Exchange {
         trail.question = question
       }
 
-      // map: what are we asking, in Cedar's words? authorize: may it?                                           403
+      // map: what are we asking, in Cedar's words? authorize: may it? Another engine answers in its own time.    403, 503, or wait
+      if case .remote(let index) = question.route?.engine ?? snapshot.engine {
+        let remote = snapshot.engines[index]
+        let key = DecisionMemo.Key(question, identity, to: index, remote, from: client.peer, head, under: snapshot)
+        let answer: AuthorizationAnswer?
+        if let known = facts.answer(to: key, at: time) {
+          answer = known
+        } else {
+          answer = try learned.answer(
+            to: { () throws(Stop) in
+              let mapped = try snapshot.mapping.request(question, by: identity, from: client.peer, head, at: time)
+              return try snapshot.question(mapped, identity, to: index, remote, credential: credential, in: head)
+            }, of: remote, about: identity)
+        }
+        if let answer {
+          facts.remember(answer, to: key, by: identity, at: time)
+          trail.answer = answer
+          try snapshot.authorization.enforce(answer)
+          return .forward(Permit(identity: identity, refusalObserved: nil))
+        }
+        trail.hasFallenBack = true
+      }
       let response = try snapshot.mapping.ask(
         question, by: identity, from: client.peer, head, at: time, of: snapshot.authorization, facts.evaluation)
       trail.response = response

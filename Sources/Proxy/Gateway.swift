@@ -18,6 +18,8 @@ public final class Gateway {
     public var serverLog: ServerLog
     /// The host or pod, for records.
     public var instance: String
+    /// Reads the environment and files that say how AWS is reached, again at every load.
+    public var aws: () -> AWSSurroundings = { .none }
     /// Added to the wall clock, in milliseconds: for tests that expire tokens without waiting.
     public var clockOffsetMillis: Int64
     /// The folder for what outlives the process; nil for none.
@@ -26,11 +28,15 @@ public final class Gateway {
     public var proxies = HTTPProxies()
 
     /// An environment.
-    public init(log: DecisionLog, metrics: Metrics, serverLog: ServerLog, instance: String, clockOffsetMillis: Int64 = 0) {
+    public init(
+      log: DecisionLog, metrics: Metrics, serverLog: ServerLog, instance: String, aws: @escaping () -> AWSSurroundings = { .none },
+      clockOffsetMillis: Int64 = 0
+    ) {
       self.log = log
       self.metrics = metrics
       self.serverLog = serverLog
       self.instance = instance
+      self.aws = aws
       self.clockOffsetMillis = clockOffsetMillis
     }
   }
@@ -48,6 +54,8 @@ public final class Gateway {
   private var snapshot: Snapshot
   private var revocations: RevocationList
   private let client: HTTPClient
+  private let resolver: Resolver
+  private var credentials: EngineCredentials?
   private let environment: Environment
   private let mailbox: Mailbox<ControlMessage>
   private let workers: [Mailbox<WorkerMessage>]
@@ -82,10 +90,11 @@ public final class Gateway {
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let plan = Self.plan(configuration, snapshot, revocations, &problems)
+    let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems)
     guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
       let resolver = try Resolver(loop)
+      self.resolver = resolver
       let tls = try TLSContext(clientTrusting: .system)
       client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, proxies: environment.proxies)
       controlShard = environment.metrics.shard()
@@ -118,6 +127,7 @@ public final class Gateway {
         checks.append(Check(name: "keys:\(name)", problem: keyRing.problem(of: index)))
       }
     }
+    for (store, problem) in credentials?.problems ?? [] { checks.append(Check(name: "engine:\(store)", problem: problem)) }
     return checks
   }
 
@@ -143,6 +153,8 @@ public final class Gateway {
       loadBalancerKeys = makeLoadBalancerKeys()
       let ring = makeKeyRing(after: nil)
       keyRing = ring
+      let credentials = makeCredentials(plan)
+      self.credentials = credentials
       for index in workers.indices {
         let setup = WorkerSetup(
           index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
@@ -152,8 +164,17 @@ public final class Gateway {
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }
       ring.start()
+      credentials.start()
     } catch {
       throw ConfigurationError([error.description])
+    }
+  }
+
+  private func makeCredentials(_ plan: ServicePlan) -> EngineCredentials {
+    let generation = plan.snapshot.generation
+    return EngineCredentials(loop, resolver: resolver, plans: plan.engines, serverLog: environment.serverLog) {
+      [unowned self] state, engine in
+      for worker in workers { worker.post(.credentials(state, engine: engine, generation: generation)) }
     }
   }
 
@@ -198,7 +219,7 @@ public final class Gateway {
 
   // What a configuration asks of the workers, or what is wrong with its addresses.
   private static func plan(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ problems: inout [String]
+    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ aws: AWSSurroundings, _ problems: inout [String]
   ) -> ServicePlan? {
     let upstream = url(configuration.upstream, what: "the upstream", &problems)
     let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
@@ -208,9 +229,14 @@ public final class Gateway {
     let upstreams = [upstream] + others
     do throws(NetError) {
       let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
+      var engines: [EnginePlan] = []
+      for engine in configuration.engines {
+        if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
+      }
+      guard problems.isEmpty else { return nil }
       return ServicePlan(
         snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
-        expectsProxyHeader: configuration.expectsProxyHeader)
+        engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
       return nil
@@ -234,7 +260,7 @@ public final class Gateway {
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
-    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, &problems) else {
+    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems) else {
       return completion(.failure(ConfigurationError(problems)))
     }
     let before = self.snapshot.assertion
@@ -256,8 +282,13 @@ public final class Gateway {
     keyRing = ring
     lookups.adopt(snapshot.generation)
     adopting = (Set(workers.indices), completion)
-    for worker in workers { worker.post(.adopt(plan, ring.known)) }
+    let signing = credentials
+    let made = makeCredentials(plan)
+    credentials = made
+    for worker in workers { worker.post(.adopt(plan, ring.known, made.known)) }
+    signing?.close()
     ring.start()
+    made.start()
   }
 
   /// Revokes tokens at once, whatever else is or is not in order.
@@ -342,9 +373,18 @@ public final class Gateway {
     case .drained(let worker):
       drained.insert(worker)
       if drained.count == workers.count { leave(inTime: true) }
+    case .differs(let decision, let decider, let own, let other, let difference):
+      environment.serverLog.warn(
+        "engines_differ",
+        [
+          "decision": .text(decision), "decider": .text(decider), "by": .text(difference.rawValue),
+          "decided": .text(own.passes ? "allow" : "deny"),
+          "other": .text(other.passes ? "allow" : "deny"),
+        ])
     case .failed(let event, let why):
       switch event {
       case .acceptFailed: environment.serverLog.error("accept_failed", ["why": .text(why)])
+      case .engineFailed: environment.serverLog.warn("engine_failed", ["why": .text(why)])
       case .proxyHeaderRefused: environment.serverLog.warn("proxy_header_refused", ["why": .text(why)])
       case .upstreamUnreachable: environment.serverLog.warn("upstream_unreachable", ["why": .text(why)])
       }

@@ -1,3 +1,4 @@
+internal import AWSClient
 internal import JOSE
 internal import Net
 internal import Pipeline
@@ -17,8 +18,10 @@ enum WorkerMessage: Sendable {
   case sign(AssertionKeys?)
   /// What came of a lookup, and until when it serves, in the loops' milliseconds.
   case entities(EntityLookup, EntityAnswer, until: UInt64)
-  /// Serve by another load, with these keys of its issuers.
-  case adopt(ServicePlan, [IssuerKeys])
+  /// What signs questions to an engine elsewhere.
+  case credentials(CredentialKeeper.State, engine: Int, generation: UInt64)
+  /// Serve by another load, with these keys of its issuers, and these credentials for its engines.
+  case adopt(ServicePlan, [IssuerKeys], [CredentialKeeper.State])
   /// Say that the loop turns.
   case answer
   /// Accept no more, and let what is in flight finish.
@@ -51,6 +54,8 @@ enum ControlMessage: Sendable {
   case answered(worker: Int)
   /// A worker has no connection left.
   case drained(worker: Int)
+  /// Two engines differ on a decision.
+  case differs(decision: String, decider: String, own: Comparison.Verdict, other: Comparison.Verdict, Comparison.Difference)
   /// Something that an operator wants to know.
   case failed(Event, String)
 
@@ -59,6 +64,7 @@ enum ControlMessage: Sendable {
     case acceptFailed
     case upstreamUnreachable
     case proxyHeaderRefused
+    case engineFailed
   }
 }
 

@@ -1,3 +1,4 @@
+internal import AWSClient
 internal import HTTP
 internal import JOSE
 internal import Net
@@ -11,6 +12,8 @@ struct ServicePlan: Sendable {
   var upstreams: [HTTPURL]
   var upstreamTLS: TLSContext?
   var upstreamLimits: UpstreamLimits
+  /// The engines elsewhere.
+  var engines: [EnginePlan] = []
   /// Whether connections begin with a PROXY protocol header.
   var expectsProxyHeader = false
 
@@ -26,6 +29,7 @@ final class Service {
   let headLimits: HeadLimits
   let forwardedHeads: [ForwardedHead]
   let pools: [UpstreamPool]
+  let engines: [VerifiedPermissionsClient]
 
   var snapshot: Snapshot { plan.snapshot }
   var limits: UpstreamLimits { plan.upstreamLimits }
@@ -34,6 +38,15 @@ final class Service {
   init(_ plan: ServicePlan, after before: Service?, loop: EventLoop) throws(NetError) {
     self.plan = plan
     headLimits = plan.snapshot.mapping.headLimits
+    var engines: [VerifiedPermissionsClient] = []
+    for engine in plan.engines {
+      if let before, let known = before.plan.engines.firstIndex(where: { $0.reaches(engine) }) {
+        engines.append(before.engines[known])
+      } else {
+        engines.append(try VerifiedPermissionsClient(engine, loop: loop))
+      }
+    }
+    self.engines = engines
     if let before, before.plan.reaches(plan) {
       forwardedHeads = before.forwardedHeads
       pools = before.pools
@@ -50,5 +63,18 @@ final class Service {
   /// Closes what is idle, and keeps nothing any more: another service has taken over.
   func retire(for successor: Service) {
     for pool in pools where !successor.pools.contains(where: { $0 === pool }) { pool.retire() }
+    for engine in engines where !successor.engines.contains(where: { $0 === engine }) { engine.retire() }
+  }
+}
+
+extension VerifiedPermissionsClient {
+  /// A worker's client for an engine.
+  convenience init(_ plan: EnginePlan, loop: EventLoop) throws(NetError) {
+    let engine = plan.engine
+    self.init(
+      loop, resolver: try Resolver(loop), tls: plan.tls, at: plan.url, region: plan.region,
+      limits: .init(
+        connectMillis: engine.connectMillis, attemptMillis: engine.attemptMillis, totalMillis: engine.timeoutMillis,
+        attempts: engine.attempts, concurrency: engine.concurrency, queue: engine.queue, batches: engine.batches))
   }
 }

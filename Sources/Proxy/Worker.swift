@@ -1,3 +1,4 @@
+internal import AWSClient
 internal import Bytes
 internal import HTTP
 internal import JOSE
@@ -28,6 +29,7 @@ final class Worker {
   private var ids = DecisionIDGenerator()
   private var clients: [ObjectIdentifier: ClientConnection] = [:]
   private var answers = EntityAnswers()
+  private var decisions = RemoteAnswers()
   private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
@@ -35,6 +37,9 @@ final class Worker {
   private var isWaking = false
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
+  private var differencesSince: UInt64 = 0
+  private var differences = 0
+  private var remoteHits = 0
 
   /// How often one connection may read before others get their turn.
   static let roundsPerTurn = 16
@@ -154,6 +159,7 @@ final class Worker {
       case .loadBalancerKey(let question): control.post(.wantLoadBalancerKey(question))
       case .introspection(let question): control.post(.wantIntrospection(question))
       case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
+      case .decision(let question): ask(question)
       case .body: break
       }
     }
@@ -177,6 +183,65 @@ final class Worker {
       return
     }
     loop.later { [unowned self] in wakeSome() }
+  }
+
+  // One question for all that wait for its answer.
+  private func ask(_ question: RemoteQuestion) {
+    guard service.engines.indices.contains(question.engine) else { return }
+    let beganAt = LoopClock.monotonicNanos()
+    service.engines[question.engine].ask(question.call, body: question.body) { [weak self] outcome in
+      guard let self else { return }
+      let answer: RemoteAnswer
+      switch outcome {
+      case .answered(let given): answer = .answered(given)
+      case .failed(let why):
+        answer = .failed(why)
+        note(why, event: .engineFailed)
+      case .timedOut(let why):
+        answer = .timedOut(why)
+        note(why, event: .engineFailed)
+      }
+      metrics.remote(answer, micros: Int(clamping: (LoopClock.monotonicNanos() - beganAt) / 1000))
+      if question.generation == service.snapshot.generation {
+        decisions.keep(answer, to: question, at: loop.now, wallMillis: loop.wallMillis)
+      }
+      let waiting = parked.removeValue(forKey: .decision(question))?.all ?? []
+      for client in waiting where client.phase == .parked { client.received(answer) }
+    }
+  }
+
+  /// Asks another engine about a decision that was made: in the background, within that engine's own bounds of time and number.
+  func compare(_ comparison: Comparison, of id: DecisionID) {
+    switch comparison.other {
+    case .local(let verdict): compared(comparison, verdict, id)
+    case .remote(let question):
+      guard service.engines.indices.contains(question.engine) else { return }
+      service.engines[question.engine].ask(question.call, body: question.body) { [weak self] outcome in
+        guard case .answered(let answer) = outcome else {
+          self?.metrics.compared(nil)
+          return
+        }
+        self?.compared(comparison, comparison.verdict(answer), id)
+      }
+    }
+  }
+
+  private func compared(_ comparison: Comparison, _ verdict: Comparison.Verdict, _ id: DecisionID) {
+    let difference = comparison.difference(verdict)
+    metrics.compared(difference)
+    guard difference != .same else { return }
+    if loop.now >= differencesSince + 1000 { (differencesSince, differences) = (loop.now, 0) }
+    differences += 1
+    // All are counted; so many a second are told.
+    guard differences <= 100 else { return }
+    control.post(.differs(decision: id.description, decider: comparison.decider, own: comparison.own, other: verdict, difference))
+  }
+
+  /// What another engine answered to an equal question, if that still serves.
+  func answer(to question: RemoteQuestion) -> RemoteAnswer? {
+    guard let answer = decisions.answer(to: question, at: loop.now) else { return nil }
+    remoteHits += 1
+    return answer
   }
 
   /// A parked exchange waits no longer.
@@ -217,7 +282,10 @@ final class Worker {
       if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
       let waiting = parked.removeValue(forKey: .entities(lookup))?.all ?? []
       for client in waiting where client.phase == .parked { client.received(answer) }
-    case .adopt(let plan, let keys): adopt(plan, keys)
+    case .credentials(let state, let engine, let generation):
+      guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
+      service.engines[engine].credentials = state
+    case .adopt(let plan, let keys, let credentials): adopt(plan, keys, credentials)
     case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
@@ -234,11 +302,16 @@ final class Worker {
 
   /// Serves by another load from the next request on. Exchanges that are forwarded finish by the one they began with; those
   /// that wait for a fact have not been decided, and begin anew.
-  private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys]) {
+  private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys], _ credentials: [CredentialKeeper.State]) {
     do throws(NetError) {
       let successor = try Service(plan, after: service, loop: loop)
       service.retire(for: successor)
       service = successor
+      for (engine, state) in zip(successor.engines, credentials) {
+        // What still holds serves until the new load has fetched its own.
+        if case .unfetched = state { continue }
+        engine.credentials = state
+      }
     } catch {
       control.post(.adoptionFailed(worker: index, error.description))
       return
@@ -246,6 +319,7 @@ final class Worker {
     facts.adopt(keys)
     facts.learn(plan.revocations)
     answers = EntityAnswers()
+    decisions = RemoteAnswers()
     parked = [:]
     for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
@@ -300,6 +374,7 @@ final class Worker {
   private func endTurn() {
     log.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
+    metrics.remoteHits(facts.decisionHits + remoteHits)
     metrics.publish()
   }
 

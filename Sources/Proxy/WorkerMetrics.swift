@@ -9,6 +9,10 @@ struct WorkerMetrics {
   private let cacheHits: MetricsShard.Counter
   private let cacheMisses: MetricsShard.Counter
   private let entityHits: MetricsShard.Counter
+  private let compared: [String: MetricsShard.Counter]
+  private let remoteHits: MetricsShard.Counter
+  private let remoteAnswers: [String: MetricsShard.Counter]
+  private let remoteDuration: MetricsShard.Histogram
   private let heldBytes: MetricsShard.Counter
   private let duration: MetricsShard.Histogram
   private let authorize: MetricsShard.Histogram
@@ -21,6 +25,14 @@ struct WorkerMetrics {
     cacheHits = shard.counter(.tokenCache, MetricLabel("result", "hit"))
     cacheMisses = shard.counter(.tokenCache, MetricLabel("result", "miss"))
     entityHits = shard.counter(.entityLookups, MetricLabel("result", "hit"))
+    compared = Dictionary(
+      uniqueKeysWithValues: (Comparison.Difference.allCases.map(\.rawValue) + ["unanswered"]).map {
+        ($0, shard.counter(.compared, MetricLabel("result", $0)))
+      })
+    remoteHits = shard.counter(.remoteDecisions, MetricLabel("result", "hit"))
+    remoteAnswers = Dictionary(
+      uniqueKeysWithValues: ["answered", "failed", "timeout"].map { ($0, shard.counter(.remoteDecisions, MetricLabel("result", $0))) })
+    remoteDuration = shard.histogram(.remoteDuration)
     heldBytes = shard.counter(.heldBodyBytes)
     duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
     authorize = shard.histogram(.authorizeDuration, MetricLabel("engine", "local"))
@@ -42,6 +54,20 @@ struct WorkerMetrics {
   func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
 
   func entityHit() { shard.add(entityHits) }
+  func compared(_ difference: Comparison.Difference?) {
+    if let counter = compared[difference?.rawValue ?? "unanswered"] { shard.add(counter) }
+  }
+  func remoteHits(_ count: Int) { shard.set(remoteHits, count) }
+  func remote(_ answer: RemoteAnswer, micros: Int) {
+    let result =
+      switch answer {
+      case .answered: "answered"
+      case .failed: "failed"
+      case .timedOut: "timeout"
+      }
+    if let counter = remoteAnswers[result] { shard.add(counter) }
+    shard.observe(remoteDuration, micros: micros)
+  }
   func heldBodies(_ change: Int) { shard.add(heldBytes, change) }
 
   func tokenCache(hits: Int, misses: Int) {

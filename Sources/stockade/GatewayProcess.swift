@@ -60,6 +60,7 @@ final class GatewayProcess {
       log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
     environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
     environment.proxies = try Self.proxies()
+    environment.aws = AWSFiles.read
     gateway = try Gateway(
       configuration, snapshot: snapshot, revocations: loaded.revocations.list, listen: listen, environment: environment, loop: loop)
     let gateway = gateway

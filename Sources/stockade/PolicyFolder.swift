@@ -29,6 +29,13 @@ enum PolicyFolder {
     }
   }
 
+  /// The policies of a configuration; none where it names no folder and everything is decided elsewhere.
+  static func read(for configuration: Configuration) throws(ConfigurationError) -> PolicyFiles {
+    guard configuration.policies.isEmpty else { return try read(configuration.policies) }
+    guard !configuration.needsPolicies else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
+    return .none
+  }
+
   static func read(_ folder: String) throws(ConfigurationError) -> PolicyFiles {
     let names: [String]
     do { names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted() } catch {

@@ -213,3 +213,15 @@ http {{
     def requests(self):
         return self.access_log.read_text().splitlines() if self.access_log.exists() else []
 
+
+class VerifiedPermissions(Running):
+    """`stockade avp serve`: a Verified Permissions service over a folder."""
+
+    def __init__(self, folder, name, *flags, state=None, command=()):
+        self.state = pathlib.Path(state or pathlib.Path(folder) / f"{name}.avp")
+        super().__init__(
+            [*command, binary(), "avp", "serve", "--listen", "127.0.0.1:0", "--state", str(self.state), *map(str, flags)], folder, name
+        )
+        mark = "AWS_ENDPOINT_URL_VERIFIEDPERMISSIONS="
+        self.until("it listens", lambda: mark in self.out.read_text())
+        self.url = self.out.read_text().split(mark, 1)[1].split()[0]

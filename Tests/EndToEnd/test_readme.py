@@ -69,9 +69,18 @@ def test_the_shown_run_command_starts(tmp_path, command):
         assert server.end() == 0, server.text()
 
 
+def test_the_first_configuration_is_written_and_in_order(tmp_path):
+    commands = [c for c, _ in console() if c.startswith(("stockade init ", "stockade check"))]
+    assert len(commands) == 2
+    for command in commands:
+        done = subprocess.run([binary(), *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "mode: 'observe'" in (tmp_path / "stockade.json5").read_text()
+
+
 def test_every_console_command_is_of_a_kind_that_is_run():
     for command, _ in console():
-        assert command.startswith(("curl ", "stockade run ")), f"nothing runs: {command}"
+        assert command.startswith(("curl ", "stockade run ", "stockade init ", "stockade check")), f"nothing runs: {command}"
     assert any(command.startswith("curl ") for command, _ in console())
 
 
@@ -94,13 +103,13 @@ def test_the_sample_policy_shown_is_in_the_sample():
         assert block.strip() in sample
 
 
-def test_the_routes_shown_are_a_configuration_s(tmp_path):
-    (routes,) = blocks("json5")
+@pytest.mark.parametrize(("shown", "word"), zip(blocks("json5"), ["/payment/amount", "policy-store-alias/shop"], strict=True))
+def test_the_settings_shown_are_a_configuration_s(tmp_path, shown, word):
     issuers = "issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['app'] } },"
-    (tmp_path / "stockade.json5").write_text(f"{{ upstream: 'http://127.0.0.1:3000', {issuers} policies: 'policies', {routes} }}")
+    (tmp_path / "stockade.json5").write_text(f"{{ upstream: 'http://127.0.0.1:3000', {issuers} policies: 'policies', {shown} }}")
     command = [binary(), "config", "show", "--config", tmp_path / "stockade.json5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0 and "/payment/amount" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and word in done.stdout, done.stdout + done.stderr
 
 
 def test_the_json_shown_is_what_the_log_and_the_answers_have(demo):

@@ -77,6 +77,28 @@ def test_a_broken_policy_changes_nothing_and_says_why(server, policies, alice):
     assert metric(server, "stockade_policy_last_reload_successful") == 1
 
 
+@pytest.mark.parametrize(
+    "name, old, new, place",
+    [
+        ("schema.cedarschema", "entity UserGroup", "entitty UserGroup", "schema.cedarschema:"),
+        ("entities.json", "[", "[,", "entities.json:1:"),
+    ],
+)
+def test_a_broken_schema_or_entities_change_nothing_either(server, policies, alice, name, old, new, place):
+    good = (policies / name).read_text()
+    assert old in good
+    fresh = policies / "fresh"
+    fresh.write_text(good.replace(old, new, 1))
+    os.rename(fresh, policies / name)
+    server.until("it is told", lambda: "Nothing was changed." in server.err.read_text())
+    assert place in server.err.read_text() and ": error:" in server.err.read_text()
+    assert get(server, alice["AccessToken"]) == 200 and generation(server) == 1
+    assert metric(server, "stockade_policy_last_reload_successful") == 0
+    fresh.write_text(good)
+    os.rename(fresh, policies / name)
+    server.until("it is mended", lambda: metric(server, "stockade_policy_last_reload_successful") == 1)
+
+
 def test_sighup_reloads(server, alice):
     os.kill(server.pid, signal.SIGHUP)
     server.until("another generation", lambda: generation(server) == 2)

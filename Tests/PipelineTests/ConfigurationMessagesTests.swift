@@ -181,7 +181,20 @@ import Testing
     Case(name: "a public route with scopes", file: route("{ match: 'GET /healthz', access: 'public', scopes: ['a'] }")),
     Case(name: "preflights of another method", file: route("{ match: 'GET /{rest...}', access: 'preflight' }")),
     Case(name: "a host with a port", file: route("{ match: 'GET /', host: 'api.example.com:443' }")),
-    Case(name: "an engine that is not built", file: route("{ match: 'GET /', engine: { verified_permissions: { policy_store: 'PS' } } }")),
+    Case(name: "an engine without a store", file: route("{ match: 'GET /', engine: { verified_permissions: { region: 'us-east-1' } } }")),
+    Case(name: "a store that is none", file: with("engine: { verified_permissions: { policy_store: 'a b' } },")),
+    Case(name: "two engines", file: with("engine: { local: {}, verified_permissions: { policy_store: 'PS' } },")),
+    Case(name: "an operation that is none", file: with("engine: { verified_permissions: { policy_store: 'PS', operation: 'Allow' } },")),
+    Case(
+      name: "a try longer than all tries",
+      file: with("engine: { verified_permissions: { policy_store: 'PS', timeout: '1s', attempt_timeout: '2s' } },")),
+    Case(
+      name: "an endpoint and a switch",
+      file: with("engine: { verified_permissions: { policy_store: 'PS', endpoint: 'https://avp.example', fips: true } },")),
+    Case(name: "nothing to compare", file: with("compare: { local: {} },")),
+    Case(
+      name: "two sources of credentials",
+      file: with("engine: { verified_permissions: { policy_store: 'PS', profile: 'app', identity_pool: 'us-east-1:x' } },")),
     Case(name: "unrouted without routes", file: with("unrouted: 'path',")),
     // What a route asks for beyond the head.
     Case(name: "a body on a public route", file: route("{ match: 'POST /a', access: 'public', body: { fields: { a: '/a' } } }")),

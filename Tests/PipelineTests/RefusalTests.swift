@@ -19,6 +19,7 @@ import Testing
     .proof(.otherKey), .proof(.replayed), .proof(.overloaded), .token(.revoked(.subject(issuedBefore: 7))),
     .policyForbids, .noPolicyPermits,
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
+    .engineTimedOut(detail: "x"),
     .token(.inactive), .introspectionUnavailable(issuer: "main", detail: "refused"),
     .overloaded(detail: "x"), .logFull,
     .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),

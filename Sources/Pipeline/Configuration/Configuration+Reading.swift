@@ -50,12 +50,18 @@ extension Configuration {
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
-    Self.checkEngine(root["engine"], &report)
+    var builder = RouteBuilder(namespace: namespace)
+    engine = builder.engines.engine(root["engine"], &report) ?? .local
     if let list = root["routes"], !list.members.isEmpty {
-      var builder = RouteBuilder(namespace: namespace)
       routes = builder.table(list, &report)
       routeUpstreams = builder.upstreams
     }
+    compare = builder.engines.engine(root["compare"], &report)
+    if let compare, ([engine] + (routes?.routes ?? []).map { $0.engine ?? engine }).allSatisfy({ $0 == compare }) {
+      report.add(
+        root["compare"], "this engine decides already, so there is nothing to compare", help: "name another engine, or leave it out")
+    }
+    engines = builder.engines.engines
     unrouted = root.text("unrouted").flatMap(Unrouted.init) ?? .deny
     if let unrouted = root["unrouted"], unrouted.origin != .byDefault, routes == nil, root["routes"]?.members.isEmpty ?? true {
       report.add(
@@ -276,15 +282,6 @@ extension Configuration {
   }
 
   /// Who decides: one of the engines that exist.
-  static func checkEngine(_ engine: Setting?, _ report: inout ConfigurationReport) {
-    guard let engine, engine.origin != .byDefault else { return }
-    if let remote = engine["verified_permissions"] {
-      report.add(
-        remote, "this build has no engine for Amazon Verified Permissions", help: "use engine: { local: {} } with the policies in files")
-    } else if engine.members.count != 1 {
-      report.add(engine, "an engine is one of its kinds", help: "write engine: { local: {} }")
-    }
-  }
 }
 
 extension IssuerConfiguration {

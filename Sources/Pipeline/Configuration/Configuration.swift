@@ -43,6 +43,17 @@ public struct Configuration: Sendable {
   public var unrouted = Unrouted.deny
   /// The Cedar namespace of actions and of types without one; empty for none.
   public var namespace = ""
+  /// Who decides where no route says otherwise.
+  public var engine = Engine.local
+  /// Which engine is asked in the background about what another has decided; nil for none.
+  public var compare: Engine?
+  /// The engines elsewhere.
+  public var engines: [RemoteEngine] = []
+  /// Whether some request is, or may be, decided by policies in files.
+  public var needsPolicies: Bool {
+    let choices = [engine] + [compare].compactMap { $0 } + (routes?.routes ?? []).compactMap(\.engine)
+    return choices.contains(.local) || engines.contains { $0.fallsBack }
+  }
   /// Fields of the request that policies see.
   public var contextHeaders: [String] = []
   /// Parameters of the query that policies see.
@@ -248,6 +259,22 @@ public enum Defaults {
   public static let drainDelayMillis: UInt64 = 0
   /// Long enough for nearly every request, shorter than the usual 30 s before SIGKILL.
   public static let drainTimeoutMillis: UInt64 = 25_000
+  /// What a request may wait for an engine elsewhere, all tries together; a decision in the same region takes some 10 ms.
+  public static let remoteTimeoutMillis: UInt64 = 1000
+  /// One try: two of them fit.
+  public static let remoteAttemptMillis: UInt64 = 400
+  /// A part of it: a host in the region answers within a few milliseconds.
+  public static let remoteConnectMillis: UInt64 = 300
+  /// As AWS's own clients.
+  public static let remoteAttempts = 3
+  /// A store takes 200 questions a second; more at a time than this only wait there.
+  public static let remoteConcurrency = 64
+  /// Those that wait longer than their timeout are refused anyway.
+  public static let remoteQueue = 1024
+  /// How much longer than the engine's own time a request waits, so that the engine says what became of it.
+  public static let remoteGraceMillis: UInt64 = 1000
+  /// Answers that a worker remembers; the oldest go first.
+  public static let remoteAnswers = 10_000
   /// A head that takes longer is an attack or a broken client.
   public static let headTimeoutMillis: UInt64 = 10_000
   /// How long an idle client connection is kept.

@@ -6,7 +6,10 @@ internal import Telemetry
 /// `stockade config show` prints.
 public enum Fields {
   /// Settings with a default or without, outer ones before what stands in them.
-  public static let all: [Field] = process + issuers + routes + policies
+  public static let all: [Field] =
+    process + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
+    + engine("engine", "Who decides")
+    + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
 
   /// Those that a flag of `run` sets.
   public static var flagged: [Field] { all.filter { $0.flag != nil } }
@@ -256,11 +259,43 @@ public enum Fields {
     Field(
       "routes.*.paths.case", .choice(["differs", "same"]), "same: /A is /a to it; policies see paths in lower case", default: "differs"),
     Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
-    Field("routes.*.engine", .object, "Who decides, for this route"),
-    Field("routes.*.engine.local", .object, "The Cedar engine in this process"),
-    Field("routes.*.engine.verified_permissions", .anything, "Amazon Verified Permissions; not built yet"),
-    Field("unrouted", .choice(["deny", "path"]), "What no route matches: refused, or mapped by method and path", default: "deny"),
   ]
+
+  private static let unrouted = [
+    Field("unrouted", .choice(["deny", "path"]), "What no route matches: refused, or mapped by method and path", default: "deny")
+  ]
+
+  private static func engine(_ place: String, _ help: String) -> [Field] {
+    let remote = "\(place).verified_permissions"
+    return [
+      Field(place, .object, help), Field("\(place).local", .object, "The Cedar engine in this process"),
+      Field(remote, .object, "Amazon Verified Permissions"),
+      Field("\(remote).policy_store", .text("ID"), "The policy store: its id, or policy-store-alias/NAME"),
+      Field(
+        "\(remote).operation", .choice(RemoteEngine.Operation.allCases.map(\.rawValue)),
+        "IsAuthorized: our mapping's principal, entities and context; IsAuthorizedWithToken: the token itself; default: IsAuthorized"),
+      Field("\(remote).region", .text("REGION"), "The store's region; default: the environment's, else the profile's"),
+      Field("\(remote).endpoint", .text("URL"), "The service's URL; default: AWS_ENDPOINT_URL_VERIFIEDPERMISSIONS, else the region's"),
+      Field("\(remote).fips", .flag, "Whether to use hosts validated by FIPS 140; default: as the environment says"),
+      Field("\(remote).dual_stack", .flag, "Whether to use hosts with IPv6 addresses; default: as the environment says"),
+      Field("\(remote).profile", .text("NAME"), "The profile of the AWS configuration whose credentials sign; default: the usual chain"),
+      Field("\(remote).identity_pool", .text("ID"), "The Cognito identity pool whose guest credentials sign, instead of the usual chain"),
+      Field("\(remote).timeout", .duration(1...60_000), "How long a request waits for the answer, all tries together; default: 1s"),
+      Field("\(remote).attempt_timeout", .duration(1...60_000), "How long one try may take; default: 400ms"),
+      Field("\(remote).connect_timeout", .duration(1...60_000), "How long connecting may take; default: 300ms"),
+      Field("\(remote).attempts", .integer(1...10), "How often the service is asked at most; default: 3"),
+      Field("\(remote).max_in_flight", .integer(1...10_000), "How many questions a worker asks at the same time; default: 64"),
+      Field("\(remote).max_waiting", .integer(0...100_000), "How many more wait for their turn; default: 1024"),
+      Field(
+        "\(remote).cache", .duration(0...3_600_000), "How long an answer serves equal questions, never longer than its token; default: 0"),
+      Field(
+        "\(remote).batch", .flag,
+        "Whether questions that wait at the same moment for one principal or one resource travel together; default: false"),
+      Field(
+        "\(remote).fallback", .choice(["none", "local"]),
+        "local: where the service does not answer, the policies in files decide; default: none, which refuses"),
+    ]
+  }
 
   private static let policies: [Field] = [
     Field("policies", .object, "What is permitted", shorthand: "dir"),
@@ -273,9 +308,6 @@ public enum Fields {
       "on_policy_error", .choice(Authorization.OnPolicyError.allCases.map(\.rawValue)),
       "a forbid that fails to evaluate refuses (deny) or does not apply (skip, as Cedar)", default: "deny", flag: "on-policy-error"),
     Field("namespace", .text("NAME"), "The Cedar namespace of actions and of types without ::"),
-    Field("engine", .object, "Who decides"),
-    Field("engine.local", .object, "The Cedar engine in this process"),
-    Field("engine.verified_permissions", .anything, "Amazon Verified Permissions; not built yet"),
     Field("context", .object, "What policies see of a request beside method, path, host, client and time"),
     Field("context.headers", .texts("NAME"), "Fields of the request for context.http.headers"),
     Field("context.query", .texts("NAME"), "Parameters of the query for context.http.query"),

@@ -7,6 +7,8 @@ struct Learned: Sendable {
   var body: Result<Record, Rejection>?
   /// What the route's source of entities said.
   var entities: EntityAnswer?
+  /// What another engine said.
+  var remote: RemoteAnswer?
 
   /// The fields of the body, as the route wants them; waits, where there is a body that was not read yet.
   func body(_ wanted: BodyFields?, of head: RequestHead) throws(Stop) -> Record? {

@@ -1,7 +1,7 @@
 internal import Bytes
 public import Cedar
 internal import HTTP
-internal import JOSE
+public import JOSE
 public import JSON
 
 /// How the claims of one issuer become a Cedar principal, by the names of Amazon Verified Permissions:
@@ -12,7 +12,8 @@ public struct IdentityMapping: Sendable, Equatable {
   public var principalType: EntityType
   /// The type of groups.
   public var groupType: EntityType
-  /// What stands before `|` in the ids of principals and groups: two issuers can never mint one principal.
+  /// What stands before `|` in the ids of principals and groups: two issuers can never mint one principal. Empty for ids that are
+  /// the bare claim, which only the Verified Permissions service has.
   public var idPrefix: String
   /// The claim that names the principal.
   public var idClaim: JSONPointer
@@ -43,15 +44,21 @@ public struct IdentityMapping: Sendable, Equatable {
   }
 
   /// What a token's claims say in Cedar's words.
-  struct Claimed {
-    let principal: EntityUID
+  public struct Claimed {
+    /// Who.
+    public let principal: EntityUID
     let groupNames: [String]
     let groups: [EntityUID]
     let scopes: [String]
     /// The principal and its groups.
-    let entities: [Entity]
+    public let entities: [Entity]
     /// The claims of an access token; nil for an ID token, whose claims are the principal's attributes.
-    let context: Record?
+    public let context: Record?
+  }
+
+  /// The claims of a verified token; nil if none of them names the principal.
+  public func claims(of token: VerifiedToken) -> Claimed? {
+    do throws(Stop) { return try claimed(by: token) } catch { return nil }
   }
 
   /// Reads the claims of a verified token; of nothing else are claims believed.
@@ -59,10 +66,10 @@ public struct IdentityMapping: Sendable, Equatable {
     guard let id = idClaim.value(in: token.claims)?.string, !id.isEmpty else {
       throw .refuse(.token(.missing(idClaim.description)))
     }
-    let principal = EntityUID(type: principalType, id: "\(idPrefix)|\(id)")
+    let principal = EntityUID(type: principalType, id: prefixed(id))
     let names = Self.names(groupClaim, in: token.claims)
     let scopes = scopeClaim.map { Self.names($0, in: token.claims) } ?? token.scopes
-    let groups = names.map { EntityUID(type: groupType, id: "\(idPrefix)|\($0)") }
+    let groups = names.map { EntityUID(type: groupType, id: prefixed($0)) }
     let claims = ClaimValues(token.claims, leavingOut: groupClaim, scopes: scopes).record
     let isAccess = token.tokenUse == .access
     var own = isAccess ? Record.empty : claims
@@ -85,6 +92,8 @@ public struct IdentityMapping: Sendable, Equatable {
       headers: snapshot.identityHeaders.block(
         principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))
   }
+
+  private func prefixed(_ name: String) -> String { idPrefix.isEmpty ? name : "\(idPrefix)|\(name)" }
 
   // As with all claims: what Cedar cannot hold exactly, or is not of the type, is absent rather than wrong.
   private func attributeFields(of claims: JSONValue) -> [Record.Field] {

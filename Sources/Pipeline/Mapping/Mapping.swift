@@ -176,6 +176,9 @@ public struct Mapping: Sendable {
       }
   }
 
+  /// Whether some question has fields of a request beside its host.
+  var readsFields: Bool { !isPlain || !evaluatedFields.isEmpty }
+
   /// Whether every request is mapped to the same few attributes.
   var isPlain: Bool { headers.isEmpty && query.isEmpty }
 

@@ -34,6 +34,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case keysUnavailable(issuer: String, detail: String)
   case introspectionUnavailable(issuer: String, detail: String)
   case engineFailed(detail: String)
+  case engineTimedOut(detail: String)
   case entityLookupFailed(detail: String)
   case overloaded(detail: String)
   case logFull
@@ -113,6 +114,10 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .serviceUnavailable, reason: .engineError, publicText: "The request cannot be decided at the moment.", retryAfter: 5,
         passesWhenObserved: true)
+    case .engineTimedOut:
+      Row(
+        status: .serviceUnavailable, reason: .engineTimeout, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
+        passesWhenObserved: true)
     case .entityLookupFailed:
       Row(
         status: .serviceUnavailable, reason: .entityLookupFailed, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
@@ -153,7 +158,9 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .entityLookupFailed, .overloaded, .logFull, .proof(.overloaded): true
+    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .overloaded, .logFull,
+      .proof(.overloaded):
+      true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
       .bodyTimeout, .bodyUnsupported, .bodyInvalid, .insufficientScope, .insufficientAuthentication, .policyForbids, .noPolicyPermits,
       .policyFailed:
@@ -181,7 +188,8 @@ public enum Rejection: Error, Sendable, Equatable {
     case .insufficientAuthentication(let wanted):
       "wanted: " + wanted.parameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
-      .engineFailed(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail), .bodyInvalid(let detail),
+      .engineFailed(let detail), .engineTimedOut(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail),
+      .bodyInvalid(let detail),
       .overloaded(let detail):
       detail
     case .introspectionUnavailable(let issuer, let detail): "issuer \(issuer): \(detail)"

@@ -67,11 +67,13 @@ public final class Route: Sendable {
   public let timeouts: Timeouts
   /// The largest body of a request in bytes; nil for no bound.
   public let bodyLimit: UInt64?
+  /// Who decides; nil as for all requests.
+  let engine: Engine?
 
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
     resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], demandsProof: Bool, stepUp: StepUp?,
-    mode: Snapshot.Mode?, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?
+    mode: Snapshot.Mode?, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -91,6 +93,7 @@ public final class Route: Sendable {
     self.upstream = upstream
     self.timeouts = timeouts
     self.bodyLimit = bodyLimit
+    self.engine = engine
   }
 }
 

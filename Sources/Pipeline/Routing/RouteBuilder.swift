@@ -8,6 +8,8 @@ struct RouteBuilder {
   private let namespace: String
   /// The services of single routes, each once.
   private(set) var upstreams: [String] = []
+  /// The engines elsewhere, each once.
+  var engines = EngineBuilder()
 
   init(namespace: String) { self.namespace = namespace }
 
@@ -61,7 +63,7 @@ struct RouteBuilder {
     let reading = reading(setting["paths"], path, setting, &report)
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
-    Configuration.checkEngine(setting["engine"], &report)
+    let engine = engines.engine(setting["engine"], &report)
     let body = MoreBuilder.body(setting, &report)
     var sources = TextTemplate.Sources(body: body?.fields.map(\.name) ?? [])
     let resource = resource(setting["resource"], path, sources, &report)
@@ -74,7 +76,7 @@ struct RouteBuilder {
       upstream: upstream(setting.text("upstream")),
       timeouts: Route.Timeouts(
         connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count),
-      bodyLimit: setting["body_limit"]?.count)
+      bodyLimit: setting["body_limit"]?.count, engine: engine)
   }
 
   // How the service reads paths, where that is said.

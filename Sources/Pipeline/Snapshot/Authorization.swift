@@ -1,3 +1,4 @@
+internal import AWS
 internal import Cedar
 internal import CedarSchema
 internal import JOSE
@@ -10,6 +11,8 @@ public struct Authorization: Sendable {
   let authorizer: Authorizer
   let forbids: Set<PolicyID>
   let notes: PolicyNotes
+  /// The static entities.
+  let entities: Entities
   /// The forbids that another sign-in would lift.
   let stepUps: [PolicyID: StepUp]
   /// What entities that are looked up must conform to.
@@ -49,6 +52,13 @@ public struct Authorization: Sendable {
       throw .refuse(
         mapped.learnedEntities.isEmpty ? .engineFailed(detail: error.description) : .entityLookupFailed(detail: error.description))
     }
+  }
+
+  /// As below, for another engine's answer. It does not say what a policy that failed would have done: any failure refuses.
+  func enforce(_ answer: AuthorizationAnswer) throws(Stop) {
+    if onPolicyError == .deny, let failure = answer.errors.first { throw .refuse(.policyFailed(detail: failure)) }
+    guard answer.decision == .deny else { return }
+    throw .refuse(answer.determining.isEmpty ? .noPolicyPermits : .policyForbids)
   }
 
   /// The one place where an answer becomes a refusal, and where `on_policy_error` is applied.

@@ -23,6 +23,9 @@ public struct PolicyFiles: Sendable {
     self.hash = hash
   }
 
+  /// No files: where another engine decides everything.
+  public static let none = PolicyFiles(policies: [], schema: nil, entities: nil, hash: "none")
+
   /// The files read together, with everything that is wrong with them.
   ///
   /// `actions` are there for policies without a schema; what the schema or the entities say of them counts.
@@ -31,10 +34,12 @@ public struct PolicyFiles: Sendable {
   }
 
   /// The policies made ready to decide, and those in the shadow if there are any; or every mistake in every file, drawn with its place.
-  func authorization(onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs)
-    throws(ConfigurationError) -> (inForce: Authorization, shadow: Authorization?)
-  {
-    guard !policies.isEmpty else { throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"]) }
+  func authorization(
+    onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs, mayBeEmpty: Bool = false
+  ) throws(ConfigurationError) -> (inForce: Authorization, shadow: Authorization?) {
+    guard !policies.isEmpty || mayBeEmpty else {
+      throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"])
+    }
     let bundle = bundle(actions: mapping.actionEntities, ids: ids)
     guard bundle.isSound else {
       throw ConfigurationError(bundle.problems.filter { $0.diagnostic.severity == .error }.map(\.rendered))
@@ -44,6 +49,7 @@ public struct PolicyFiles: Sendable {
       let authorizer = Authorizer(policies: policies, entities: bundle.entities, words: RequestWords.words(mapping))
       return Authorization(
         policySet: hash, onPolicyError: onPolicyError, authorizer: authorizer, forbids: forbids, notes: PolicyNotes(policies),
+        entities: bundle.entities,
         stepUps: stepUps,
         schema: bundle.schema, words: RequestWords(mapping, in: authorizer), isShadow: isShadow)
     }

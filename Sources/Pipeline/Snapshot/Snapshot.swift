@@ -14,6 +14,12 @@ public final class Snapshot: Sendable {
   public let mapping: Mapping
   /// What the policies say.
   public let authorization: Authorization
+  /// Who decides where no route says otherwise.
+  let engine: Engine
+  /// Which engine is asked in the background about what another has decided; nil for none.
+  let compare: Engine?
+  /// The engines elsewhere.
+  public let engines: [RemoteEngine]
   /// What the policies in the shadow say, for the record alone; nil if there are none.
   public let shadow: Authorization?
   /// The realm that challenges name, RFC 9110 §11.5.
@@ -52,6 +58,9 @@ public final class Snapshot: Sendable {
     self.issuers = issuers
     self.mapping = mapping
     self.authorization = authorization
+    engine = configuration.engine
+    compare = configuration.compare
+    engines = configuration.engines
     self.shadow = shadow
     realm = configuration.realm
     proofs = configuration.proofs

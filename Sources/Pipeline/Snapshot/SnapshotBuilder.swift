@@ -16,14 +16,34 @@ public enum SnapshotBuilder {
     let mapping = Mapping(configuration)
     var policySets: (inForce: Authorization, shadow: Authorization?)?
     do throws(ConfigurationError) {
-      policySets = try policies.authorization(onPolicyError: configuration.onPolicyError, mapping: mapping, ids: configuration.policyIDs)
+      policySets = try policies.authorization(
+        onPolicyError: configuration.onPolicyError, mapping: mapping, ids: configuration.policyIDs,
+        mayBeEmpty: !configuration.needsPolicies)
     } catch {
       problems += error.problems
+    }
+    if let policySets {
+      report = ConfigurationReport(source: configuration.source)
+      checkStaticPrincipals(configuration, issuers, policySets.inForce, &report)
+      problems += report.problems
     }
     guard problems.isEmpty, let policySets else { throw ConfigurationError(problems) }
     return Snapshot(
       configuration, generation: generation, issuers: IssuerTable(issuers), mapping: mapping, authorization: policySets.inForce,
       shadow: policySets.shadow)
+  }
+
+  // Where the token itself goes to the service, only the token says who a principal or group is: the service refuses any other word.
+  private static func checkStaticPrincipals(
+    _ configuration: Configuration, _ issuers: [Issuer], _ authorization: Authorization, _ report: inout ConfigurationReport
+  ) {
+    guard configuration.engines.contains(where: { $0.operation == .isAuthorizedWithToken }) else { return }
+    let types = issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
+    guard let entity = authorization.entities.byUID.keys.filter({ types.contains($0.type) }).min() else { return }
+    report.add(
+      configuration.setting("engine"),
+      "\(entity) is a static entity, and IsAuthorizedWithToken takes principals and groups from the token alone",
+      help: "remove it from entities.json, or use operation: 'IsAuthorized'")
   }
 
   /// Checks what can be checked without policies.

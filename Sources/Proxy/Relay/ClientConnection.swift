@@ -188,6 +188,7 @@ final class ClientConnection: StreamOwner {
   func decide() {
     let outcome = exchange.decide(worker.facts)
     decidedAt = LoopClock.monotonicNanos()
+    if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange.id) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
     case .answer(let answer):
@@ -207,6 +208,10 @@ final class ClientConnection: StreamOwner {
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }
       millis = lookup.source.timeoutMillis
+    case .decision(let question):
+      if let answer = worker.answer(to: question) { return received(answer) }
+      // The engine's own clock ends first and says why.
+      millis = question.timeoutMillis + Defaults.remoteGraceMillis
     }
     // What is waited for again gets no extension.
     if waitsFor != dependency { deadline.set(millis) }
@@ -220,6 +225,13 @@ final class ClientConnection: StreamOwner {
     waitsFor = nil
     lookupMicros = micros(from: lookupBeganAt, to: LoopClock.monotonicNanos())
     exchange.entitiesArrived(answer)
+    decide()
+  }
+
+  /// The engine elsewhere that the page waits for has an answer.
+  func received(_ answer: RemoteAnswer) {
+    waitsFor = nil
+    exchange.decisionArrived(answer)
     decide()
   }
 
@@ -248,6 +260,7 @@ final class ClientConnection: StreamOwner {
     switch waitsFor {
     case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
     case .entities: return .entityLookupFailed(detail: why)
+    case .decision: return .engineFailed(detail: why)
     case .body: return .bodyTimeout
     case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
     }
@@ -724,7 +737,8 @@ final class ClientConnection: StreamOwner {
     case .collecting: refuse(.bodyTimeout)
     case .parked:
       worker.unpark(self)
-      if case .entities = waitsFor { return received(.failed("there was no answer in time")) }
+      if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
+      if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
       refuse(waitedInVain("no answer came in time"))
     case .forwarding:
       upstream?.abort()

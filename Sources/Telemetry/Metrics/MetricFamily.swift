@@ -72,6 +72,17 @@ extension MetricFamily {
   /// `stockade_entity_lookup_duration_seconds`.
   public static let entityLookupDuration = MetricFamily(
     "stockade_entity_lookup_duration_seconds", .histogram(boundsMicros: requestBounds), "Time that a source of entities took to answer.")
+  /// `stockade_avp_requests_total{result}`.
+  public static let remoteDecisions = MetricFamily(
+    "stockade_avp_requests", .counter, "Questions to Verified Permissions: hit from memory, else answered, failed or timeout.")
+  /// `stockade_avp_duration_seconds`.
+  public static let remoteDuration = MetricFamily(
+    "stockade_avp_duration_seconds", .histogram(boundsMicros: requestBounds),
+    "Time that Verified Permissions took to answer, all tries together.")
+  /// `stockade_compared_total{result}`.
+  public static let compared = MetricFamily(
+    "stockade_compared", .counter,
+    "Decisions compared with another engine's: same, decision (they differ), on_policy_error (that rule alone differs), or unanswered.")
   /// `stockade_held_body_bytes`.
   public static let heldBodyBytes = MetricFamily(
     "stockade_held_body_bytes", .gauge, "Bytes of request bodies that are held because a decision needs them.")

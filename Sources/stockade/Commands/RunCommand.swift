@@ -22,10 +22,10 @@ let runCommand = Command(
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
         let (configuration, files) = try ConfigurationFile.readNotingFiles(arguments, sockets: sockets)
-        guard !configuration.policies.isEmpty else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
         return Loaded(
-          configuration: configuration, files: try PolicyFolder.read(configuration.policies), file: files.configuration,
-          folders: files.folders + [configuration.policies], revocations: try RevocationFile.read(configuration.revocations))
+          configuration: configuration, files: try PolicyFolder.read(for: configuration), file: files.configuration,
+          folders: files.folders + [configuration.policies].filter { !$0.isEmpty },
+          revocations: try RevocationFile.read(configuration.revocations))
       }, extras: extras)
   }
 }

@@ -1,0 +1,169 @@
+public import AWS
+internal import Bytes
+internal import Cedar
+internal import HTTP
+internal import JOSE
+
+/// A question to another engine. Two are equal if every input of their answer is: then one answer serves both.
+public struct RemoteQuestion: Hashable, Sendable {
+  /// Which engine, by its place among the configuration's.
+  public let engine: Int
+  /// The question in the service's words.
+  public let call: AuthorizationCall
+  /// The same as the body of a request, store and token included.
+  public let body: [UInt8]
+  /// The load that it belongs to: answers serve no other.
+  public let generation: UInt64
+  /// How long a request waits for the answer.
+  public let timeoutMillis: UInt64
+  /// How long an answer serves, in milliseconds; 0 for none.
+  public let cacheMillis: UInt64
+  /// When the token ends, in seconds since 1970: no answer outlives it.
+  public let expiresAt: Int64
+
+  /// Equality of every input.
+  public static func == (a: RemoteQuestion, b: RemoteQuestion) -> Bool {
+    a.engine == b.engine && a.generation == b.generation && a.expiresAt == b.expiresAt && a.body == b.body
+  }
+
+  /// Hashes the inputs.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(engine)
+    hasher.combine(body)
+  }
+}
+
+/// What came of a question to another engine.
+public enum RemoteAnswer: Sendable {
+  /// The service answered.
+  case answered(AuthorizationAnswer)
+  /// It answered nothing that could be believed.
+  case failed(String)
+  /// It did not answer in time.
+  case timedOut(String)
+}
+
+extension Learned {
+  /// What the service says; waits, where it was not asked yet. Nil if the local engine is to decide in its place.
+  func answer(to question: () throws(Stop) -> RemoteQuestion, of engine: RemoteEngine, about identity: Identity) throws(Stop)
+    -> AuthorizationAnswer?
+  {
+    switch remote {
+    case nil: throw .wait(.decision(try question()))
+    case .answered(let answer):
+      // With a token the service names the principal: if it is another one than ours, what was decided is not what was asked.
+      guard answer.principal == nil || answer.principal == identity.principal else {
+        if engine.fallsBack { return nil }
+        throw .refuse(
+          .engineFailed(
+            detail: "the store's identity source names \(answer.principal?.description ?? ""), and we \(identity.principalText)"))
+      }
+      return answer
+    case .failed(let why):
+      if engine.fallsBack { return nil }
+      throw .refuse(.engineFailed(detail: why))
+    case .timedOut(let why):
+      if engine.fallsBack { return nil }
+      throw .refuse(.engineTimedOut(detail: why))
+    }
+  }
+}
+
+extension Snapshot {
+  /// The question to a service, in its words: the mapped request, and the entities that matter to it.
+  func question(
+    _ mapped: MappedRequest, _ identity: Identity, to index: Int, _ engine: RemoteEngine, credential: Credential, in head: RequestHead
+  ) throws(Stop) -> RemoteQuestion {
+    let request = mapped.request
+    var context = request.context
+    let principal: AuthorizationCall.Principal
+    let isNamed: Bool
+    switch engine.operation {
+    case .isAuthorized:
+      principal = .named(request.principal)
+      isNamed = true
+    case .isAuthorizedWithToken:
+      let text = head.fields.withBytes(credential.range) { String(decoding: $0, as: UTF8.self) }
+      principal = .token(.init(Secret(text), isAccessToken: identity.tokenUse == .access))
+      isNamed = false
+      // The service adds the token's claims by itself.
+      context = Record(lastWins: context.fields.filter { !exactlyEquals($0.key, "token") })
+    }
+    let slice = try EntitySlice(
+      identity: isNamed ? identity.claimed : [], request: mapped.resourceEntities + mapped.learnedEntities,
+      known: authorization.entities
+    ).reachable(from: isNamed ? [request.principal, request.resource] : [request.resource], context)
+    let call = AuthorizationCall(
+      policyStore: engine.policyStore, principal: principal, action: request.action, resource: request.resource, context: context,
+      entities: isNamed ? slice : slice.filter { !identityTypes.contains($0.uid.type) })
+    do throws(WireError) {
+      return RemoteQuestion(
+        engine: index, call: call, body: try call.body(), generation: generation, timeoutMillis: engine.timeoutMillis,
+        cacheMillis: engine.cacheMillis, expiresAt: identity.expiresAt)
+    } catch { throw .refuse(.engineFailed(detail: error.description)) }
+  }
+}
+
+/// The entities that can matter to a question: those of token and request, and the static ones that can be reached from them.
+struct EntitySlice {
+  private var byUID: [EntityUID: Entity] = [:]
+  private let known: Entities
+  private var order: [EntityUID] = []
+
+  /// Entities that came with the token, with the request, and those that are always there.
+  init(identity: [Entity], request: [Entity], known: Entities) throws(Stop) {
+    self.known = known
+    for entity in identity + request { try add(entity) }
+    for uid in order {
+      if let entity = known[uid] { try add(entity) }
+    }
+  }
+
+  // As the local engine joins them: parents add up, attributes come from one place alone.
+  private mutating func add(_ entity: Entity) throws(Stop) {
+    guard var merged = byUID[entity.uid] else {
+      byUID[entity.uid] = entity
+      order.append(entity.uid)
+      return
+    }
+    let hasContent = !entity.attributes.isEmpty || !entity.tags.isEmpty
+    if hasContent {
+      guard merged.attributes.isEmpty, merged.tags.isEmpty else {
+        throw .refuse(.engineFailed(detail: OverlayError.conflict(entity.uid).description))
+      }
+      merged.attributes = entity.attributes
+      merged.tags = entity.tags
+    }
+    merged.parents.formUnion(entity.parents)
+    byUID[entity.uid] = merged
+  }
+
+  /// Everything that can be reached by parents, attributes and tags, in the order of reaching. Actions come from the store's schema.
+  consuming func reachable(from starts: [EntityUID], _ context: Record) -> [Entity] {
+    var reached: Set<EntityUID> = []
+    var queue: [EntityUID] = []
+    var found: [Entity] = []
+    func reach(_ uid: EntityUID) { if !uid.type.isAction, reached.insert(uid).inserted { queue.append(uid) } }
+    func reach(in value: Value) {
+      switch value {
+      case .entity(let uid): reach(uid)
+      case .set(let set): for element in set.elements { reach(in: element) }
+      case .record(let record): for field in record.fields { reach(in: field.value) }
+      case .bool, .long, .string, .decimal, .ip, .datetime, .duration, .unknown: break
+      }
+    }
+    for uid in starts { reach(uid) }
+    reach(in: .record(context))
+    var next = 0
+    while next < queue.count {
+      let uid = queue[next]
+      next += 1
+      guard let entity = byUID[uid] ?? known[uid] else { continue }
+      found.append(entity)
+      for parent in entity.parents.sorted() { reach(parent) }
+      reach(in: .record(entity.attributes))
+      reach(in: .record(entity.tags))
+    }
+    return found
+  }
+}

@@ -1,0 +1,23 @@
+import AWS
+import Cedar
+
+private let uid = EntityUID(type: EntityType(unchecked: "A"), id: "a")
+private let calls = (0..<2).map { _ in AuthorizationCall(policyStore: "p", principal: .named(uid), action: uid, resource: uid) }
+
+/// One input of the fuzzer: an answer of Verified Permissions, an error, and what sources of credentials answer. An allow always has
+/// a policy.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  let bytes = Array(UnsafeRawBufferPointer(start: start, count: count))
+  do throws(WireError) {
+    let answer = try AuthorizationAnswer.read(bytes, answering: calls[0])
+    precondition(answer.decision == .deny || !answer.determining.isEmpty)
+  } catch { precondition(!error.description.isEmpty) }
+  do throws(WireError) { precondition(try AuthorizationAnswer.readBatch(bytes, answering: calls).count == 2) } catch {}
+  for read in [CredentialAnswers.metadata, CredentialAnswers.process, CredentialAnswers.identityPool, CredentialAnswers.sts] {
+    do throws(WireError) { precondition(!(try read(bytes)).accessKeyID.isEmpty) } catch {}
+  }
+  precondition(ServiceError.read(status: 400, header: nil, body: bytes).message.utf8.count <= 400)
+  precondition(CredentialAnswers.stsError(status: 400, bytes).status == 400)
+  return 0
+}
