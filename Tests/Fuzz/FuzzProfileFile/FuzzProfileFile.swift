@@ -15,7 +15,8 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
           ? CredentialChain(environment: [:], config: file, credentials: none, profile: profile)
           : CredentialChain(environment: [:], config: none, credentials: file, profile: profile)
         _ = (chain.region, chain.usesFIPS, chain.endpointURL(of: .verifiedPermissions))
-        precondition(!(try chain.source()).description.isEmpty)
+        let source = try chain.source()
+        precondition(!source.description.isEmpty)
       }
     } catch {
       precondition(!error.rendered.isEmpty && !error.description.isEmpty)
