@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Crypto
 internal import HTTP
 internal import JOSE
@@ -16,6 +17,10 @@ final class FetchedKeys: IssuerKeyStore {
     var fetchedAt: Int64
   }
 
+  private static let keptSeconds: Int64 = 900
+  private static let missingKeySeconds: Int64 = 10
+  private static let failureSeconds: Int64 = 1
+
   private let loop: EventLoop
   private let client: HTTPClient
   private let keyURLs: [String: String]
@@ -33,10 +38,10 @@ final class FetchedKeys: IssuerKeyStore {
     let age = loop.wallSeconds - entry.fetchedAt
     switch entry.result {
     case .success(let set):
-      // A key that is not there may be new; asked at most once in ten seconds, whatever names come.
-      let isStale = age >= 900 || (!set.hasKey(kid: kid) && age >= 10)
+      // A key that is not there may be new; asked for at most once in a while, whatever names come.
+      let isStale = age >= Self.keptSeconds || (!set.hasKey(kid: kid) && age >= Self.missingKeySeconds)
       return isStale ? nil : entry.result
-    case .failure: return age >= 1 ? nil : entry.result
+    case .failure: return age >= Self.failureSeconds ? nil : entry.result
     }
   }
 
@@ -51,7 +56,9 @@ final class FetchedKeys: IssuerKeyStore {
       do throws(JSONError) { document = try JSONParser.parse(body, limits: .init(depth: 32, bytes: 1 << 20)) } catch {
         return finish(place, .failure(KeysUnavailable(reason: "the discovery document is no JSON")))
       }
-      guard let issuer = document["issuer"]?.string, place.names.contains(issuer), let url = document["jwks_uri"]?.string else {
+      guard let issuer = document["issuer"]?.string, place.names.contains(where: { exactlyEquals($0, issuer) }),
+        let url = document["jwks_uri"]?.string
+      else {
         return finish(place, .failure(KeysUnavailable(reason: "the discovery document is about another issuer, or names no keys")))
       }
       getKeys(url, of: place)
