@@ -129,6 +129,12 @@ public final class Facts {
     tokens.insert(token, entry: identity, generation: generation, now: time)
   }
 
+  /// Counted up whenever the keys of an issuer change; 0 if there are none.
+  public func generation(of issuer: Int) -> UInt64 {
+    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer] else { return 0 }
+    return known.generation
+  }
+
   // Sets of keys count from 1: an entry is never current while its issuer's keys are unknown, or too old.
   private func generation(of issuer: Int, at time: Int64) -> UInt64 {
     guard keys.indices.contains(issuer), case .known(let known) = keys[issuer], time <= known.usableUntil else { return .max }

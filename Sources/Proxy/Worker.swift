@@ -32,8 +32,8 @@ final class Worker {
   private var decisions = RemoteAnswers()
   private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
-  private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
-  private var woken: [ClientConnection] = []
+  private var parked: [Dependency: WaitingRoom<Waiter>] = [:]
+  private var woken: [Waiter] = []
   private var isWaking = false
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
@@ -150,7 +150,7 @@ final class Worker {
   func nextID() -> DecisionID { ids.next(milliseconds: UInt64(max(loop.wallMillis, 0))) }
 
   /// Keeps an exchange until a fact arrives, and asks for the fact.
-  func park(_ client: ClientConnection, until dependency: Dependency) {
+  func park(_ client: Waiter, until dependency: Dependency) {
     let isFirst = parked[dependency]?.isEmpty ?? true
     let turnedAway = parked[dependency, default: WaitingRoom(limit: Defaults.waitingRequests)].admit(client, from: client.origin)
     if isFirst {
@@ -167,7 +167,7 @@ final class Worker {
   }
 
   /// Lets requests go on that waited, some in this turn and the others in the next ones.
-  private func wake(_ clients: [ClientConnection]) {
+  private func wake(_ clients: [Waiter]) {
     woken += clients
     guard !isWaking, !woken.isEmpty else { return }
     isWaking = true
@@ -206,7 +206,7 @@ final class Worker {
         decisions.keep(answer, to: question, at: loop.now, wallMillis: loop.wallMillis)
       }
       let waiting = parked.removeValue(forKey: .decision(question))?.all ?? []
-      for client in waiting where client.phase == .parked { client.received(answer) }
+      for client in waiting where client.isWaiting { client.received(answer) }
     }
   }
 
@@ -245,7 +245,7 @@ final class Worker {
   }
 
   /// A parked exchange waits no longer.
-  func unpark(_ client: ClientConnection) {
+  func unpark(_ client: Waiter) {
     guard let dependency = client.waitsFor else { return }
     parked[dependency]?.remove(client)
     if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
@@ -268,20 +268,24 @@ final class Worker {
   private func received(_ message: WorkerMessage) {
     switch message {
     case .keys(let keys, let issuer):
+      let before = facts.generation(of: issuer)
       facts.learn(keys, of: issuer)
       wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
+      if facts.generation(of: issuer) != before { reviewStreams() }
     case .loadBalancerKey(let question, let answer):
       facts.learn(answer, to: question)
       wake(parked.removeValue(forKey: .loadBalancerKey(question))?.all ?? [])
     case .introspected(let question, let answer):
       facts.learn(answer, to: question, at: loop.wallSeconds)
       wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])
-    case .revoke(let list): facts.learn(list)
+    case .revoke(let list):
+      facts.learn(list)
+      reviewStreams()
     case .sign(let keys): assertionKeys = keys
     case .entities(let lookup, let answer, let until):
       if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
       let waiting = parked.removeValue(forKey: .entities(lookup))?.all ?? []
-      for client in waiting where client.phase == .parked { client.received(answer) }
+      for client in waiting where client.isWaiting { client.received(answer) }
     case .credentials(let state, let engine, let generation):
       guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
       service.engines[engine].credentials = state
@@ -322,8 +326,12 @@ final class Worker {
     decisions = RemoteAnswers()
     parked = [:]
     for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
+    reviewStreams()
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
+
+  // What was allowed under other policies, tokens or keys is asked about again.
+  private func reviewStreams() { wake(clients.values.compactMap(\.review)) }
 
   // MARK: - What connections share
 

@@ -16,6 +16,7 @@ struct WorkerMetrics {
   private let heldBytes: MetricsShard.Counter
   private let duration: MetricsShard.Histogram
   private let authorize: MetricsShard.Histogram
+  private let streamsClosed: MetricsShard.Counter
   private let upstreamFaults: [UpstreamFault: MetricsShard.Counter]
 
   init(_ shard: MetricsShard) {
@@ -36,6 +37,7 @@ struct WorkerMetrics {
     heldBytes = shard.counter(.heldBodyBytes)
     duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
     authorize = shard.histogram(.authorizeDuration, MetricLabel("engine", "local"))
+    streamsClosed = shard.counter(.streamsClosed)
     upstreamFaults = Dictionary(
       uniqueKeysWithValues: UpstreamFault.allCases.map { ($0, shard.counter(.upstreamErrors, MetricLabel("reason", $0.rawValue))) })
   }
@@ -46,6 +48,11 @@ struct WorkerMetrics {
   func count(_ record: borrowing DecisionRecord) {
     shard.countDecision(record.decision, reason: record.reason, enforced: record.enforced)
     if let would = record.would { shard.countShadow(would.decision, beside: record.decision) }
+    if record.streamOf != nil {
+      // Its request was counted when it came.
+      if record.enforced { shard.add(streamsClosed) }
+      return
+    }
     shard.countRequest(method: record.http.method, status: record.status)
     if let micros = record.totalMicros { shard.observe(duration, micros: micros) }
     if let micros = record.authorizeMicros { shard.observe(authorize, micros: micros) }

@@ -23,6 +23,8 @@ public struct Configuration: Sendable {
   public var issuers: [IssuerConfiguration] = []
   /// Whether decisions are enforced.
   public var mode = Snapshot.Mode.enforce
+  /// Which streams end when their request would be refused by now.
+  public var closeStreams = StreamRule.upgrades
   /// What the failure of a policy means.
   public var onPolicyError = Authorization.OnPolicyError.deny
   /// What policies are called.

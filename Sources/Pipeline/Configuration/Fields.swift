@@ -23,6 +23,10 @@ public enum Fields {
     Field(
       "mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "observe: decide and log, and let pass what would be refused",
       default: "enforce", flag: "mode"),
+    Field(
+      "close_streams", .choice(StreamRule.allCases.map(\.rawValue)),
+      "What is closed when its token ends or its request would be refused by now: upgrades (WebSocket), all responses that still flow, or never",
+      default: "upgrades"),
     Field("upstream", .object, "The service behind", shorthand: "url"),
     Field("upstream.url", .text("URL"), "the service behind: http://127.0.0.1:3000, https://…, unix:/path", flag: "to"),
     Field("upstream.connect_timeout", .duration(timeout), "How long connecting may take", default: millis(Defaults.connectTimeoutMillis)),
@@ -244,6 +248,7 @@ public enum Fields {
     Field("routes.*.step_up.acr", .texts("ACR"), "Accepted values of acr, the preferred one first"),
     Field("routes.*.step_up.max_age", .duration(1000...(366 * 86_400_000)), "The longest time since auth_time"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
+    Field("routes.*.close_streams", .choice(StreamRule.allCases.map(\.rawValue)), "As `close_streams`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
     Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),

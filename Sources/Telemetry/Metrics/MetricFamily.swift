@@ -65,6 +65,9 @@ extension MetricFamily {
   /// `stockade_jwks_keys{issuer}`.
   public static let keys = MetricFamily("stockade_jwks_keys", .gauge, "Usable keys of an issuer.")
   /// `stockade_upstream_errors_total{reason}`.
+  public static let streamsClosed = MetricFamily(
+    "stockade_streams_closed", .counter, "Streams that were closed because their request would have been refused by then.")
+  /// `stockade_upstream_errors{reason}`.
   public static let upstreamErrors = MetricFamily("stockade_upstream_errors", .counter, "Failures of the service behind.")
   /// `stockade_entity_lookups_total{result}`.
   public static let entityLookups = MetricFamily(
