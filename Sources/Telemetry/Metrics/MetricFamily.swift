@@ -92,6 +92,9 @@ extension MetricFamily {
   public static let logDropped = MetricFamily("stockade_decision_log_dropped", .counter, "Decision lines that were lost.")
   /// `stockade_decision_log_queue_length`.
   public static let logQueue = MetricFamily("stockade_decision_log_queue_length", .gauge, "Decision lines that wait to be written.")
+  /// `stockade_otlp_records_total{signal,result}`.
+  public static let otlpRecords = MetricFamily(
+    "stockade_otlp_records", .counter, "Records for the OTLP collector, by signal: sent, or dropped because it did not take them.")
   /// `stockade_policies`.
   public static let policies = MetricFamily("stockade_policies", .gauge, "Policies in force.")
   /// `stockade_shadow_policies`.
