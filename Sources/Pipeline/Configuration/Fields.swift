@@ -7,7 +7,7 @@ internal import Telemetry
 public enum Fields {
   /// Settings with a default or without, outer ones before what stands in them.
   public static let all: [Field] =
-    process + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
+    process + traces + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
     + engine("engine", "Who decides")
     + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
 
