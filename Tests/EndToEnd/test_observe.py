@@ -88,7 +88,7 @@ def test_a_policy_in_the_shadow_is_told_of_and_not_enforced(folder, issuer):
     }  # fmt: skip
     server.until("it is counted", lambda: 'stockade_shadow_decisions_total{would="deny",changes="true"}' in metrics(server))
     numbers = metrics(server)
-    assert numbers["stockade_shadow_policies"] == "2" and numbers["stockade_policies"] == "1"
+    assert numbers["stockade_shadow_policies"] == "2" and numbers['stockade_policies{effect="permit"}'] == "1"
     assert numbers['stockade_shadow_decisions_total{would="allow",changes="true"}'] == "1"
     checked = subprocess.run(
         [binary(), "check", "--config", folder / "stockade.json5"], env=outside(), capture_output=True, text=True, timeout=60

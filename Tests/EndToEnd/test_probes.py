@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from processes import Stockade
+from processes import Stockade, free_port
 from provider import Provider
 from test_keys import configuration
 from test_supervision import stopped_thread
@@ -35,7 +35,7 @@ def ask(server, probe):
 
 def test_without_keys_it_is_started_and_alive_and_not_ready_and_then_ready(tmp_path, provider, nginx):
     provider.die()
-    server = Stockade(tmp_path, "keys", "--config", configuration(tmp_path, provider, nginx.url, workers=2))
+    server = Stockade(tmp_path, "keys", "--config", configuration(tmp_path, provider, nginx.url, workers=2), listen=f"127.0.0.1:{free_port()}")
     try:
         assert ask(server, "startup") == (200, {"configuration": "ok", "policies": "ok", "listener": "ok"})
         assert ask(server, "live") == (200, {"worker:0": "ok", "worker:1": "ok"})
@@ -57,7 +57,7 @@ def test_without_keys_it_is_started_and_alive_and_not_ready_and_then_ready(tmp_p
 
 
 def test_a_worker_that_is_stuck_is_named_and_everything_else_goes_on(tmp_path, provider, nginx):
-    server = Stockade(tmp_path, "stuck", "--config", configuration(tmp_path, provider, nginx.url, workers=2))
+    server = Stockade(tmp_path, "stuck", "--config", configuration(tmp_path, provider, nginx.url, workers=2), listen=f"127.0.0.1:{free_port()}")
     try:
         server.until("it is ready", lambda: ask(server, "ready")[0] == 200)
         with stopped_thread(server.pid, "worker-1"):

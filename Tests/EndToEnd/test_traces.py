@@ -60,6 +60,7 @@ def start(folder, provider, service):
     servers = []
 
     def start(name, traces="", environment=None, more="", upstream=None):
+        name = f"{name}-{len(servers)}-{secrets.token_hex(2)}"
         path = folder / f"{name}.json5"
         path.write_text(
             f"""{{ upstream: '{upstream or service.url}', policies: 'policies', workers: 2, {traces} {more}

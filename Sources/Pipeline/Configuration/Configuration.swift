@@ -9,7 +9,7 @@ public import Telemetry
 public struct Configuration: Sendable {
   /// Where requests arrive: `address:port`, or `unix:PATH`.
   public var listen = Defaults.listen
-  /// Where `/livez`, `/readyz` and `/metrics` are served.
+  /// Where `/livez`, `/readyz`, `/startupz` and `/metrics` are served.
   public var opsListen = Defaults.opsListen
   /// The service behind.
   public var upstream: String

@@ -53,7 +53,8 @@ public enum Fields {
       default: "false"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
     Field(
-      "ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are; as listen", default: Defaults.opsListen, flag: "ops-listen"),
+      "ops.listen", .text("ADDRESS"), "where /livez, /readyz, /startupz and /metrics are; as listen", default: Defaults.opsListen,
+      flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
     Field("drain", .object, "Leaving in good order"),
     Field(

@@ -67,7 +67,7 @@ extension MetricFamily {
 
   /// `stockade_token_validation_duration_seconds`.
   public static let tokenValidation = MetricFamily(
-    "stockade_token_validation_duration_seconds", .histogram(boundsMicros: authorizeBounds),
+    "stockade_token_validation_duration_seconds", .histogram(boundsMicros: validationBounds),
     "Time that a token which was not seen before took to verify.")
   /// `stockade_token_cache_total`.
   public static let tokenCache = MetricFamily(
@@ -156,5 +156,9 @@ extension MetricFamily {
   private static let requestBounds: [UInt64] = [
     100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000, 60_000_000,
   ]
-  private static let authorizeBounds: [UInt64] = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 100_000]
+  // A decision may wait for keys, a body or entities.
+  private static let authorizeBounds: [UInt64] = [
+    10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 100_000, 1_000_000, 10_000_000,
+  ]
+  private static let validationBounds: [UInt64] = [10, 25, 50, 100, 250, 500, 1000, 2500, 10_000]
 }
