@@ -84,7 +84,7 @@ def test_a_policy_in_the_shadow_is_told_of_and_not_enforced(folder, issuer):
     warning = next(line for line in server.err.read_text().splitlines() if "shadow_policies" in line)
     assert "no-secret, writers" in warning and "NOT enforced" in warning
     assert ready(server) == {
-        "ready": True, "checks": {"listener": "ok", "keys:main": "ok"}, "mode": "enforce", "observed_routes": 0, "shadow_policies": 2,
+        "ready": True, "checks": {"listener": "ok", "keys:main": "ok", "worker:0": "ok"}, "mode": "enforce", "observed_routes": 0, "shadow_policies": 2,
     }  # fmt: skip
     server.until("it is counted", lambda: 'stockade_shadow_decisions_total{would="deny",changes="true"}' in metrics(server))
     numbers = metrics(server)

@@ -46,8 +46,8 @@ public final class SpanPort {
   /// Hands over what was written. Call it at the end of every turn.
   public func flush() {
     guard count > 0 else { return }
-    let full = batch.take(replacingWith: [])
-    tracing.hand(over: Tracing.Batch(lines: Array(full.storage[..<full.count]), count: count))
+    tracing.hand(over: Tracing.Batch(lines: batch.bytes, count: count))
+    batch.removeAll()
     count = 0
   }
 
