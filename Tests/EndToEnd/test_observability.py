@@ -178,6 +178,8 @@ class Fleet:
 
     def entities(self, path):
         name = path.rsplit("/", 1)[1]
+        if name.startswith("slow"):
+            time.sleep(0.03)
         if name == "failing":
             return 500, "text/plain", ""
         return (404, "text/plain", "") if name == "absent" else (200, "application/json", order(name, "demo|alice"))
@@ -208,7 +210,7 @@ class Fleet:
             for _ in range(3):
                 ask(self.main, "/broken", token=None)
             ask(self.main, "/orders/a%2fb")
-            for path in ("mine", "absent", "failing"):
+            for path in ("mine", "absent", "failing", f"slow-{time.monotonic_ns()}"):
                 ask(self.main, f"/orders/{path}", method="PATCH")
             for _ in range(3):
                 ask(self.main, "/orders/42", token=key.sign(self.provider.claims())[:-6] + "AAAAAA")

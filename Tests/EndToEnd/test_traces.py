@@ -284,3 +284,13 @@ def test_a_busy_collector_is_asked_again_and_the_last_spans_leave_with_the_proce
     get(server, provider, traceparent=parent)
     assert server.end() == 0
     assert len(collector.of_trace(trace)) == 4
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end(start, provider, collector):
+    collector.is_held.clear()
+    server = start("held", f"traces: {{ endpoint: '{collector.url}', sample: 'always_on' }},")
+    assert get(server, provider).status_code == 200
+    began = time.monotonic()
+    assert server.end() == 0
+    assert time.monotonic() - began < 6
+    collector.is_held.set()
