@@ -71,7 +71,7 @@ final class GatewayProcess {
     do throws(NetError) {
       ops = try OpsServer(
         loop, at: opsListen, metrics: metrics, assertionKeys: { gateway.assertionKeys },
-        checks: { Self.check($0, gateway, $1) }, enforcement: { numbers.withLock { $0.enforcement } })
+        checks: gateway.answer, enforcement: { numbers.withLock { $0.enforcement } })
     } catch {
       throw ConfigurationError(["ops.listen: \(error)"])
     }
@@ -252,16 +252,6 @@ extension GatewayProcess {
 }
 
 extension GatewayProcess {
-  private static func check(_ probe: OpsServer.Probe, _ gateway: Gateway, _ completion: @escaping ([OpsServer.Check]) -> Void) {
-    let asked: Gateway.Probe =
-      switch probe {
-      case .alive: .alive
-      case .ready: .ready
-      case .started: .started
-      }
-    gateway.check(asked) { checks in completion(checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }) }
-  }
-
   private static func place(_ text: String, of setting: String, _ supervisor: Supervisor) throws(ConfigurationError) -> ListenPlace {
     do throws(ListenPlace.Problem) { return try ListenPlace.parse(text, among: supervisor.sockets) } catch {
       throw ConfigurationError(["\(setting): \(error.message)" + (error.help.map { "; \($0)" } ?? "")])
@@ -360,7 +350,7 @@ extension GatewayProcess {
       let gateway = gateway
       let numbers = numbers
       control = try ControlServer(
-        loop, at: StateDirectory.controlSocket, checks: { Self.check($0, gateway, $1) },
+        loop, at: StateDirectory.controlSocket, checks: gateway.answer,
         enforcement: { numbers.withLock { $0.enforcement } }
       ) { [self] done in
         reload(because: "command") { error in
