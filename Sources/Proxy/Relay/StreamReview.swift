@@ -100,7 +100,7 @@ final class StreamReview: Waiter {
   private func record(observed: Bool) {
     var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: observed)
     record.streamOf = beganBy
-    worker.write(record, in: worker.log.reserve())
+    worker.write(record, ofStream: exchange)
   }
 
   // MARK: - Waiting
