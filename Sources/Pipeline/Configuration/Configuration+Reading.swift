@@ -319,6 +319,7 @@ extension IssuerConfiguration {
     }
     var settings = IntrospectionSettings(url: url, clientID: id, clientSecret: Secret(secret))
     if let millis = setting["cache"]?.integer { settings.cacheSeconds = millis / 1000 }
+    settings.identifiesOpaqueTokens = setting["opaque"]?.bool ?? false
     return settings
   }
 
@@ -348,6 +349,9 @@ extension IssuerConfiguration {
       }
     }
     introspection = Self.introspection(setting["introspection"], &report)
+    if case .cognito = kind, introspection?.identifiesOpaqueTokens ?? false {
+      report.add(setting["introspection"]?["opaque"], "a user pool has no opaque tokens", help: "leave it out")
+    }
     if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["min_interval"]?.count { keyFreshness.minimumIntervalMillis = millis }

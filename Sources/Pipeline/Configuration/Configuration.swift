@@ -152,7 +152,7 @@ public struct IssuerConfiguration: Sendable {
   public var keyFile: SourceText?
   /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
   public var loadBalancer: LoadBalancerSettings?
-  /// How it is asked whether a token is still active; nil if it is not.
+  /// How it is asked about tokens; nil if it is not.
   public var introspection: IntrospectionSettings?
   /// How fresh the keys are kept.
   public var keyFreshness = KeyFreshness()

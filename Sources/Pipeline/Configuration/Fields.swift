@@ -170,6 +170,10 @@ public enum Fields {
     Field("issuers.*.introspection.client_secret", .text("SECRET"), "The secret that goes with it", secret: true),
     Field("issuers.*.introspection.cache", .duration(0...3_600_000), "How long an answer is believed; default: 30s"),
     Field(
+      "issuers.*.introspection.opaque", .flag,
+      "Bearer tokens that are no JWTs are this issuer's, and are what it says of them; without jwks_url or jwks_file it has no others"
+    ),
+    Field(
       "issuers.*.jwks_file", .text("FILE"), "a file with the issuer's keys, in place of fetching them; read again at every reload",
       flag: "jwks-file"),
     Field(
