@@ -42,7 +42,8 @@ public final class OpsServer {
   /// Listens. `checks` and `enforcement` are asked at every `/readyz`, `assertionKeys` at every `/assertion/jwks.json`; `/livez` is
   /// answered when `whenAlive` calls back, and not while it does not.
   public init(
-    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics, assertionKeys: @escaping () -> JSONValue? = { nil },
+    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics,
+    assertionKeys: @escaping () -> (document: JSONValue, cacheSeconds: Int64)? = { nil },
     whenAlive: @escaping (@escaping () -> Void) -> Void, checks: @escaping () -> [Check], enforcement: @escaping () -> Enforcement
   ) throws(NetError) {
     server = try HTTPServer(loop, at: place) { request, answer in
@@ -62,8 +63,8 @@ public final class OpsServer {
         guard let keys = assertionKeys() else { fallthrough }
         var fields = FieldBlock()
         // As long as a key is shown before it signs (`AssertionKeys`).
-        fields.append("Cache-Control", "public, max-age=300")
-        answer.send(HTTPServer.Response(.ok, "application/jwk-set+json", keys.text, fields: fields))
+        fields.append("Cache-Control", "public, max-age=\(keys.cacheSeconds)")
+        answer.send(HTTPServer.Response(.ok, "application/jwk-set+json", keys.document.text, fields: fields))
       default:
         answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are /livez, /readyz and /metrics.\n"))
       }

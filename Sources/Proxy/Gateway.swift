@@ -179,7 +179,9 @@ public final class Gateway {
   }
 
   /// The public keys of our assertions, for the service behind; nil if there are none.
-  public var assertionKeys: JSONValue? { assertions?.keys.document }
+  public var assertionKeys: (document: JSONValue, cacheSeconds: Int64)? {
+    assertions.map { ($0.keys.document, $0.keys.cacheSeconds) }
+  }
 
   private func makeLoadBalancerKeys() -> LoadBalancerKeys {
     LoadBalancerKeys(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in

@@ -158,6 +158,7 @@ final class Worker {
   func park(_ client: ClientConnection, until dependency: Dependency) {
     let isFirst = parked[dependency]?.isEmpty ?? true
     if case .introspection = dependency, let leaving = asking.admit(client, from: client.origin) {
+      unpark(leaving)
       leaving.turnedAway()
       guard leaving !== client else { return }
     }

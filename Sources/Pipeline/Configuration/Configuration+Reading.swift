@@ -145,6 +145,7 @@ extension Configuration {
     var settings = AssertionSettings(audience: audience)
     settings.issuer = setting.text("issuer") ?? settings.issuer
     if let millis = setting["rotate"]?.integer { settings.rotationSeconds = millis / 1000 }
+    if let millis = setting["announce"]?.integer { settings.announcementSeconds = millis / 1000 }
     assertion = settings
     return setting.text("header") ?? IdentityHeaders.assertionName
   }

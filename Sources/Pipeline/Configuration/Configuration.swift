@@ -229,6 +229,8 @@ public struct AssertionSettings: Sendable, Equatable {
   public var issuer = "stockade"
   /// How long a key signs, in seconds.
   public var rotationSeconds: Int64 = 86_400
+  /// How long a new key is shown before it signs, in seconds.
+  public var announcementSeconds: Int64 = 300
 
   /// Settings for a service.
   public init(audience: String) { self.audience = audience }
@@ -245,6 +247,11 @@ public struct KeyFreshness: Sendable, Equatable {
 
   /// The defaults.
   public init() {}
+
+  /// How long keys are taken for fresh that the issuer says may be kept so long, in seconds; nil where it says nothing.
+  public func life(said: Int64?) -> Int64 {
+    min(max(said ?? refreshSeconds, Defaults.keysShortestLifeSeconds), refreshSeconds)
+  }
 }
 
 /// Every number that has a default, with its unit and reason.

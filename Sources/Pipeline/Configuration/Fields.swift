@@ -120,6 +120,9 @@ public enum Fields {
       "identity_assertion.rotate", .duration(1000...(366 * 86_400_000)),
       "How long a signing key is used, default: 1d; the keys are at /assertion/jwks.json of the ops listener"),
     Field(
+      "identity_assertion.announce", .duration(1000...86_400_000),
+      "How long the next key is shown there before it signs: services may keep the keys as long; default: 5m"),
+    Field(
       "protected_resource", .object, "What clients may learn about the service (RFC 9728), and where: challenges name it",
       shorthand: "resource"),
     Field("protected_resource.resource", .text("URL"), "The service's address for its clients, such as https://api.example.com"),

@@ -102,7 +102,9 @@ public enum SnapshotBuilder {
         help: "use it only with --dev (development: true), never in production")
       return nil
     }
-    if item.introspection?.identifiesOpaqueTokens ?? false, configuration.engines.contains(where: { $0.operation == .isAuthorizedWithToken }) {
+    if item.introspection?.identifiesOpaqueTokens ?? false,
+      configuration.engines.contains(where: { $0.operation == .isAuthorizedWithToken })
+    {
       report.add(
         place("introspection")?["opaque"], "IsAuthorizedWithToken sends the token to the service, which can make nothing of an opaque one",
         help: "use operation: 'IsAuthorized'")

@@ -261,9 +261,8 @@ final class KeyRing {
     count(index, result: "success")
     metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), set.keys.count)
     metrics.set(metrics.counter(.keysFetched, MetricLabel("issuer", entries[index].issuer.name)), Int(loop.wallSeconds))
-    let refresh = entries[index].freshness.refreshSeconds
-    let life = CacheControl.freshSeconds(of: response.head.fields) ?? refresh
-    schedule(index, afterMillis: beforeExpiry(min(max(life, Defaults.keysShortestLifeSeconds), refresh)))
+    let said = CacheControl.freshSeconds(of: response.head.fields)
+    schedule(index, afterMillis: beforeExpiry(entries[index].freshness.life(said: said)))
     // The workers first: a key that is gone must be dead everywhere at once, and the disk may be slow.
     tell(index)
     keep(response.body, index)
