@@ -63,7 +63,8 @@ public final class OpsServer {
 
   /// Listens. `checks` is asked at every probe, `enforcement` at every `/readyz`, `assertionKeys` at every `/assertion/jwks.json`.
   public init(
-    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics, assertionKeys: @escaping () -> JSONValue? = { nil },
+    _ loop: EventLoop, at place: ListenPlace, metrics: Metrics,
+    assertionKeys: @escaping () -> (document: JSONValue, cacheSeconds: Int64)? = { nil },
     checks: @escaping Checks, enforcement: @escaping () -> Enforcement
   ) throws(NetError) {
     server = try HTTPServer(loop, at: place) { request, answer in
@@ -84,8 +85,8 @@ public final class OpsServer {
         guard let keys = assertionKeys() else { fallthrough }
         var fields = FieldBlock()
         // As long as a key is shown before it signs (`AssertionKeys`).
-        fields.append("Cache-Control", "public, max-age=300")
-        answer.send(HTTPServer.Response(.ok, "application/jwk-set+json", keys.text, fields: fields))
+        fields.append("Cache-Control", "public, max-age=\(keys.cacheSeconds)")
+        answer.send(HTTPServer.Response(.ok, "application/jwk-set+json", keys.document.text, fields: fields))
       default:
         answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are /livez, /readyz, /startupz and /metrics.\n"))
       }

@@ -55,10 +55,10 @@ extension Exchange {
     }
     if let identity = trail.identity {
       record.token = DecisionRecord.TokenFacts(
-        issuer: identity.issuer, use: identity.tokenUse.rawValue, algorithm: identity.algorithm.rawValue, keyID: identity.kid,
+        issuer: identity.issuer, use: identity.tokenUse.rawValue, algorithm: identity.algorithm?.rawValue, keyID: identity.kid,
         clientID: identity.clientID, expiresInSeconds: identity.expiresAt &- time, jtiHash: identity.jtiHash)
     } else if let token = trail.token {
-      record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
+      record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm?.rawValue, keyID: token.kid)
     }
     record.token?.keysAreStale = trail.keysAreStale
     if let trace = trace?.context ?? TraceParent(of: head.fields) {

@@ -145,6 +145,8 @@ public struct Trail: Sendable {
   var shadow: ShadowDecision?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
+  /// The issuer whose key did not make the signature that names it, by its place: its keys may have changed.
+  public internal(set) var issuerDoubted: Int?
   /// Whether the request was for a document of ours.
   var isOwn = false
   /// Whether the token was judged by keys that could not be renewed.
@@ -158,24 +160,18 @@ public struct Trail: Sendable {
 /// What an unverified token says about itself: for the record of a refusal, and for nothing else.
 struct TokenTrace: Sendable {
   let issuer: String
-  let algorithm: JWSAlgorithm
+  let algorithm: JWSAlgorithm?
   let kid: String?
 
-  init(_ identity: Identity) {
-    issuer = identity.issuer
-    algorithm = identity.algorithm
-    kid = identity.kid
+  init(issuer: String, algorithm: JWSAlgorithm?, kid: String?) {
+    self.issuer = issuer
+    self.algorithm = algorithm
+    self.kid = kid
   }
 
-  init(_ token: LoadBalancerToken, from issuer: Issuer) {
-    self.issuer = issuer.name
-    algorithm = .es256
-    kid = token.kid
-  }
+  init(_ identity: Identity) { self.init(issuer: identity.issuer, algorithm: identity.algorithm, kid: identity.kid) }
 
-  init(_ token: UnverifiedToken, from issuer: Issuer) {
-    self.issuer = issuer.name
-    algorithm = token.algorithm
-    kid = token.kid
-  }
+  init(_ token: LoadBalancerToken, from issuer: Issuer) { self.init(issuer: issuer.name, algorithm: .es256, kid: token.kid) }
+
+  init(_ token: UnverifiedToken, from issuer: Issuer) { self.init(issuer: issuer.name, algorithm: token.algorithm, kid: token.kid) }
 }

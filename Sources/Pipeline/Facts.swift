@@ -16,7 +16,7 @@ public final class Facts {
   /// The keys of load balancers.
   var loadBalancerKeys: [LoadBalancerKeyQuestion: LoadBalancerKeyAnswer] = [:]
   /// What issuers said about tokens.
-  var introspections: [IntrospectionQuestion: IntrospectionAnswer] = [:]
+  var introspections = IntrospectionMemo()
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
   /// The signature contexts for proofs of possession: every client has another key, and the issuers' should not make room for them.
@@ -74,6 +74,12 @@ public final class Facts {
   public func learn(_ revocations: RevocationList) {
     self.revocations = revocations
     tokens.removeAll()
+    introspections.forgetIdentities()
+  }
+
+  /// Learns what an issuer said about a token.
+  public func learn(_ answer: IntrospectionAnswer, to question: IntrospectionQuestion, at time: Int64) {
+    introspections.keep(answer, to: question, at: time)
   }
 
   /// Refuses a token that was revoked.

@@ -27,7 +27,9 @@ extension Exchange {
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
       let credential = try Credential.find(in: head, for: snapshot.issuers, from: peer, proven: question.demandsProof)
       let identity: Identity
-      if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
+      if let issuer = credential.opaqueIssuer {
+        identity = try introspected(credential, by: issuer, facts)
+      } else if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
         identity = known
       } else if let issuer = credential.loadBalancer {
         let token = try verified(credential, from: issuer, facts)
@@ -41,7 +43,7 @@ extension Exchange {
         let keys = try facts.keys(of: issuer, for: unverified, since: arrival, at: time)
         trail.keysAreStale = facts.keysAreStale(of: issuer.index)
         let beganAt = facts.stopwatch()
-        let token = try issuer.verify(unverified, keys: keys, at: time, facts)
+        let token = try verified(unverified, by: issuer, keys, facts)
         trail.verifyingNanos = facts.stopwatch() &- beganAt
         try facts.requireUnrevoked(token)
         identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot)  // map
@@ -51,7 +53,7 @@ extension Exchange {
       try requireProof(of: identity, by: credential, for: question, facts)
       trail.identity = identity
       if isTraced { trail.authenticatedAt = facts.stopwatch() }
-      trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
+      trail.keysAreStale = credential.opaqueIssuer == nil && facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
       try question.requireSignIn(of: identity, at: time)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }

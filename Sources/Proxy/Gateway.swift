@@ -177,7 +177,9 @@ public final class Gateway {
   }
 
   /// The public keys of our assertions, for the service behind; nil if there are none.
-  public var assertionKeys: JSONValue? { assertions?.keys.document }
+  public var assertionKeys: (document: JSONValue, cacheSeconds: Int64)? {
+    assertions.map { ($0.keys.document, $0.keys.cacheSeconds) }
+  }
 
   private func makeLoadBalancerKeys() -> LoadBalancerKeys {
     LoadBalancerKeys(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
@@ -336,7 +338,9 @@ public final class Gateway {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
       case .file: continue
-      case .single: text = issuer.loadBalancer?.keysURL ?? ""
+      case .noSet:
+        guard let balancer = issuer.loadBalancer else { continue }
+        text = balancer.keysURL
       }
       guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
       problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))

@@ -34,6 +34,9 @@ final class Worker {
   private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<Waiter>] = [:]
+  // Strangers can make any number of tokens to be asked about: whoever waits for a word on one shares one room.
+  private var asking = WaitingRoom<Waiter>(limit: Defaults.waitingRequests)
+  private var doubtedAt: [Int: UInt64] = [:]
   private var woken: [Waiter] = []
   private var isWaking = false
   private var buffers: [[UInt8]] = []
@@ -46,6 +49,8 @@ final class Worker {
   static let roundsPerTurn = 16
   // How many requests that waited are decided in one turn: others have not waited, and should not begin to.
   private static let wakingsPerTurn = 32
+  // The ring fetches once an interval, whatever it is told; this only keeps its mailbox short.
+  private static let doubtMillis: UInt64 = 500
   // 16 KiB a read was the fastest measured for relaying bodies, and keeps a turn short.
   private static let readBytes = 16 * 1024
 
@@ -158,6 +163,11 @@ final class Worker {
   /// Keeps an exchange until a fact arrives, and asks for the fact.
   func park(_ client: Waiter, until dependency: Dependency) {
     let isFirst = parked[dependency]?.isEmpty ?? true
+    if case .introspection = dependency, let leaving = asking.admit(client, from: client.origin) {
+      unpark(leaving)
+      leaving.turnedAway()
+      guard leaving !== client else { return }
+    }
     let turnedAway = parked[dependency, default: WaitingRoom(limit: Defaults.waitingRequests)].admit(client, from: client.origin)
     if isFirst {
       switch dependency {
@@ -250,9 +260,18 @@ final class Worker {
     return answer
   }
 
+  /// A signature was not that of the key it names. That key may be another one by now, under its old name: a fresh copy of the set is
+  /// asked for. The token was refused all the same: forgeries are common, and the names of keys are rarely used again.
+  func doubtKeys(of issuer: Int) {
+    guard loop.now >= (doubtedAt[issuer] ?? 0) else { return }
+    doubtedAt[issuer] = loop.now &+ Self.doubtMillis
+    control.post(.wantKeys(issuer: issuer))
+  }
+
   /// A parked exchange waits no longer.
   func unpark(_ client: Waiter) {
     guard let dependency = client.waitsFor else { return }
+    asking.remove(client)
     parked[dependency]?.remove(client)
     if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
   }
@@ -283,7 +302,9 @@ final class Worker {
       wake(parked.removeValue(forKey: .loadBalancerKey(question))?.all ?? [])
     case .introspected(let question, let answer):
       facts.learn(answer, to: question, at: loop.wallSeconds)
-      wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])
+      let waiting = parked.removeValue(forKey: .introspection(question))?.all ?? []
+      for client in waiting { asking.remove(client) }
+      wake(waiting)
     case .revoke(let list):
       facts.learn(list)
       reviewStreams()
@@ -332,6 +353,8 @@ final class Worker {
     answers = EntityAnswers()
     decisions = RemoteAnswers()
     parked = [:]
+    asking = WaitingRoom(limit: Defaults.waitingRequests)
+    doubtedAt = [:]
     for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
     reviewStreams()
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))

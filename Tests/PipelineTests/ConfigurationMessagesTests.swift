@@ -63,6 +63,31 @@ import Testing
     Case(name: "an origin with a path", file: with("dpop: { origin: 'https://api.example.com/v1' },")),
     Case(name: "an introspection without credentials", file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i' }")),
     Case(
+      name: "opaque tokens of a user pool",
+      file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i', client_id: 'a', client_secret: 'b', opaque: true }")),
+    Case(
+      name: "opaque tokens of two issuers",
+      file: """
+        {
+          upstream: 'http://127.0.0.1:3000',
+          issuers: {
+            one: { issuer: 'https://one.example', client_ids: ['app'], introspection: { url: 'https://one.example/i', client_id: 'a', client_secret: 'b', opaque: true } },
+            two: { issuer: 'https://two.example', client_ids: ['app'], introspection: { url: 'https://two.example/i', client_id: 'a', client_secret: 'b', opaque: true } },
+          },
+        }
+        """),
+    Case(
+      name: "opaque tokens for a service that reads tokens",
+      file: """
+        {
+          upstream: 'http://127.0.0.1:3000',
+          engine: { verified_permissions: { policy_store: 'PSEXAMPLEabcdefg111111', region: 'eu-west-1', operation: 'IsAuthorizedWithToken' } },
+          issuers: {
+            one: { issuer: 'https://one.example', client_ids: ['app'], introspection: { url: 'https://one.example/i', client_id: 'a', client_secret: 'b', opaque: true } },
+          },
+        }
+        """),
+    Case(
       name: "a load balancer from anywhere",
       file: with(
         "",

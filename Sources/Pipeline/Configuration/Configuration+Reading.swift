@@ -147,6 +147,7 @@ extension Configuration {
     var settings = AssertionSettings(audience: audience)
     settings.issuer = setting.text("issuer") ?? settings.issuer
     if let millis = setting["rotate"]?.integer { settings.rotationSeconds = millis / 1000 }
+    if let millis = setting["announce"]?.integer { settings.announcementSeconds = millis / 1000 }
     assertion = settings
     return setting.text("header") ?? IdentityHeaders.assertionName
   }
@@ -321,6 +322,7 @@ extension IssuerConfiguration {
     }
     var settings = IntrospectionSettings(url: url, clientID: id, clientSecret: Secret(secret))
     if let millis = setting["cache"]?.integer { settings.cacheSeconds = millis / 1000 }
+    settings.identifiesOpaqueTokens = setting["opaque"]?.bool ?? false
     return settings
   }
 
@@ -350,6 +352,9 @@ extension IssuerConfiguration {
       }
     }
     introspection = Self.introspection(setting["introspection"], &report)
+    if case .cognito = kind, introspection?.identifiesOpaqueTokens ?? false {
+      report.add(setting["introspection"]?["opaque"], "a user pool has no opaque tokens", help: "leave it out")
+    }
     if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["min_interval"]?.count { keyFreshness.minimumIntervalMillis = millis }

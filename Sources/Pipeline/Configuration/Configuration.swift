@@ -156,7 +156,7 @@ public struct IssuerConfiguration: Sendable {
   public var keyFile: SourceText?
   /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
   public var loadBalancer: LoadBalancerSettings?
-  /// How it is asked whether a token is still active; nil if it is not.
+  /// How it is asked about tokens; nil if it is not.
   public var introspection: IntrospectionSettings?
   /// How fresh the keys are kept.
   public var keyFreshness = KeyFreshness()
@@ -233,6 +233,8 @@ public struct AssertionSettings: Sendable, Equatable {
   public var issuer = "stockade"
   /// How long a key signs, in seconds.
   public var rotationSeconds: Int64 = 86_400
+  /// How long a new key is shown before it signs, in seconds.
+  public var announcementSeconds: Int64 = 300
 
   /// Settings for a service.
   public init(audience: String) { self.audience = audience }
@@ -249,6 +251,11 @@ public struct KeyFreshness: Sendable, Equatable {
 
   /// The defaults.
   public init() {}
+
+  /// How long keys are taken for fresh that the issuer says may be kept so long, in seconds; nil where it says nothing.
+  public func life(said: Int64?) -> Int64 {
+    min(max(said ?? refreshSeconds, Defaults.keysShortestLifeSeconds), refreshSeconds)
+  }
 }
 
 /// Every number that has a default, with its unit and reason.

@@ -125,6 +125,9 @@ public enum Fields {
       "identity_assertion.rotate", .duration(1000...(366 * 86_400_000)),
       "How long a signing key is used, default: 1d; the keys are at /assertion/jwks.json of the ops listener"),
     Field(
+      "identity_assertion.announce", .duration(1000...86_400_000),
+      "How long the next key is shown there before it signs: services may keep the keys as long; default: 5m"),
+    Field(
       "protected_resource", .object, "What clients may learn about the service (RFC 9728), and where: challenges name it",
       shorthand: "resource"),
     Field("protected_resource.resource", .text("URL"), "The service's address for its clients, such as https://api.example.com"),
@@ -174,6 +177,10 @@ public enum Fields {
     Field("issuers.*.introspection.client_id", .text("ID"), "The name by which we are known there"),
     Field("issuers.*.introspection.client_secret", .text("SECRET"), "The secret that goes with it", secret: true),
     Field("issuers.*.introspection.cache", .duration(0...3_600_000), "How long an answer is believed; default: 30s"),
+    Field(
+      "issuers.*.introspection.opaque", .flag,
+      "Bearer tokens that are no JWTs are this issuer's, and are what it says of them; without jwks_url or jwks_file it has no others"
+    ),
     Field(
       "issuers.*.jwks_file", .text("FILE"), "a file with the issuer's keys, in place of fetching them; read again at every reload",
       flag: "jwks-file"),

@@ -18,6 +18,9 @@ internal import Telemetry
 /// new keys are in fact known sooner, often before they sign); and what they hold while they wait is bounded and shared by
 /// where they come from (`WaitingRoom`). Names that were found missing are not remembered: a key may be published a moment
 /// later, and the next copy must count for it as for any other.
+///
+/// A key may also be replaced under its own name, against all advice. A bad signature cannot be told from a forged one, so it is refused at
+/// once; it asks for a copy as an unknown name does, within the same interval, so that the new key is known an interval and a fetch later.
 final class KeyRing {
   private struct Entry {
     let issuer: Issuer
@@ -44,7 +47,7 @@ final class KeyRing {
     /// Whether the keys came with the configuration: there is nothing to fetch, and they do not age.
     var isFixed: Bool { if case .file = issuer.keys { true } else { false } }
     /// Whether this ring fetches them: neither those that came with the configuration, nor those that are fetched one by one.
-    var isFetched: Bool { !isFixed && issuer.keys != .single }
+    var isFetched: Bool { !isFixed && issuer.keys != .noSet }
   }
 
   private let loop: EventLoop
@@ -161,7 +164,7 @@ final class KeyRing {
   /// The names of the issuers, in order.
   var issuerNames: [String] { entries.map(\.issuer.name) }
 
-  /// A request waits for keys: there are none, or its token names one that is not among them.
+  /// A request waits for keys: there are none, or its token names one that is not among them. Or a signature was bad: then nobody waits.
   func want(_ index: Int) {
     guard entries.indices.contains(index) else { return }
     // Whoever waits hears of the end of a fetch that is under way, and asks again if it began too early for them.
@@ -183,7 +186,7 @@ final class KeyRing {
     entries[index].next = nil
     switch entries[index].issuer.keys {
     case .jwks(let url): get(url, for: index) { [unowned self] in receivedKeys($0, for: index) }
-    case .single: return
+    case .noSet: return
     case .discovery(let issuer):
       let base = issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer
       get(base + "/.well-known/openid-configuration", for: index) { [unowned self] in receivedDiscovery($0, from: issuer, for: index) }
@@ -262,9 +265,8 @@ final class KeyRing {
     entries[index].failure = nil
     count(index, result: "success")
     show(index)
-    let refresh = entries[index].freshness.refreshSeconds
-    let life = CacheControl.freshSeconds(of: response.head.fields) ?? refresh
-    schedule(index, afterMillis: beforeExpiry(min(max(life, Defaults.keysShortestLifeSeconds), refresh)))
+    let said = CacheControl.freshSeconds(of: response.head.fields)
+    schedule(index, afterMillis: beforeExpiry(entries[index].freshness.life(said: said)))
     // The workers first: a key that is gone must be dead everywhere at once, and the disk may be slow.
     tell(index)
     keep(response.body, index)
@@ -324,7 +326,7 @@ final class KeyRing {
     let entry = entries[index]
     // Every load is a snapshot of its own, so one generation is enough for keys that only another load changes.
     if entry.isFixed, let set = entry.set { return .known(.init(set: set, generation: 1)) }
-    if entry.issuer.keys == .single { return .known(.init(set: .empty, generation: 1)) }
+    if entry.issuer.keys == .noSet { return .known(.init(set: .empty, generation: 1)) }
     guard let set = entry.set, !isTooOld(entry) else { return entry.failure.map { .unavailable($0) } ?? .unfetched }
     return .known(
       .init(

@@ -190,6 +190,7 @@ final class ClientConnection: Waiter, StreamOwner {
   func decide() {
     let outcome = exchange.decide(worker.facts)
     decidedAt = LoopClock.monotonicNanos()
+    if let issuer = exchange.trail.issuerDoubted { worker.doubtKeys(of: issuer) }
     if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange.id) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
