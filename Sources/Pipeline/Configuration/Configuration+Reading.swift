@@ -28,6 +28,7 @@ extension Configuration {
     self.init(upstream: root["upstream"]?.text("url") ?? "")
     settings = root
     self.source = source
+    traces = TraceSettings.read(root, &report, surroundings)
     warnings = report.warnings
     if upstream.isEmpty {
       report.add(
@@ -71,6 +72,7 @@ extension Configuration {
 
   private mutating func readProcess(_ root: Setting, _ report: inout ConfigurationReport) {
     if let text = root.text("mode"), let mode = Snapshot.Mode(rawValue: text) { self.mode = mode }
+    if let text = root.text("close_streams"), let rule = StreamRule(rawValue: text) { closeStreams = rule }
     if let text = root["policies"]?.text("ids"), let ids = PolicyBundle.Options.PolicyIDs(rawValue: text) { policyIDs = ids }
     if let text = root.text("on_policy_error"), let rule = Authorization.OnPolicyError(rawValue: text) { onPolicyError = rule }
     if let text = root.text("listen") { listen = text }
