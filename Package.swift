@@ -43,7 +43,7 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 
 let benchTargets: [Target] =
   ([
-    bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    bench("TokenCost", of: ["Bytes", "Crypto", "Development", "HTTP", "JOSE", "JSON", "Pipeline", "Telemetry"]),
     bench("HTTPBenchmark", of: ["HTTP"]),
     bench("CedarBenchmark", of: ["Cedar", "JSON"]),
   ] as [[Target]]).flatMap { $0 }
@@ -66,6 +66,8 @@ let fuzzTargets: [Target] =
     fuzz("FuzzProfileFile", of: ["AWS", "Bytes"]),
     fuzz("FuzzAuthorizationAnswer", of: ["AWS", "Cedar"]),
     fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    fuzz("FuzzLoadBalancerToken", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    fuzz("FuzzIntrospection", of: ["Bytes", "JOSE"]),
     fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
     fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
     fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),

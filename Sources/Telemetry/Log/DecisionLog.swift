@@ -70,10 +70,10 @@ public final class DecisionLog: Sendable {
     let keepsTrying = options.onFull != .drop
     do throws(NetError) {
       // Not joined: a destination that is stuck must not hold up the process's end.
-      _ = try startThread(name: "log", stackBytes: 256 * 1024) {
+      try startThread(name: "log", stackBytes: 256 * 1024) {
         var writer = DecisionWriter(queue: queue, sink: sink, serverLog: serverLog, keepsTrying: keepsTrying, isText: isText)
         writer.run()
-      }
+      }.detach()
     } catch {
       guard case .system(let call, let code) = error else { throw SystemCallError(call: error.description, code: 0) }
       throw SystemCallError(call: call, code: code)
