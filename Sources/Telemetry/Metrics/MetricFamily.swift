@@ -88,9 +88,12 @@ extension MetricFamily {
     "stockade_held_body_bytes", .gauge, "Bytes of request bodies that are held because a decision needs them.")
   /// `stockade_rejected_total{reason}`.
   public static let rejected = MetricFamily("stockade_rejected", .counter, "Connections or requests turned away before a decision.")
-  /// `stockade_decision_log_dropped_total`.
+  /// `stockade_decision_log_failures_total{sink,action}`.
+  public static let logFailures = MetricFamily(
+    "stockade_decision_log_failures", .counter, "What a sink of the decision log could not do: write, rotate (a full file), reopen.")
+  /// `stockade_decision_log_dropped_total{sink}`.
   public static let logDropped = MetricFamily("stockade_decision_log_dropped", .counter, "Decision lines that were lost.")
-  /// `stockade_decision_log_queue_length`.
+  /// `stockade_decision_log_queue_length{sink}`.
   public static let logQueue = MetricFamily("stockade_decision_log_queue_length", .gauge, "Decision lines that wait to be written.")
   /// `stockade_otlp_records_total{signal,result}`.
   public static let otlpRecords = MetricFamily(
