@@ -55,6 +55,7 @@ let fuzzTargets: [Target] =
     fuzz("FuzzChunked", of: ["HTTP"]),
     fuzz("FuzzTarget", of: ["HTTP"]),
     fuzz("FuzzProxyProtocol", of: ["HTTP"]),
+    fuzz("FuzzTraceContext", of: ["HTTP"]),
     fuzz("FuzzPolicyText", of: ["Cedar"]),
     fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
     fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),

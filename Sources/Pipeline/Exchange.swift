@@ -19,6 +19,10 @@ public struct Exchange: Sendable {
   public var time: Int64 = 0
   /// When the head was complete, in monotonic nanoseconds: tells what was fetched before from what was fetched after.
   public var arrival: UInt64 = 0
+  /// The trace that it belongs to; nil where traces are off: then what the client says of one goes by unchanged.
+  public var trace: RequestTrace?
+  /// Whether it is recorded as part of a trace.
+  public var isTraced: Bool { trace?.context.isSampled ?? false }
   /// What was in force when the request arrived; it stays in force for this request.
   public var snapshot: Snapshot
   // A proof of possession is used once, however often the page runs.
@@ -145,6 +149,10 @@ public struct Trail: Sendable {
   var isOwn = false
   /// Whether the token was judged by keys that could not be renewed.
   var keysAreStale = false
+  /// Nanoseconds that verifying the token took; 0 if it was not verified here and now.
+  public internal(set) var verifyingNanos: UInt64 = 0
+  /// When it was known who asks, by the facts' stopwatch; 0 if it is not, or the request is not traced.
+  public internal(set) var authenticatedAt: UInt64 = 0
 }
 
 /// What an unverified token says about itself: for the record of a refusal, and for nothing else.

@@ -23,6 +23,8 @@ public final class Facts {
   let proofVerifier = SignatureVerifier()
   /// What is remembered of proofs of possession.
   let proofs: ProofMemory
+  /// Nanoseconds that only go forward, for telling what a decision costs: nothing is decided by it.
+  public var stopwatch: () -> UInt64 = { 0 }
   /// This thread's memory for evaluating policies.
   let evaluation = Evaluation()
   private let tokens: TokenCache<Identity>

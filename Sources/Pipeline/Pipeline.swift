@@ -40,7 +40,9 @@ extension Exchange {
         trail.token = TokenTrace(unverified, from: issuer)
         let keys = try facts.keys(of: issuer, for: unverified, since: arrival, at: time)
         trail.keysAreStale = facts.keysAreStale(of: issuer.index)
+        let beganAt = facts.stopwatch()
         let token = try issuer.verify(unverified, keys: keys, at: time, facts)
+        trail.verifyingNanos = facts.stopwatch() &- beganAt
         try facts.requireUnrevoked(token)
         identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot)  // map
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
@@ -48,6 +50,7 @@ extension Exchange {
       try requireActive(identity, by: credential, facts)
       try requireProof(of: identity, by: credential, for: question, facts)
       trail.identity = identity
+      if isTraced { trail.authenticatedAt = facts.stopwatch() }
       trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
       try question.requireSignIn(of: identity, at: time)

@@ -24,6 +24,7 @@ final class Worker {
 
   private let control: Mailbox<ControlMessage>
   private let metrics: WorkerMetrics
+  private let spans: SpanPort?
   private let instance: String
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
@@ -55,6 +56,7 @@ final class Worker {
     log = setup.log.port()
     control = setup.control
     metrics = WorkerMetrics(setup.metrics.shard())
+    spans = setup.tracing?.port()
     instance = setup.instance
     assertionKeys = setup.assertionKeys
     let used = setup.usedProofs
@@ -68,6 +70,7 @@ final class Worker {
           return error
         }
       })
+    facts.stopwatch = LoopClock.monotonicNanos
     facts.learn(setup.plan.revocations)
     service = try Service(setup.plan, after: nil, loop: loop)
     listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
@@ -125,7 +128,10 @@ final class Worker {
   /// A connection whose proxy said nothing that can be read is no more.
   func forget(_ greeting: ProxyGreeting, because why: String?) {
     guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
-    if let why { note(why, event: .proxyHeaderRefused) }
+    if let why {
+      metrics.proxyHeaderRefused()
+      note(why, event: .proxyHeaderRefused)
+    }
     connectionEnded()
   }
 
@@ -293,6 +299,7 @@ final class Worker {
       for client in Array(clients.values) { client.cutOff() }
     case .stop:
       log.flush()
+      spans?.flush()
       metrics.publish()
       loop.stop()
     }
@@ -352,13 +359,18 @@ final class Worker {
   // MARK: - Log and count
 
   /// Writes a decision's record: called once an exchange, from one place.
-  func write(_ record: consuming DecisionRecord, in slot: DecisionLogPort.Slot?) {
+  func write(_ record: consuming DecisionRecord, of exchange: borrowing Exchange, _ facts: SpanFacts, in slot: DecisionLogPort.Slot?) {
     record.instance = instance
-    metrics.count(record)
+    metrics.count(record, exchange.aside)
+    if let spans, let trace = exchange.trace { spans.write(record, trace, facts) }
     log.write(record, in: slot)
   }
 
+  /// Begins a request's part of a trace; nil where traces are off.
+  func beginTrace(_ head: borrowing RequestHead) -> RequestTrace? { spans?.begin(head.fields) }
+
   func requestsInFlight(_ change: Int) { metrics.requestsInFlight(change) }
+  func upstreamConnections(_ change: Int) { metrics.upstreamConnections(change) }
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
@@ -373,6 +385,7 @@ final class Worker {
 
   private func endTurn() {
     log.flush()
+    spans?.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
     metrics.remoteHits(facts.decisionHits + remoteHits)
     metrics.publish()

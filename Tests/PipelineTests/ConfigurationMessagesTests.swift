@@ -249,6 +249,13 @@ import Testing
       name: "many mistakes at once",
       file: "{\n  mod: 'observe',\n  listen: 8080,\n  upstream: '${UP}',\n  issuers: { main: { cognito: 'x', client_ids: ['a'] } },\n}"),
     Case(name: "a file that writes to the terminal", file: with("mode: '\u{1b}[31m\u{202e}evil',")),
+
+    // Traces.
+    Case(name: "a collector without a scheme", file: with("traces: 'collector:4318',")),
+    Case(name: "a part that is more than the whole", file: with("traces: { endpoint: 'http://c:4318', ratio: '1.5' },")),
+    Case(name: "a part without quotes", file: with("traces: { endpoint: 'http://c:4318', ratio: 0.5 },")),
+    Case(name: "a sampler that nobody knows", file: with("traces: { endpoint: 'http://c:4318', sample: 'parentbased_always_of' },")),
+    Case(name: "a field for the collector that is none", file: with("traces: { endpoint: 'http://c:4318', headers: { 'api key': 'x' } },")),
   ]
 
   @Test func everyMistakeIsToldWithItsPlaceAndRemedy() {

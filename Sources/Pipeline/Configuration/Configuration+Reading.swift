@@ -28,6 +28,7 @@ extension Configuration {
     self.init(upstream: root["upstream"]?.text("url") ?? "")
     settings = root
     self.source = source
+    traces = TraceSettings.read(root, &report, surroundings)
     warnings = report.warnings
     if upstream.isEmpty {
       report.add(

@@ -9,7 +9,7 @@ public import Telemetry
 public struct Configuration: Sendable {
   /// Where requests arrive: `address:port`, or `unix:PATH`.
   public var listen = Defaults.listen
-  /// Where `/livez`, `/readyz` and `/metrics` are served.
+  /// Where `/livez`, `/readyz`, `/startupz` and `/metrics` are served.
   public var opsListen = Defaults.opsListen
   /// The service behind.
   public var upstream: String
@@ -86,6 +86,8 @@ public struct Configuration: Sendable {
   public var logQueue = 8192
   /// What of decisions is written.
   public var logShape = DecisionShape()
+  /// Where spans are sent, and of which requests; nil if traces are off.
+  public var traces: TraceSettings?
   /// Whether records hold what the policies saw, so that `why` and `replay` can ask again.
   public var recordsInput = false
   /// Every setting with its origin, if the configuration was read and not made by a program.

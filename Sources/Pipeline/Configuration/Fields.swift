@@ -7,7 +7,7 @@ internal import Telemetry
 public enum Fields {
   /// Settings with a default or without, outer ones before what stands in them.
   public static let all: [Field] =
-    process + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
+    process + traces + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
     + engine("engine", "Who decides")
     + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
 
@@ -53,7 +53,8 @@ public enum Fields {
       default: "false"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
     Field(
-      "ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are; as listen", default: Defaults.opsListen, flag: "ops-listen"),
+      "ops.listen", .text("ADDRESS"), "where /livez, /readyz, /startupz and /metrics are; as listen", default: Defaults.opsListen,
+      flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
     Field("drain", .object, "Leaving in good order"),
     Field(

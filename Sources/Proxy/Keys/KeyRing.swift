@@ -72,12 +72,17 @@ final class KeyRing {
       Entry(issuer: $0.issuer, allowsInsecure: $0.settings.allowsInsecureKeys, freshness: $0.settings.keyFreshness)
     }
     before?.close()
+    for entry in before?.entries ?? [] where !entries.contains(where: { $0.issuer.name == entry.issuer.name }) {
+      let label = MetricLabel("issuer", entry.issuer.name)
+      for family in [MetricFamily.keys, .keysFetched, .keysStale] { metrics.withdraw(family, label) }
+    }
     for index in entries.indices {
       if case .file(let file) = entries[index].issuer.keys {
         entries[index].set = file.set
         metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), file.set.keys.count)
       }
       guard entries[index].isFetched else { continue }
+      defer { show(index) }
       guard let known = before?.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else {
         recall(index)
         continue
@@ -256,8 +261,7 @@ final class KeyRing {
     entries[index].failures = 0
     entries[index].failure = nil
     count(index, result: "success")
-    metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), set.keys.count)
-    metrics.set(metrics.counter(.keysFetched, MetricLabel("issuer", entries[index].issuer.name)), Int(loop.wallSeconds))
+    show(index)
     let refresh = entries[index].freshness.refreshSeconds
     let life = CacheControl.freshSeconds(of: response.head.fields) ?? refresh
     schedule(index, afterMillis: beforeExpiry(min(max(life, Defaults.keysShortestLifeSeconds), refresh)))
@@ -282,6 +286,7 @@ final class KeyRing {
     entries[index].failure = why
     entries[index].failedAt = entries[index].attempt?.nanos ?? 0
     count(index, result: "failure")
+    show(index)
     serverLog.warn("keys_failed", ["issuer": .text(entries[index].issuer.name), "why": .text(why)])
     // 1, 2, 4, … up to 30 seconds: an issuer that comes back is noticed soon, one that is down is not hammered.
     let pause = min(UInt64(1000) << UInt64(min(entries[index].failures - 1, 5)), 30_000)
@@ -325,6 +330,14 @@ final class KeyRing {
       .init(
         set: set, generation: entry.generation, askedAt: entry.askedAt, failedAt: entry.failedAt, usableUntil: usableUntil(entry),
         isStale: entry.failure != nil))
+  }
+
+  private func show(_ index: Int) {
+    let label = MetricLabel("issuer", entries[index].issuer.name)
+    metrics.set(metrics.counter(.keys, label), entries[index].set?.keys.count ?? 0)
+    metrics.set(metrics.counter(.keysFetched, label), Int(clamping: entries[index].fetchedAt))
+    metrics.set(metrics.counter(.keysStale, label), entries[index].failure == nil ? 0 : 1)
+    metrics.publish()
   }
 
   private func count(_ index: Int, result: String) {

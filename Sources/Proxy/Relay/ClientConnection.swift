@@ -179,6 +179,7 @@ final class ClientConnection: StreamOwner {
     beganAt = LoopClock.monotonicNanos()
     service = worker.service
     exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, arrival: beganAt, under: service.snapshot)
+    exchange.trace = worker.beginTrace(exchange.head)
     worker.requestsInFlight(1)
   }
 
@@ -534,6 +535,7 @@ final class ClientConnection: StreamOwner {
     toClient.append(out)
     worker.giveBack(out)
     toClient.append(rest)
+    isResponding = true
     record(status: head.status.code)
     phase = .tunnelling
     deadline.set(Defaults.tunnelIdleMillis)
@@ -641,8 +643,24 @@ final class ClientConnection: StreamOwner {
     record.totalMicros = micros(from: beganAt, to: now)
     if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
     record.upstreamError = upstreamError?.rawValue
-    worker.write(record, in: slot)
+    worker.write(record, of: exchange, spanFacts(now, status: status, upstreamError), in: slot)
     slot = nil
+  }
+
+  // Nothing where nothing is recorded.
+  private func spanFacts(_ now: UInt64, status: Int, _ fault: UpstreamFault?) -> SpanFacts {
+    var facts = SpanFacts()
+    guard exchange.isTraced else { return facts }
+    facts.began = beganAt
+    facts.authenticated = exchange.trail.authenticatedAt
+    facts.decided = decidedAt >= beganAt ? decidedAt : now
+    facts.ended = now
+    facts.isForwarded = phase == .forwarding
+    if facts.isForwarded, isResponding { facts.upstreamStatus = status }
+    facts.routePath = exchange.route?.path.text
+    facts.scheme = exchange.client.scheme?.rawValue ?? "http"
+    facts.upstream = service.plan.upstreams.indices.contains(exchange.upstream) ? service.plan.upstreams[exchange.upstream].host : ""
+    return facts
   }
 
   private func micros(from start: UInt64, to end: UInt64) -> Int? { end >= start && start != 0 ? Int((end - start) / 1000) : nil }
