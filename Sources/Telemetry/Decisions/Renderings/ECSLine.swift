@@ -60,7 +60,7 @@ struct ECSLine {
   mutating func appendSummary(of lost: UInt64, at millis: UInt64, to line: inout LineCursor) {
     var members = begin(at: millis, to: &line)
     members.raw("message", #""decisions were not logged: the log could not keep up""#, in: &line)
-    members.raw("event", #"{"kind":"event","category":["process"],"type":["error"],"dataset":"stockade.decisions"}"#, in: &line)
+    members.raw("event", #"{"kind":"event","category":["process"],"type":["info"],"dataset":"stockade.decisions"}"#, in: &line)
     appendObserver("", &members, to: &line)
     members.open("stockade", in: &line)
     members.integer("dropped", lost, in: &line)
