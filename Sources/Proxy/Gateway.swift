@@ -256,7 +256,8 @@ public final class Gateway {
     var problems: [String] = []
     for (name, now, then) in [
       ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
-      ("workers", "\(self.configuration.workers)", "\(configuration.workers)"), ("log", self.configuration.log, configuration.log),
+      ("workers", "\(self.configuration.workers)", "\(configuration.workers)"),
+      ("log", Self.places(self.configuration), Self.places(configuration)),
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
@@ -305,6 +306,8 @@ public final class Gateway {
     self.adopting = adopting.waiting.isEmpty ? nil : adopting
     if adopting.waiting.isEmpty { adopting.completion(.success(())) }
   }
+
+  private static func places(_ configuration: Configuration) -> String { configuration.logSinks.map(\.text).joined(separator: ", ") }
 
   private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
     let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()
