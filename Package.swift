@@ -111,7 +111,9 @@ let package = Package(
     room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
     room(
       "Proxy",
-      on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "PolicyTools", "AWSClient", "CSystem"]),
+      on: [
+        "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "PolicyTools", "AWSClient", "CSystem",
+      ]),
     room(
       "Fronts", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Telemetry", "Pipeline"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),
