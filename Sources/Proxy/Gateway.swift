@@ -64,6 +64,7 @@ public final class Gateway {
   private var introspector: Introspector?
   private var loadBalancerKeys: LoadBalancerKeys?
   private var assertions: AssertionRing?
+  private var healthChecks: HealthChecks?
   private let nonces = DPoPNonce(key: RandomBytes.make(32))
   private let usedProofs = Locked(DPoPReplayGuard())
   private let lookups: EntityLookups
@@ -90,10 +91,11 @@ public final class Gateway {
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems)
+    let count = Self.workerCount(configuration, listen)
+    let plan = Self.plan(configuration, snapshot, revocations, environment, workers: count, &problems)
     guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-      let resolver = try Resolver(loop)
+      let resolver = try Resolver(loop, limits: Self.resolverLimits(configuration), lookup: Self.lookup(configuration))
       self.resolver = resolver
       let tls = try TLSContext(clientTrusting: .system)
       client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, proxies: environment.proxies)
@@ -104,7 +106,6 @@ public final class Gateway {
           loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
         generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
       self.lookups = lookups
-      let count = Self.workerCount(configuration, listen)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }
@@ -157,7 +158,8 @@ public final class Gateway {
       self.credentials = credentials
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
+          index: index, listen: listen, sharesPlace: workers.count > 1, lookup: Self.lookup(configuration),
+          resolverLimits: Self.resolverLimits(configuration), plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
@@ -165,6 +167,7 @@ public final class Gateway {
       }
       ring.start()
       credentials.start()
+      startHealthChecks(plan)
     } catch {
       throw ConfigurationError([error.description])
     }
@@ -219,23 +222,27 @@ public final class Gateway {
 
   // What a configuration asks of the workers, or what is wrong with its addresses.
   private static func plan(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ aws: AWSSurroundings, _ problems: inout [String]
+    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ environment: Environment, workers: Int,
+    _ problems: inout [String]
   ) -> ServicePlan? {
-    let upstream = url(configuration.upstream, what: "the upstream", &problems)
-    let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
+    let upstreams = configuration.upstreams.map { service in
+      UpstreamPlan(settings: service, urls: service.addresses.compactMap { url($0, what: service.name, &problems) })
+    }
+    if configuration.upstream.isEmpty { problems.append("no service to protect is given") }
     for base in configuration.entitySources { _ = url(base, what: "a route's entities", &problems) }
     checkKeyURLs(configuration, snapshot, &problems)
-    guard let upstream, problems.isEmpty else { return nil }
-    let upstreams = [upstream] + others
+    guard problems.isEmpty else { return nil }
+    let aws = environment.aws()
     do throws(NetError) {
-      let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
+      let tls = upstreams.contains(where: { $0.urls.contains(where: \.isSecure) }) ? try TLSContext(clientTrusting: .system) : nil
       var engines: [EnginePlan] = []
       for engine in configuration.engines {
         if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
       }
       guard problems.isEmpty else { return nil }
       return ServicePlan(
-        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
+        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls,
+        limits: limits(configuration, workers: workers, environment.serverLog),
         engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
@@ -257,10 +264,13 @@ public final class Gateway {
     for (name, now, then) in [
       ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
       ("workers", "\(self.configuration.workers)", "\(configuration.workers)"), ("log", self.configuration.log, configuration.log),
+      ("dns.server", self.configuration.nameServer ?? "the system's", configuration.nameServer ?? "the system's"),
+      ("dns.refresh", "\(self.configuration.dnsRefreshMillis)ms", "\(configuration.dnsRefreshMillis)ms"),
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
-    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems) else {
+    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment, workers: workers.count, &problems)
+    else {
       return completion(.failure(ConfigurationError(problems)))
     }
     let before = self.snapshot.assertion
@@ -289,6 +299,7 @@ public final class Gateway {
     signing?.close()
     ring.start()
     made.start()
+    startHealthChecks(plan)
   }
 
   /// Revokes tokens at once, whatever else is or is not in order.
@@ -303,6 +314,17 @@ public final class Gateway {
     adopting.waiting.remove(worker)
     self.adopting = adopting.waiting.isEmpty ? nil : adopting
     if adopting.waiting.isEmpty { adopting.completion(.success(())) }
+  }
+
+  private func startHealthChecks(_ plan: ServicePlan) {
+    let generation = plan.snapshot.generation
+    let checks = HealthChecks(
+      loop, plan.upstreams, resolver: resolver, after: healthChecks, serverLog: environment.serverLog, metrics: controlShard
+    ) { [unowned self] upstream, address, isDown in
+      for worker in workers { worker.post(.health(upstream: upstream, address: address, isDown: isDown, generation: generation)) }
+    }
+    healthChecks = checks
+    checks.start()
   }
 
   private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
@@ -387,6 +409,10 @@ public final class Gateway {
       case .engineFailed: environment.serverLog.warn("engine_failed", ["why": .text(why)])
       case .proxyHeaderRefused: environment.serverLog.warn("proxy_header_refused", ["why": .text(why)])
       case .upstreamUnreachable: environment.serverLog.warn("upstream_unreachable", ["why": .text(why)])
+      case .upstreamEjected: environment.serverLog.warn("upstream_ejected", ["why": .text(why)])
+      case .circuitOpened: environment.serverLog.warn("circuit_open", ["why": .text(why)])
+      case .limitReached: environment.serverLog.warn("limit_reached", ["why": .text(why)])
+      case .descriptorsFew: environment.serverLog.error("descriptors_exhausted", ["why": .text(why)])
       }
     }
   }

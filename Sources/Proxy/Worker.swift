@@ -18,19 +18,27 @@ final class Worker {
   private(set) var service: Service
   var headLimits: HeadLimits { service.headLimits }
   let facts: Facts
+  /// What its connections hold in memory.
+  let meter = Meter()
   /// What assertions are signed with; nil if there are none.
   private(set) var assertionKeys: AssertionKeys?
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
-  private let metrics: WorkerMetrics
+  let metrics: WorkerMetrics
   private let instance: String
-  private var listener: Listener?
+  private(set) var listener: Listener?
   private var ids = DecisionIDGenerator()
-  private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private(set) var clients: [ObjectIdentifier: ClientConnection] = [:]
   private var answers = EntityAnswers()
   private var decisions = RemoteAnswers()
-  private var heldBytes = 0
+  private let resolver: Resolver
+  var peers: [[UInt8]: Int] = [:]
+  private(set) var inFlight = 0
+  // Whether all connections are taken and none of them is idle; whether more bytes are held than may be.
+  var isCrowded = false
+  var isResting = false
+  var roomTimer: TimerID?
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
   private var woken: [ClientConnection] = []
@@ -69,10 +77,12 @@ final class Worker {
         }
       })
     facts.learn(setup.plan.revocations)
-    service = try Service(setup.plan, after: nil, loop: loop)
+    resolver = try Resolver(loop, limits: setup.resolverLimits, lookup: setup.lookup)
+    service = try Service(setup.plan, after: nil, resolver: resolver, loop: loop)
     listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
       accepted(fd, from: peer)
     }
+    listener?.acceptFailed = { [unowned self] error in note(error.description, event: .acceptFailed) }
     try setup.mailbox.attach(to: loop) { [unowned self] message in received(message) }
     loop.onTurnEnd = { [unowned self] in endTurn() }
   }
@@ -103,11 +113,13 @@ final class Worker {
         greetings[ObjectIdentifier(greeting)] = greeting
         greeting.begin()
       } else {
-        let client = ClientConnection(stream, peer: Peer(peer), worker: self)
+        let peer = Peer(peer)
+        guard admit(peer, stream) else { return }
+        let client = ClientConnection(stream, peer: peer, worker: self)
         clients[ObjectIdentifier(client)] = client
       }
       metrics.connections(1)
-      if connections >= Defaults.clientConnections { listener?.pause() }
+      makeRoom()
     } catch {
       note(error.description, event: .acceptFailed)
     }
@@ -116,6 +128,7 @@ final class Worker {
   /// A proxy has said whom a connection is from, and what came after that is the client's.
   func greeted(_ greeting: ProxyGreeting, _ stream: ByteStream, from peer: Peer, with bytes: ByteQueue) {
     guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
+    guard admit(peer, stream) else { return connectionEnded() }
     let client = ClientConnection(stream, peer: peer, worker: self, received: bytes)
     clients[ObjectIdentifier(client)] = client
     if isDraining { client.drain() }
@@ -132,15 +145,16 @@ final class Worker {
   /// A client's connection is no more.
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
+    leave(client.exchange.peer)
     unpark(client)
     connectionEnded()
   }
 
-  private var connections: Int { clients.count + greetings.count }
+  var connections: Int { clients.count + greetings.count }
 
   private func connectionEnded() {
     metrics.connections(-1)
-    if !isDraining, connections == Defaults.clientConnections - 1 { listener?.resume() }
+    if isCrowded { makeRoom() }
     if isDraining, connections == 0 { control.post(.drained(worker: index)) }
   }
 
@@ -260,9 +274,9 @@ final class Worker {
 
   /// Takes note of bytes of bodies that are held until they are decided on, or no longer; false if they are too many.
   func hold(_ bytes: Int) -> Bool {
-    heldBytes += bytes
+    meter.bytes += bytes
     metrics.heldBodies(bytes)
-    return heldBytes <= Defaults.heldBodyBytes
+    return !isFull
   }
 
   private func received(_ message: WorkerMessage) {
@@ -286,6 +300,10 @@ final class Worker {
       guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
       service.engines[engine].credentials = state
     case .adopt(let plan, let keys, let credentials): adopt(plan, keys, credentials)
+    case .health(let upstream, let address, let isDown, let generation):
+      guard generation == service.snapshot.generation, service.upstreams.indices.contains(upstream) else { break }
+      let pools = service.upstreams[upstream].pools
+      if pools.indices.contains(address) { pools[address].standing.isDown = isDown }
     case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
@@ -304,7 +322,7 @@ final class Worker {
   /// that wait for a fact have not been decided, and begin anew.
   private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys], _ credentials: [CredentialKeeper.State]) {
     do throws(NetError) {
-      let successor = try Service(plan, after: service, loop: loop)
+      let successor = try Service(plan, after: service, resolver: resolver, loop: loop)
       service.retire(for: successor)
       service = successor
       for (engine, state) in zip(successor.engines, credentials) {
@@ -358,13 +376,30 @@ final class Worker {
     log.write(record, in: slot)
   }
 
-  func requestsInFlight(_ change: Int) { metrics.requestsInFlight(change) }
+  func requestsInFlight(_ change: Int) {
+    inFlight += change
+    metrics.requestsInFlight(change)
+  }
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
-  func upstreamFailed(_ error: NetError) { note(error.description, event: .upstreamUnreachable) }
+  func upstreamFailed(_ error: NetError) {
+    if case .timedOut = error { metrics.reached(.connectTimeout) }
+    note(error.description, event: error.isExhaustion ? .descriptorsFew : .upstreamUnreachable)
+  }
 
-  private func note(_ why: String, event: ControlMessage.Event) {
+  /// An address of a service is left out for a while.
+  func ejected(_ address: String, of upstream: String) {
+    metrics.ejected(of: upstream)
+    control.post(.failed(.upstreamEjected, "\(address) of \(upstream) is left out for a while: too many requests in a row got no answer"))
+  }
+
+  /// A service is not asked for a while.
+  func circuitOpened(_ upstream: String) {
+    control.post(.failed(.circuitOpened, "\(upstream) is not asked for a while: too many requests in a row got no answer"))
+  }
+
+  func note(_ why: String, event: ControlMessage.Event) {
     // Once a second at most: what fails for one request fails for all of them.
     guard failureNotedAt == 0 || loop.now >= failureNotedAt + 1000 else { return }
     failureNotedAt = loop.now
@@ -375,7 +410,9 @@ final class Worker {
     log.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
     metrics.remoteHits(facts.decisionHits + remoteHits)
+    metrics.buffered(meter.bytes)
     metrics.publish()
+    restOrAccept()
   }
 
   // MARK: - Leaving
@@ -385,7 +422,7 @@ final class Worker {
     isDraining = true
     listener?.closeGracefully()
     listener = nil
-    for pool in service.pools { pool.closeIdle() }
+    for upstream in service.upstreams { upstream.closeIdle() }
     for client in Array(clients.values) { client.drain() }
     if connections == 0 { control.post(.drained(worker: index)) }
   }

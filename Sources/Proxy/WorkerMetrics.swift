@@ -17,6 +17,8 @@ struct WorkerMetrics {
   private let duration: MetricsShard.Histogram
   private let authorize: MetricsShard.Histogram
   private let upstreamFaults: [UpstreamFault: MetricsShard.Counter]
+  private let limits: [Limit: MetricsShard.Counter]
+  private let buffered: MetricsShard.Counter
 
   init(_ shard: MetricsShard) {
     self.shard = shard
@@ -36,9 +38,16 @@ struct WorkerMetrics {
     heldBytes = shard.counter(.heldBodyBytes)
     duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
     authorize = shard.histogram(.authorizeDuration, MetricLabel("engine", "local"))
+    limits = Dictionary(
+      uniqueKeysWithValues: Limit.allCases.map { ($0, shard.counter(.limitsReached, MetricLabel("limit", $0.rawValue))) })
+    buffered = shard.counter(.bufferedBytes)
     upstreamFaults = Dictionary(
       uniqueKeysWithValues: UpstreamFault.allCases.map { ($0, shard.counter(.upstreamErrors, MetricLabel("reason", $0.rawValue))) })
   }
+
+  func reached(_ limit: Limit) { if let counter = limits[limit] { shard.add(counter) } }
+  func buffered(_ bytes: Int) { shard.set(buffered, bytes) }
+  func ejected(of upstream: String) { shard.add(shard.counter(.upstreamEjections, MetricLabel("upstream", upstream))) }
 
   func connections(_ change: Int) { shard.add(clientConnections, change) }
   func requestsInFlight(_ change: Int) { shard.add(inFlight, change) }

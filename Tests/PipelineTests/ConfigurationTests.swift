@@ -22,7 +22,7 @@ import Testing
     #expect(configuration.upstream == "http://127.0.0.1:3000" && configuration.mode == .enforce && configuration.listen == "127.0.0.1:8080")
     #expect(configuration.issuers.map(\.name) == ["main"] && configuration.issuers[0].clientIDs == ["4h57example"])
     #expect(configuration.issuers[0].kind == .cognito(poolID: "us-east-1_AbC123"))
-    #expect(configuration.upstreamLimits == UpstreamLimits() && configuration.drainTimeoutMillis == Defaults.drainTimeoutMillis)
+    #expect(configuration.upstreams == [UpstreamSettings(name: "upstream", addresses: ["http://127.0.0.1:3000"])] && configuration.drainTimeoutMillis == Defaults.drainTimeoutMillis)
     #expect(configuration.issuers[0].clockSkewSeconds == 60 && configuration.issuers[0].maximumLifetimeSeconds == 86_400)
   }
 
@@ -61,7 +61,7 @@ import Testing
       """)
     let again = try Self.read(configuration.listing(sources: true))
     #expect(again.json == configuration.json)
-    #expect(again.upstreamLimits.connectTimeoutMillis == 250 && again.workers == 3 && again.routes?.routes.first?.bodyLimit == 1 << 20)
+    #expect(again.upstreams[0].limits.connectTimeoutMillis == 250 && again.workers == 3 && again.routes?.routes.first?.bodyLimit == 1 << 20)
   }
 
   @Test func referencesAreFilledInsideStringsAndNeverReadAsSyntax() throws {

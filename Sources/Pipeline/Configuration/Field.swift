@@ -12,6 +12,8 @@ public struct Field: Sendable {
   public let flag: String?
   /// Of an object: the member that a bare value stands for.
   public let shorthand: String?
+  /// Of an object: the member that a bare list stands for.
+  public let listShorthand: String?
   /// Whether the value is never shown.
   public let isSecret: Bool
 
@@ -43,7 +45,7 @@ public struct Field: Sendable {
 
   init(
     _ path: String, _ kind: Kind, _ help: String, default fallback: String? = nil, flag: String? = nil, shorthand: String? = nil,
-    secret: Bool = false
+    listShorthand: String? = nil, secret: Bool = false
   ) {
     self.path = path.split(separator: ".").map(String.init)
     self.kind = kind
@@ -51,6 +53,7 @@ public struct Field: Sendable {
     self.fallback = fallback
     self.flag = flag
     self.shorthand = shorthand
+    self.listShorthand = listShorthand
     isSecret = secret
   }
 

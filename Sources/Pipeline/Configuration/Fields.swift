@@ -6,38 +6,29 @@ internal import Telemetry
 /// `stockade config show` prints.
 public enum Fields {
   /// Settings with a default or without, outer ones before what stands in them.
-  public static let all: [Field] =
-    process + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
-    + engine("engine", "Who decides")
-    + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
+  public static let all: [Field] = [
+    first, service("upstream", "The service behind", flag: "to"),
+    [Field("upstreams", .names, "More services, each under a name by which routes call it")], service("upstreams.*", "One service"),
+    process,
+    limits, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies, engine("engine", "Who decides"),
+    engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted"),
+  ].flatMap { (fields: [Field]) in fields }
 
   /// Those that a flag of `run` sets.
   public static var flagged: [Field] { all.filter { $0.flag != nil } }
 
   private static let years: ClosedRange<Int64> = 0...366 * 86_400_000
-  private static let timeout: ClosedRange<Int64> = 1...86_400_000
+  static let timeout: ClosedRange<Int64> = 1...86_400_000
 
-  private static let process: [Field] = [
+  private static let first: [Field] = [
     Field("$schema", .anything, "Where editors find this file's JSON Schema; not read"),
     Field("version", .integer(1...1), "The version of the format", default: "1"),
     Field(
       "mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "observe: decide and log, and let pass what would be refused",
       default: "enforce", flag: "mode"),
-    Field("upstream", .object, "The service behind", shorthand: "url"),
-    Field("upstream.url", .text("URL"), "the service behind: http://127.0.0.1:3000, https://…, unix:/path", flag: "to"),
-    Field("upstream.connect_timeout", .duration(timeout), "How long connecting may take", default: millis(Defaults.connectTimeoutMillis)),
-    Field(
-      "upstream.response_timeout", .duration(timeout), "How long it may take to begin its response",
-      default: millis(Defaults.responseTimeoutMillis)),
-    Field(
-      "upstream.body_timeout", .duration(timeout), "How long a body may pause on its way, in either direction",
-      default: millis(Defaults.bodyIdleTimeoutMillis)),
-    Field(
-      "upstream.idle_timeout", .duration(timeout), "How long an idle connection to it is kept", default: millis(Defaults.upstreamIdleMillis)
-    ),
-    Field(
-      "upstream.max_connections", .integer(1...65_535), "How many connections to it a worker opens at most",
-      default: "\(Defaults.upstreamConnections)"),
+  ]
+
+  private static let process: [Field] = [
     Field(
       "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH; fd:NAME, a socket of systemd's",
       default: Defaults.listen, flag: "listen"),
@@ -244,10 +235,11 @@ public enum Fields {
     Field("routes.*.step_up.acr", .texts("ACR"), "Accepted values of acr, the preferred one first"),
     Field("routes.*.step_up.max_age", .duration(1000...(366 * 86_400_000)), "The longest time since auth_time"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
-    Field("routes.*.upstream", .text("URL"), "The service behind this route"),
+    Field("routes.*.upstream", .text("URL"), "The service behind this route: a URL, or a name of upstreams"),
     Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
     Field("routes.*.body_timeout", .duration(timeout), "As upstream.body_timeout, for this route"),
+    Field("routes.*.total_timeout", .duration(timeout), "As limits.total_timeout, for this route"),
     Field("routes.*.paths", .object, "How the service behind this route reads paths, if otherwise than byte for byte"),
     Field(
       "routes.*.paths.semicolon", .choice(["refuse", "data"]), "data: it knows no path parameters, ; belongs to its segment",
@@ -258,7 +250,7 @@ public enum Fields {
     Field("routes.*.paths.trailing_slash", .choice(["differs", "same"]), "same: /a/ is /a to it, and to policies", default: "differs"),
     Field(
       "routes.*.paths.case", .choice(["differs", "same"]), "same: /A is /a to it; policies see paths in lower case", default: "differs"),
-    Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
+    Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body; default: limits.body"),
   ]
 
   private static let unrouted = [
@@ -313,5 +305,5 @@ public enum Fields {
     Field("context.query", .texts("NAME"), "Parameters of the query for context.http.query"),
   ]
 
-  private static func millis(_ value: UInt64) -> String { Units.duration(Int64(clamping: value)) }
+  static func millis(_ value: UInt64) -> String { Units.duration(Int64(clamping: value)) }
 }

@@ -32,8 +32,8 @@ final class ClientConnection: StreamOwner {
   private(set) var exchange: Exchange
   private var service: Service
 
-  private var inbound = ByteQueue()
-  private var outbound = ByteQueue()
+  private var inbound: MeteredQueue
+  private var outbound: MeteredQueue
   private var isReadable = false
   private var isPartial = false
   private var isProceeding = false
@@ -51,6 +51,7 @@ final class ClientConnection: StreamOwner {
   private var isObserved = false
   private var isRecorded = false
   private var isResponding = false
+  private var closesAfterRefusal = false
   private var mayRetry = false
   private var closesAfterResponse = false
   private var attempt = 0
@@ -59,19 +60,34 @@ final class ClientConnection: StreamOwner {
   private var lookupBeganAt: UInt64 = 0
   private var lookupMicros: Int?
 
+  // What it has used of its limits.
+  private var requestCount = 0
+  private var isInFlight = false
+  private var beganMillis: UInt64 = 0
+  // When the whole must be over, in the loop's milliseconds; 0 for never.
+  private var totalDue: UInt64 = 0
+  private var requestPace: Pace
+  private var responsePace: Pace
+  // What the kernel had not sent yet when it took no more: it says so again only when a good part has gone.
+  private var unsent = 0
+  /// Since when nothing is asked on it.
+  private(set) var idleSince: UInt64
+
   /// - Parameter received: what was read already of what the client says.
   init(_ stream: ByteStream, peer: Peer, worker: Worker, received: ByteQueue? = nil) {
     self.worker = worker
     self.stream = stream
     service = worker.service
     exchange = Exchange(peer: peer, under: worker.service.snapshot)
-    if let received {
-      inbound = received
-      // The event that brought these bytes does not come again.
-      isReadable = true
-    }
+    inbound = MeteredQueue(worker.meter, holding: received ?? ByteQueue())
+    outbound = MeteredQueue(worker.meter)
+    requestPace = Self.pace(service)
+    responsePace = requestPace
+    idleSince = worker.loop.now
+    // The event that brought these bytes does not come again.
+    if received != nil { isReadable = true }
     stream.owner = self
-    deadline.set(Defaults.headTimeoutMillis)
+    deadline.set(service.limits.headMillis)
   }
 
   // MARK: - Events
@@ -123,6 +139,7 @@ final class ClientConnection: StreamOwner {
           case .incomplete:
             inbound.append(bytes)
             becamePartial()
+            return hasRoomForHead()
           case .complete(let consumed):
             if consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
             headIsComplete()
@@ -140,7 +157,9 @@ final class ClientConnection: StreamOwner {
       }
     }
     switch inbound.withBytes({ RequestHeadParser.parse($0, limits: worker.headLimits, into: &exchange.head) }) {
-    case .incomplete: becamePartial()
+    case .incomplete:
+      becamePartial()
+      return hasRoomForHead()
     case .complete(let consumed):
       inbound.consume(consumed)
       headIsComplete()
@@ -151,13 +170,24 @@ final class ClientConnection: StreamOwner {
 
   private func becamePartial() {
     // The clock runs from the first byte of a head and not from the latest: a slow client gets no extension.
-    if !isPartial { deadline.set(Defaults.headTimeoutMillis) }
+    if !isPartial { deadline.set(worker.service.limits.headMillis) }
     isPartial = true
+  }
+
+  // Beginnings of heads are held like all else.
+  private func hasRoomForHead() -> Bool {
+    guard worker.isFull else { return true }
+    begin()
+    requestBody = BodyRelay(from: .none, asChunks: false)
+    closesAfterRefusal = true
+    refuse(worker.full)
+    return false
   }
 
   private func headIsComplete() {
     begin()
     requestBody = BodyRelay(from: exchange.head.framing, asChunks: exchange.head.framing == .chunked)
+    if let rejection = worker.overload { return refuse(rejection) }
     decide()
   }
 
@@ -172,14 +202,32 @@ final class ClientConnection: StreamOwner {
     isResponding = false
     isObserved = false
     closesAfterResponse = false
+    closesAfterRefusal = false
+    totalDue = 0
     slot = nil
     waitsFor = nil
     lookupMicros = nil
     attempt = 0
     beganAt = LoopClock.monotonicNanos()
+    beganMillis = worker.loop.now
     service = worker.service
     exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, arrival: beganAt, under: service.snapshot)
+    requestCount += 1
+    isInFlight = true
     worker.requestsInFlight(1)
+  }
+
+  private func leaveFlight() {
+    guard isInFlight else { return }
+    isInFlight = false
+    worker.requestsInFlight(-1)
+  }
+
+  // Whether the connection has had its share, which its last response says.
+  private var isSpent: Bool {
+    guard requestCount >= service.limits.requestsPerConnection else { return false }
+    worker.reached(.requestsPerConnection)
+    return true
   }
 
   // MARK: - Match, authenticate, map, authorize
@@ -276,7 +324,7 @@ final class ClientConnection: StreamOwner {
     guard let wanted = exchange.bodyWanted else { return refuse(.engineFailed(detail: "no body is wanted")) }
     phase = .collecting
     requestBody.asChunks = false
-    let limit = min(wanted.maximumBytes, exchange.route?.bodyLimit ?? .max)
+    let limit = min(wanted.maximumBytes, exchange.bodyLimit?.bytes ?? .max)
     guard UInt64(collected.bytes.count) <= limit else { return refuseCollected(limit) }
     requestBody.left = limit - UInt64(collected.bytes.count)
     guard !requestBody.isEnded else { return bodyIsWhole() }
@@ -325,7 +373,7 @@ final class ClientConnection: StreamOwner {
       }
     }
     guard worker.hold(collected.bytes.count - before) else {
-      refuse(.overloaded(detail: "the bodies that are held for decisions are more than \(Defaults.heldBodyBytes) bytes"))
+      refuse(worker.full)
       return true
     }
     switch outcome {
@@ -339,7 +387,8 @@ final class ClientConnection: StreamOwner {
   }
 
   private func refuseCollected(_ limit: UInt64) {
-    refuse(.bodyTooLarge(limit: limit, setting: exchange.bodyWanted?.maximumBytes == limit ? "body.max" : "body_limit"))
+    let isOurs = exchange.bodyWanted?.maximumBytes == limit
+    refuse(.bodyTooLarge(limit: limit, setting: isOurs ? "the route's body.max" : exchange.bodyLimit?.setting ?? "limits.body"))
   }
 
   private func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {
@@ -371,10 +420,11 @@ final class ClientConnection: StreamOwner {
       return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
     }
     requestBody.asChunks = exchange.head.framing == .chunked
-    requestBody.left = exchange.route?.bodyLimit
-    if phase == .collecting || phase == .parked, !continueBody() {
-      return refuse(.bodyTooLarge(limit: requestBody.left ?? 0, setting: "body_limit"))
-    }
+    requestBody.left = exchange.bodyLimit?.bytes
+    if phase == .collecting || phase == .parked, !continueBody() { return refuse(bodyTooLarge) }
+    if let millis = exchange.route?.timeouts.total ?? service.limits.totalMillis { totalDue = beganMillis + millis }
+    requestPace = Self.pace(service)
+    responsePace = requestPace
     phase = .forwarding
     mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
     acquireUpstream(fresh: false)
@@ -389,15 +439,38 @@ final class ClientConnection: StreamOwner {
     return true
   }
 
+  private var bodyTooLarge: Rejection {
+    .bodyTooLarge(limit: exchange.bodyLimit?.bytes ?? 0, setting: exchange.bodyLimit?.setting ?? "limits.body")
+  }
+
+  private static func pace(_ service: Service) -> Pace {
+    Pace(rate: service.limits.bodyRate, graceMillis: Defaults.bodyRateGraceMillis)
+  }
+
+  private var group: UpstreamGroup { service.upstreams[exchange.upstream] }
+
+  // Within the time for the whole, where there is one.
+  private func setDeadline(_ millis: UInt64) {
+    guard totalDue != 0 else { return deadline.set(millis) }
+    let now = worker.loop.now
+    deadline.set(min(millis, totalDue > now ? totalDue - now : 0))
+  }
+
   private func acquireUpstream(fresh: Bool) {
     attempt += 1
-    let pool = service.pools[exchange.upstream]
-    if !fresh, let pooled = pool.take() { return serve(on: pooled) }
+    let group = group
+    guard fresh || group.admits() else { return fail(.circuitOpen) }
+    if !fresh, let pooled = group.take() { return serve(on: pooled) }
     let attempt = attempt
-    deadline.clear()
-    pool.connect(for: worker, within: exchange.route?.timeouts.connect) { [weak self] result in
-      guard let self, phase == .forwarding, upstream == nil, self.attempt == attempt else {
-        if case .success(let connection) = result { connection.close() }
+    // Connecting and waiting have times of their own.
+    if totalDue == 0 { deadline.clear() } else { setDeadline(.max) }
+    let isWanted = { [weak self] in
+      guard let self else { return false }
+      return phase == .forwarding && upstream == nil && self.attempt == attempt
+    }
+    group.connect(for: worker, within: exchange.route?.timeouts.connect, isWanted: isWanted) { [weak self] result in
+      guard let self, isWanted() else {
+        if case .success(let connection) = result { connection.letGo() }
         return
       }
       switch result {
@@ -409,14 +482,14 @@ final class ClientConnection: StreamOwner {
 
   private func serve(on connection: UpstreamConnection) {
     upstream = connection
-    deadline.set(responseTimeout)
+    setDeadline(responseTimeout)
     connection.begin(for: self)
     forwardedHead.withUnsafeBytes { connection.send($0) }
     if !isProceeding { proceed() } else { pumpRequest() }
   }
 
-  private var responseTimeout: UInt64 { exchange.route?.timeouts.response ?? service.limits.responseTimeoutMillis }
-  private var bodyTimeout: UInt64 { exchange.route?.timeouts.body ?? service.limits.bodyTimeoutMillis }
+  private var responseTimeout: UInt64 { exchange.route?.timeouts.response ?? group.plan.settings.limits.responseTimeoutMillis }
+  private var bodyTimeout: UInt64 { exchange.route?.timeouts.body ?? group.plan.settings.limits.bodyTimeoutMillis }
 
   /// Sends on what has come of the request's body, as fast as the upstream takes it.
   func pumpRequest() {
@@ -435,29 +508,40 @@ final class ClientConnection: StreamOwner {
         if case .ended(let consumed) = outcome { used = consumed }
         inbound.consume(used)
       } else {
-        guard isReadable else { return }
+        guard isReadable else { return waitForBody() }
         rounds += 1
         if rounds > Worker.roundsPerTurn { return worker.loop.later { [weak self] in self?.proceed() } }
         let buffer = worker.readBuffer
         switch stream.read(into: buffer) {
         case .bytes(let count, let drained):
           if drained { isReadable = false }
+          requestPace.moved(count, at: worker.loop.now)
           let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
           outcome = relayRequest(bytes, to: upstream)
           if case .ended(let consumed) = outcome, consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
         case .wouldBlock:
           isReadable = false
-          return
+          return waitForBody()
         case .end, .failed:
           // The body breaks off: the upstream must not take what came for the whole.
           return abandon()
         }
       }
-      deadline.set(isResponding ? bodyTimeout : responseTimeout)
+      setDeadline(isResponding ? bodyTimeout : responseTimeout)
       if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
-      if case .tooLarge = outcome { return bodyIsRefused(.bodyTooLarge(limit: exchange.route?.bodyLimit ?? 0, setting: "body_limit")) }
+      if case .tooLarge = outcome { return bodyIsRefused(bodyTooLarge) }
     }
+    requestPace.rest(at: worker.loop.now)
   }
+
+  // The client's turn: it may pause for so long, and be slow for so long.
+  private func waitForBody() {
+    requestPace.wait(at: worker.loop.now)
+    setDeadline(min(bodyTimeout, requestPace.left(at: worker.loop.now)))
+  }
+
+  // Whether what is waited for is the client: the rest of its body.
+  private var waitsForBody: Bool { !requestIsSent && !isReadable && upstream?.takesMore ?? false }
 
   private func sendCollected(to upstream: UpstreamConnection) {
     let before = collected.bytes.count
@@ -494,7 +578,10 @@ final class ClientConnection: StreamOwner {
     if !outbound.isEmpty { return outbound.append(bytes) }
     switch stream.write(bytes) {
     case .wrote(let count):
-      if count < bytes.count { outbound.append(UnsafeRawBufferPointer(rebasing: bytes[count...])) }
+      guard count < bytes.count else { return }
+      outbound.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
+      responsePace.wait(at: worker.loop.now)
+      unsent = stream.unsentBytes
     case .failed: abandon()
     }
   }
@@ -512,8 +599,8 @@ final class ClientConnection: StreamOwner {
       case .chunked, .untilClose: minorVersion == 1 ? .chunked : .untilClose
       }
     // A request whose body has not ended yet may never end: what would follow it cannot be found.
-    closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded
-    deadline.set(bodyTimeout)
+    closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded || isSpent
+    setDeadline(bodyTimeout)
     record(status: head.status.code)
     return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
   }
@@ -526,8 +613,7 @@ final class ClientConnection: StreamOwner {
 
   /// The service speaks another protocol from here on: the decision's record is written, and what both say is passed on.
   func protocolsSwitched(_ head: borrowing ResponseHead, saying rest: UnsafeRawBufferPointer, _ service: ByteStream) {
-    var toClient = ByteQueue()
-    swap(&toClient, &outbound)
+    var toClient = outbound.take()
     var out = worker.takeBuffer()
     let rewrite = ResponseRewrite(framing: .none, keepAlive: true, clientMinorVersion: 1)
     HeadWriter.appendResponse(head, rewrite, adding: worker.responseFields(for: exchange), to: &out)
@@ -537,8 +623,7 @@ final class ClientConnection: StreamOwner {
     record(status: head.status.code)
     phase = .tunnelling
     deadline.set(Defaults.tunnelIdleMillis)
-    var toService = ByteQueue()
-    swap(&toService, &inbound)
+    let toService = inbound.take()
     let tunnel = Tunnel(
       client: stream, toClient, upstream: service, toService, of: worker,
       moved: { [unowned self] in deadline.set(Defaults.tunnelIdleMillis) },
@@ -559,7 +644,7 @@ final class ClientConnection: StreamOwner {
   }
 
   /// Bytes of the response went by.
-  func responseGoesOn() { deadline.set(bodyTimeout) }
+  func responseGoesOn() { setDeadline(outbound.isEmpty ? bodyTimeout : min(bodyTimeout, responsePace.left(at: worker.loop.now))) }
 
   /// Whether the whole request was sent: only then may its upstream connection serve another.
   var requestIsSent: Bool { requestBody.isEnded && collected.isEmpty }
@@ -578,7 +663,8 @@ final class ClientConnection: StreamOwner {
     // A response that has begun cannot become another one: it breaks off, visibly.
     guard !isResponding else { return abort() }
     worker.countUpstreamFault(fault)
-    let answer = Answer(fault, id: exchange.id)
+    if fault == .circuitOpen { worker.reached(.upstreamBreaker) }
+    let answer = Answer(fault, id: exchange.id, retryAfter: fault == .circuitOpen ? group.secondsLeft : 1)
     answerOurselves(answer, closing: !requestBody.isEnded || !exchange.head.keepAlive, upstreamError: fault)
   }
 
@@ -596,6 +682,7 @@ final class ClientConnection: StreamOwner {
 
   private func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
+    if let limit = rejection.limit { worker.reached(limit) }
     if slot == nil { slot = worker.log.reserve() }
     let answer = Answer(
       rejection, id: exchange.id, challenge: exchange.challenge(worker.facts), cors: exchange.corsFields(status: rejection.status),
@@ -604,13 +691,13 @@ final class ClientConnection: StreamOwner {
     switch rejection {
     // Bytes after these are never interpreted.
     case .syntax, .headTimeout: isReadOn = false
-    default: isReadOn = exchange.head.keepAlive && requestBody.isEnded
+    default: isReadOn = exchange.head.keepAlive && requestBody.isEnded && !closesAfterRefusal
     }
     answerOurselves(answer, closing: !isReadOn, upstreamError: nil)
   }
 
   private func answerOurselves(_ answer: Answer, closing: Bool, upstreamError: UpstreamFault?) {
-    let closes = closing || worker.isDraining
+    let closes = closing || worker.isDraining || isSpent
     var fields = FieldBlock()
     fields.append("Content-Type", answer.contentType)
     fields.append("Cache-Control", answer.cacheControl)
@@ -633,7 +720,6 @@ final class ClientConnection: StreamOwner {
   private func record(status: Int, upstreamError: UpstreamFault? = nil) {
     guard !isRecorded else { return }
     isRecorded = true
-    worker.requestsInFlight(-1)
     let now = LoopClock.monotonicNanos()
     var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: isObserved)
     record.authorizeMicros = micros(from: beganAt, to: decidedAt)
@@ -651,11 +737,13 @@ final class ClientConnection: StreamOwner {
 
   private func finish(closing: Bool) {
     mayRetry = false
+    leaveFlight()
     if !collected.isEmpty { dropCollected() }
     if closing { return closeWhenSent() }
     phase = .reading
     if inbound.isEmpty { inbound.release() }
-    deadline.set(worker.isDraining ? Defaults.drainIdleMillis : Defaults.idleTimeoutMillis)
+    idleSince = worker.loop.now
+    deadline.set(worker.isDraining ? Defaults.drainIdleMillis : service.limits.idleMillis)
     // The next request may be here already. Its turn comes in the loop that called us, or now.
     proceed()
   }
@@ -663,15 +751,22 @@ final class ClientConnection: StreamOwner {
   private func flush() {
     let outcome = outbound.withBytes { stream.write($0) }
     switch outcome {
-    case .wrote(let count): outbound.consume(count)
+    case .wrote(let count):
+      outbound.consume(count)
+      responsePace.moved(count, at: worker.loop.now)
     case .failed: return abandon()
     }
-    guard outbound.isEmpty else { return }
+    guard outbound.isEmpty else {
+      unsent = stream.unsentBytes
+      if phase == .forwarding { responseGoesOn() }
+      return
+    }
     outbound.release()
+    responsePace.rest(at: worker.loop.now)
     switch phase {
     case .closing: endStream()
     case .forwarding:
-      deadline.set(bodyTimeout)
+      setDeadline(bodyTimeout)
       upstream?.pump()
     case .reading: proceed()
     case .parked, .collecting, .tunnelling, .closed: break
@@ -681,7 +776,7 @@ final class ClientConnection: StreamOwner {
   private func closeWhenSent() {
     phase = .closing
     guard !outbound.isEmpty else { return endStream() }
-    deadline.set(Defaults.bodyIdleTimeoutMillis)
+    deadline.set(min(Defaults.bodyIdleTimeoutMillis, responsePace.left(at: worker.loop.now)))
   }
 
   private func endStream() {
@@ -721,6 +816,7 @@ final class ClientConnection: StreamOwner {
     upstream = nil
     tunnel = nil
     phase = .closed
+    leaveFlight()
     deadline.clear()
     inbound.release()
     outbound.release()
@@ -731,7 +827,10 @@ final class ClientConnection: StreamOwner {
   private func expired() {
     switch phase {
     case .reading:
-      guard isPartial else { return close() }
+      guard isPartial else {
+        worker.reached(.idleTimeout)
+        return close()
+      }
       begin()
       refuse(.headTimeout)
     case .collecting: refuse(.bodyTimeout)
@@ -740,13 +839,47 @@ final class ClientConnection: StreamOwner {
       if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
       if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
       refuse(waitedInVain("no answer came in time"))
-    case .forwarding:
-      upstream?.abort()
-      fail(.timeout)
+    case .forwarding: expiredForwarding()
     case .tunnelling, .closing: abort()
     case .closed: break
     }
   }
+
+  // Whether the client has taken something since the kernel was last asked.
+  private func clientGoesOn() -> Bool {
+    guard !outbound.isEmpty else { return false }
+    let before = unsent
+    unsent = stream.unsentBytes
+    guard unsent < before else { return false }
+    responsePace.moved(before - unsent, at: worker.loop.now)
+    return responsePace.left(at: worker.loop.now) > 0
+  }
+
+  private func expiredForwarding() {
+    let isOver = totalDue != 0 && worker.loop.now >= totalDue
+    if !isOver, isResponding, clientGoesOn() { return responseGoesOn() }
+    let waitsForBody = waitsForBody
+    if isOver {
+      worker.reached(.totalTimeout)
+    } else if isResponding {
+      let isSlow = min(requestPace.left(at: worker.loop.now), responsePace.left(at: worker.loop.now)) == 0
+      worker.reached(isSlow ? .bodyRate : .bodyTimeout)
+    } else if waitsForBody {
+      let isSlow = requestPace.left(at: worker.loop.now) == 0
+      return bodyIsRefused(isSlow ? .bodyTooSlow(rate: service.limits.bodyRate) : .bodyTimeout)
+    } else if let upstream {
+      worker.reached(.responseTimeout)
+      upstream.gotNoAnswer()
+    }
+    upstream?.abort()
+    fail(.timeout)
+  }
+
+  /// Whether nothing is asked on it, and nothing is on its way.
+  var isIdle: Bool { phase == .reading && !isPartial && outbound.isEmpty && inbound.isEmpty }
+
+  /// Others need its place.
+  func makeRoom() { close() }
 
   /// The process is leaving: an idle connection is closed soon, any other after its response.
   func drain() {

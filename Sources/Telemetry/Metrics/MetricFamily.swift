@@ -86,8 +86,17 @@ extension MetricFamily {
   /// `stockade_held_body_bytes`.
   public static let heldBodyBytes = MetricFamily(
     "stockade_held_body_bytes", .gauge, "Bytes of request bodies that are held because a decision needs them.")
-  /// `stockade_rejected_total{reason}`.
-  public static let rejected = MetricFamily("stockade_rejected", .counter, "Connections or requests turned away before a decision.")
+  /// `stockade_limits_reached_total{limit}`.
+  public static let limitsReached = MetricFamily("stockade_limits_reached", .counter, "How often each limit was reached.")
+  /// `stockade_buffered_bytes`.
+  public static let bufferedBytes = MetricFamily(
+    "stockade_buffered_bytes", .gauge, "Bytes of clients and services that are held in memory, and count towards limits.buffered.")
+  /// `stockade_upstream_up{upstream,address}`.
+  public static let upstreamUp = MetricFamily(
+    "stockade_upstream_up", .gauge, "Whether an address of a service is well, as its health check says.", seriesLimit: 1000)
+  /// `stockade_upstream_ejections_total{upstream}`.
+  public static let upstreamEjections = MetricFamily(
+    "stockade_upstream_ejections", .counter, "How often an address of a service was left out for a while because it failed.")
   /// `stockade_decision_log_dropped_total`.
   public static let logDropped = MetricFamily("stockade_decision_log_dropped", .counter, "Decision lines that were lost.")
   /// `stockade_decision_log_queue_length`.
