@@ -22,7 +22,8 @@ import Testing
     .engineTimedOut(detail: "x"),
     .token(.inactive), .introspectionUnavailable(issuer: "main", detail: "refused"),
     .overloaded(.requestsInFlight, detail: "x"), .logFull,
-    .bodyTooLarge(limit: 10, setting: "the route's body.max"), .bodyTimeout, .bodyTooSlow(rate: 240), .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
+    .bodyTooLarge(limit: 10, setting: "the route's body.max"), .bodyTimeout, .bodyTooSlow(rate: 240), .bodyUnsupported(detail: "x"),
+    .bodyInvalid(detail: "x"),
     .entityLookupFailed(detail: "x"),
   ]
 

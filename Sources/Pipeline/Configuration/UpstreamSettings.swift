@@ -85,7 +85,8 @@ public struct UpstreamLimits: Sendable, Equatable {
 extension UpstreamSettings {
   /// Reads what the file says of a service; without an address it is told, and nil.
   init?(_ name: String, _ setting: Setting?, _ report: inout ConfigurationReport) {
-    let url = setting?.text("url")
+    // An empty text is how a variable says nothing.
+    let url = setting?.text("url").flatMap { $0.isEmpty ? nil : $0 }
     let more = setting?["urls"]
     self.init(name: name, addresses: (url.map { [$0] } ?? []) + (more?.texts ?? []))
     var seen: [String] = []

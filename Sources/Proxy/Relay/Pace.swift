@@ -24,7 +24,9 @@ struct Pace {
   mutating func moved(_ bytes: Int, at now: UInt64) {
     guard rate > 0 else { return }
     settle(at: now)
-    credit = min(grace, credit + UInt64(clamping: bytes) * 1000 / rate)
+    // In two steps, so that no number of bytes overflows: more than it could use counts as that much.
+    let useful = min(UInt64(clamping: bytes), (grace / 1000 + 1) * rate)
+    credit = min(grace, credit + useful * 1000 / rate)
   }
 
   /// It is not waited for.

@@ -24,7 +24,8 @@ let configCommand = Command(
     return .success
   case "show": return ConfigListing.show(arguments)
   case let word:
-    Terminal.error("stockade: config \(word.map { "does not know `\($0)`" } ?? "needs a word"): config show, config schema, or config limits\n")
+    Terminal.error(
+      "stockade: config \(word.map { "does not know `\($0)`" } ?? "needs a word"): config show, config schema, or config limits\n")
     return .usage
   }
 }
