@@ -147,7 +147,7 @@ public final class Gateway {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
-      if workers.count > 1, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
+      if workers.count > 1, !configuration.sharesPort, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
       let assertions = try makeAssertionRing()
       self.assertions = assertions
       introspector = makeIntrospector()
@@ -158,7 +158,7 @@ public final class Gateway {
       self.credentials = credentials
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPlace: workers.count > 1, lookup: Self.lookup(configuration),
+          index: index, listen: listen, sharesPlace: workers.count > 1, sharesPort: configuration.sharesPort, lookup: Self.lookup(configuration),
           resolverLimits: Self.resolverLimits(configuration), plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
@@ -264,6 +264,7 @@ public final class Gateway {
     for (name, now, then) in [
       ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
       ("workers", "\(self.configuration.workers)", "\(configuration.workers)"), ("log", self.configuration.log, configuration.log),
+      ("share_port", "\(self.configuration.sharesPort)", "\(configuration.sharesPort)"),
       ("dns.server", self.configuration.nameServer ?? "the system's", configuration.nameServer ?? "the system's"),
       ("dns.refresh", "\(self.configuration.dnsRefreshMillis)ms", "\(configuration.dnsRefreshMillis)ms"),
     ] where now != then {

@@ -80,6 +80,8 @@ struct WorkerSetup: Sendable {
   var listen: ListenPlace
   /// Whether other workers listen there as well.
   var sharesPlace: Bool
+  /// Whether other processes may do so.
+  var sharesPort: Bool
   /// How names are looked up.
   var lookup: Resolver.Lookup
   var resolverLimits: Resolver.Limits

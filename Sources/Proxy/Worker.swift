@@ -92,7 +92,7 @@ final class Worker {
   // (EPOLLEXCLUSIVE would wake only one, and always the same while it is idle: connections that live long would all be with it.)
   private static func listenerOptions(_ setup: WorkerSetup) -> Listener.Options {
     var options = Listener.Options()
-    guard setup.sharesPlace else { return options }
+    guard setup.sharesPlace || setup.sharesPort else { return options }
     switch setup.listen {
     case .address: options.reusePort = true
     case .socket: options.acceptsPerTurn = 1

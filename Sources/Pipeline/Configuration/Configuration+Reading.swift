@@ -80,6 +80,7 @@ extension Configuration {
     if let text = root["ops"]?.text("listen") { opsListen = text }
     if let text = root.text("realm") { realm = text }
     if let count = root["workers"]?.integer { workers = Int(clamping: count) }
+    sharesPort = root["share_port"]?.bool ?? false
     isDevelopment = root["development"]?.bool ?? false
     drainDelayMillis = Self.millis(root["drain"]?["delay"]) ?? drainDelayMillis
     drainTimeoutMillis = Self.millis(root["drain"]?["timeout"]) ?? drainTimeoutMillis

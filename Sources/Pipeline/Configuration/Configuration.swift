@@ -9,6 +9,8 @@ public import Telemetry
 public struct Configuration: Sendable {
   /// Where requests arrive: `address:port`, or `unix:PATH`.
   public var listen = Defaults.listen
+  /// Whether other processes may listen there, too.
+  public var sharesPort = false
   /// Where `/livez`, `/readyz` and `/metrics` are served.
   public var opsListen = Defaults.opsListen
   /// The services behind: the usual one, then those of single routes. A route's `upstream` is a place in here.

@@ -33,6 +33,10 @@ public enum Fields {
       "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH; fd:NAME, a socket of systemd's",
       default: Defaults.listen, flag: "listen"),
     Field(
+      "share_port", .flag,
+      "Whether other processes of the same user may listen there too, as a successor does before this one is told to leave",
+      default: "false", flag: "share-port"),
+    Field(
       "trusted_proxies", .texts("NETWORK"),
       "Proxies in front whose word is taken for where a request came from: 10.0.0.0/8, an address, or unix for a unix socket's peers"),
     Field(
