@@ -21,6 +21,7 @@ int32_t csystem_dns_query(const csystem_address *server, const char *host, uint1
   int size;
   if (server == NULL) {
     // Asked after getaddrinfo has answered: the same servers and search list, and no patience with who does not answer.
+    if (state.nscount > 1) state.nscount = 1;
     state.retrans = 1;
     state.retry = 1;
     size = res_nsearch(&state, host, ns_c_in, type, answer, capacity);

@@ -147,7 +147,9 @@ public final class Gateway {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
-      if workers.count > 1, !configuration.sharesPort, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
+      if workers.count > 1, !configuration.sharesPort, case .address(let address) = listen {
+        try Listener(loop, at: address) { _, _ in }.close()
+      }
       let assertions = try makeAssertionRing()
       self.assertions = assertions
       introspector = makeIntrospector()
@@ -158,7 +160,8 @@ public final class Gateway {
       self.credentials = credentials
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPlace: workers.count > 1, sharesPort: configuration.sharesPort, lookup: Self.lookup(configuration),
+          index: index, listen: listen, sharesPlace: workers.count > 1, sharesPort: configuration.sharesPort,
+          lookup: Self.lookup(configuration),
           resolverLimits: Self.resolverLimits(configuration), plan: plan, log: environment.log, metrics: environment.metrics,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
@@ -217,36 +220,6 @@ public final class Gateway {
       snapshots: snapshots, serverLog: environment.serverLog, metrics: controlShard
     ) { [unowned self] keys, issuer in
       for worker in workers { worker.post(.keys(keys, issuer: issuer)) }
-    }
-  }
-
-  // What a configuration asks of the workers, or what is wrong with its addresses.
-  private static func plan(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ environment: Environment, workers: Int,
-    _ problems: inout [String]
-  ) -> ServicePlan? {
-    let upstreams = configuration.upstreams.map { service in
-      UpstreamPlan(settings: service, urls: service.addresses.compactMap { url($0, what: service.name, &problems) })
-    }
-    if configuration.upstream.isEmpty { problems.append("no service to protect is given") }
-    for base in configuration.entitySources { _ = url(base, what: "a route's entities", &problems) }
-    checkKeyURLs(configuration, snapshot, &problems)
-    guard problems.isEmpty else { return nil }
-    let aws = environment.aws()
-    do throws(NetError) {
-      let tls = upstreams.contains(where: { $0.urls.contains(where: \.isSecure) }) ? try TLSContext(clientTrusting: .system) : nil
-      var engines: [EnginePlan] = []
-      for engine in configuration.engines {
-        if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
-      }
-      guard problems.isEmpty else { return nil }
-      return ServicePlan(
-        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls,
-        limits: limits(configuration, workers: workers, environment.serverLog),
-        engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
-    } catch {
-      problems.append(error.description)
-      return nil
     }
   }
 
@@ -334,38 +307,6 @@ public final class Gateway {
   }
 
   private static func randomKey() -> (UInt64, UInt64) { (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)) }
-
-  private static func url(_ text: String, what: String, _ problems: inout [String]) -> HTTPURL? {
-    if let problem = problem(of: text, for: .service) {
-      problems.append("\(what): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
-      return nil
-    }
-    do throws(NetError) { return try HTTPURL.parse(text) } catch { return nil }
-  }
-
-  private static func checkKeyURLs(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) {
-    for (issuer, settings) in zip(snapshot.issuers.issuers, configuration.issuers) {
-      if let endpoint = issuer.introspection?.url {
-        do throws(NetError) {
-          let url = try HTTPURL.parse(endpoint)
-          if !url.isSecure, !KeyURL.isLoopback(url) {
-            problems.append("issuer \(issuer.name): \(endpoint) is plain HTTP, so whoever is on the way would read tokens; use https")
-          }
-        } catch {
-          problems.append("issuer \(issuer.name): \(error)")
-        }
-      }
-      let text: String
-      switch issuer.keys {
-      case .jwks(let url): text = url
-      case .discovery(let issuer): text = issuer
-      case .file: continue
-      case .single: text = issuer.loadBalancer?.keysURL ?? ""
-      }
-      guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
-      problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
-    }
-  }
 
   // MARK: - What the workers say
 

@@ -97,8 +97,6 @@ public enum Defaults {
   public static let bodyFieldsBytes: UInt64 = 64 << 10
   /// How long such a body may take to arrive.
   public static let bodyFieldsMillis: UInt64 = 30_000
-  /// How many bytes of such bodies a worker holds at most.
-  public static let heldBodyBytes = 64 << 20
   /// How long a request waits for entities.
   public static let entitiesTimeoutMillis: UInt64 = 500
   /// How long an answer of a source of entities serves.

@@ -26,52 +26,52 @@ final class ClientConnection: StreamOwner {
     case closed
   }
 
-  private unowned let worker: Worker
-  private let stream: ByteStream
-  private(set) var phase = Phase.reading
-  private(set) var exchange: Exchange
-  private var service: Service
+  unowned let worker: Worker
+  let stream: ByteStream
+  var phase = Phase.reading
+  var exchange: Exchange
+  var service: Service
 
-  private var inbound: MeteredQueue
-  private var outbound: MeteredQueue
-  private var isReadable = false
-  private var isPartial = false
-  private var isProceeding = false
-  private lazy var deadline = Deadline(worker.loop) { [unowned self] in expired() }
+  var inbound: MeteredQueue
+  var outbound: MeteredQueue
+  var isReadable = false
+  var isPartial = false
+  var isProceeding = false
+  lazy var deadline = Deadline(worker.loop) { [unowned self] in expired() }
 
   // The exchange in flight.
-  private var upstream: UpstreamConnection?
-  private var tunnel: Tunnel?
-  private var requestBody = BodyRelay(from: .none, asChunks: false)
-  private var collected = CollectedBody()
+  var upstream: UpstreamConnection?
+  var tunnel: Tunnel?
+  var requestBody = BodyRelay(from: .none, asChunks: false)
+  var collected = CollectedBody()
   /// What the page waits for.
-  private(set) var waitsFor: Dependency?
-  private var forwardedHead: [UInt8] = []
-  private var slot: DecisionLogPort.Slot?
-  private var isObserved = false
-  private var isRecorded = false
-  private var isResponding = false
-  private var closesAfterRefusal = false
-  private var mayRetry = false
-  private var closesAfterResponse = false
-  private var attempt = 0
-  private var beganAt: UInt64 = 0
-  private var decidedAt: UInt64 = 0
-  private var lookupBeganAt: UInt64 = 0
-  private var lookupMicros: Int?
+  var waitsFor: Dependency?
+  var forwardedHead: [UInt8] = []
+  var slot: DecisionLogPort.Slot?
+  var isObserved = false
+  var isRecorded = false
+  var isResponding = false
+  var closesAfterRefusal = false
+  var mayRetry = false
+  var closesAfterResponse = false
+  var attempt = 0
+  var beganAt: UInt64 = 0
+  var decidedAt: UInt64 = 0
+  var lookupBeganAt: UInt64 = 0
+  var lookupMicros: Int?
 
   // What it has used of its limits.
-  private var requestCount = 0
-  private var isInFlight = false
-  private var beganMillis: UInt64 = 0
+  var requestCount = 0
+  var isInFlight = false
+  var beganMillis: UInt64 = 0
   // When the whole must be over, in the loop's milliseconds; 0 for never.
-  private var totalDue: UInt64 = 0
-  private var requestPace: Pace
-  private var responsePace: Pace
+  var totalDue: UInt64 = 0
+  var requestPace: Pace
+  var responsePace: Pace
   // What the kernel had not sent yet when it took no more: it says so again only when a good part has gone.
-  private var unsent = 0
+  var unsent = 0
   /// Since when nothing is asked on it.
-  private(set) var idleSince: UInt64
+  var idleSince: UInt64
 
   /// - Parameter received: what was read already of what the client says.
   init(_ stream: ByteStream, peer: Peer, worker: Worker, received: ByteQueue? = nil) {
@@ -126,7 +126,7 @@ final class ClientConnection: StreamOwner {
   // MARK: - Parse
 
   /// Reads on in the head; false if nothing can be done before more bytes come.
-  private func readHead() -> Bool {
+  func readHead() -> Bool {
     if inbound.isEmpty || isPartial {
       guard isReadable else { return false }
       let buffer = worker.readBuffer
@@ -168,14 +168,14 @@ final class ClientConnection: StreamOwner {
     return true
   }
 
-  private func becamePartial() {
+  func becamePartial() {
     // The clock runs from the first byte of a head and not from the latest: a slow client gets no extension.
     if !isPartial { deadline.set(worker.service.limits.headMillis) }
     isPartial = true
   }
 
   // Beginnings of heads are held like all else.
-  private func hasRoomForHead() -> Bool {
+  func hasRoomForHead() -> Bool {
     guard worker.isFull else { return true }
     begin()
     requestBody = BodyRelay(from: .none, asChunks: false)
@@ -184,19 +184,19 @@ final class ClientConnection: StreamOwner {
     return false
   }
 
-  private func headIsComplete() {
+  func headIsComplete() {
     begin()
     requestBody = BodyRelay(from: exchange.head.framing, asChunks: exchange.head.framing == .chunked)
     if let rejection = worker.overload { return refuse(rejection) }
     decide()
   }
 
-  private func headIsRefused(_ refusal: HTTPRefusal) {
+  func headIsRefused(_ refusal: HTTPRefusal) {
     begin()
     refuse(.syntax(refusal))
   }
 
-  private func begin() {
+  func begin() {
     isPartial = false
     isRecorded = false
     isResponding = false
@@ -217,14 +217,14 @@ final class ClientConnection: StreamOwner {
     worker.requestsInFlight(1)
   }
 
-  private func leaveFlight() {
+  func leaveFlight() {
     guard isInFlight else { return }
     isInFlight = false
     worker.requestsInFlight(-1)
   }
 
   // Whether the connection has had its share, which its last response says.
-  private var isSpent: Bool {
+  var isSpent: Bool {
     guard requestCount >= service.limits.requestsPerConnection else { return false }
     worker.reached(.requestsPerConnection)
     return true
@@ -247,7 +247,7 @@ final class ClientConnection: StreamOwner {
     }
   }
 
-  private func wait(for dependency: Dependency) {
+  func wait(for dependency: Dependency) {
     let millis: UInt64
     switch dependency {
     case .body: return collect()
@@ -303,7 +303,7 @@ final class ClientConnection: StreamOwner {
     refuse(waitedInVain("too many requests wait"))
   }
 
-  private func waitedInVain(_ why: String) -> Rejection {
+  func waitedInVain(_ why: String) -> Rejection {
     let issuer = exchange.issuerWaitedFor ?? ""
     switch waitsFor {
     case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
@@ -317,370 +317,9 @@ final class ClientConnection: StreamOwner {
   /// Where the request comes from, for sharing room fairly.
   var origin: [UInt8] { exchange.client.peer.place }
 
-  // MARK: - A body that the decision needs
-
-  /// Begins to read the body, or goes on: the page waits for the whole of it.
-  private func collect() {
-    guard let wanted = exchange.bodyWanted else { return refuse(.engineFailed(detail: "no body is wanted")) }
-    phase = .collecting
-    requestBody.asChunks = false
-    let limit = min(wanted.maximumBytes, exchange.bodyLimit?.bytes ?? .max)
-    guard UInt64(collected.bytes.count) <= limit else { return refuseCollected(limit) }
-    requestBody.left = limit - UInt64(collected.bytes.count)
-    guard !requestBody.isEnded else { return bodyIsWhole() }
-    deadline.set(wanted.timeoutMillis)
-    if exchange.head.expectsContinue, !exchange.hasContinued {
-      exchange.continued()
-      // A client whose body is here already waits for nothing.
-      if inbound.isEmpty { MessageWriter.continue.withUnsafeBytes { send($0) } }
-    }
-    proceed()
-  }
-
-  /// Reads on in the body; false if nothing can be done before more bytes come.
-  private func collectMore(_ rounds: inout Int) -> Bool {
-    let outcome: BodyRelay.Outcome
-    let before = collected.bytes.count
-    if !inbound.isEmpty {
-      var used = 0
-      outcome = inbound.withBytes { bytes in
-        used = bytes.count
-        return collect(bytes)
-      }
-      if case .ended(let consumed) = outcome { used = consumed }
-      inbound.consume(used)
-    } else {
-      guard isReadable else { return false }
-      rounds += 1
-      if rounds > Worker.roundsPerTurn {
-        worker.loop.later { [weak self] in self?.proceed() }
-        return false
-      }
-      let buffer = worker.readBuffer
-      switch stream.read(into: buffer) {
-      case .bytes(let count, let drained):
-        if drained { isReadable = false }
-        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-        outcome = collect(bytes)
-        if case .ended(let consumed) = outcome, consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
-      case .wouldBlock:
-        isReadable = false
-        return false
-      case .end, .failed:
-        // The body breaks off, and nobody is left to answer.
-        abandon()
-        return false
-      }
-    }
-    guard worker.hold(collected.bytes.count - before) else {
-      refuse(worker.full)
-      return true
-    }
-    switch outcome {
-    case .more: break
-    case .ended: bodyIsWhole()
-    case .refused(let refusal): refuse(.syntax(refusal))
-    case .tooLarge:
-      refuseCollected(UInt64(collected.bytes.count) + (requestBody.left ?? 0))
-    }
-    return true
-  }
-
-  private func refuseCollected(_ limit: UInt64) {
-    let isOurs = exchange.bodyWanted?.maximumBytes == limit
-    refuse(.bodyTooLarge(limit: limit, setting: isOurs ? "the route's body.max" : exchange.bodyLimit?.setting ?? "limits.body"))
-  }
-
-  private func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {
-    var none: [UInt8] = []
-    return requestBody.relay(bytes, collecting: &none) { collected.bytes.append($0) }
-  }
-
-  private func bodyIsWhole() {
-    collected.bytes.withBytes { exchange.bodyArrived($0) }
-    decide()
-  }
-
-  /// Gives up what is held of the body.
-  private func dropCollected() {
-    _ = worker.hold(-collected.bytes.count)
-    collected = CollectedBody()
-  }
-
-  // MARK: - Forward
-
-  private func forward(with permit: consuming Permit) {
-    guard let slot = worker.log.reserve() else { return refuse(.logFull) }
-    self.slot = slot
-    isObserved = permit.refusalObserved != nil
-    forwardedHead.removeAll(keepingCapacity: true)
-    do throws(KeyError) {
-      try service.forwardedHeads[exchange.upstream].append(exchange, with: permit, signing: worker.assertionKeys, to: &forwardedHead)
-    } catch {
-      return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
-    }
-    requestBody.asChunks = exchange.head.framing == .chunked
-    requestBody.left = exchange.bodyLimit?.bytes
-    if phase == .collecting || phase == .parked, !continueBody() { return refuse(bodyTooLarge) }
-    if let millis = exchange.route?.timeouts.total ?? service.limits.totalMillis { totalDue = beganMillis + millis }
-    requestPace = Self.pace(service)
-    responsePace = requestPace
-    phase = .forwarding
-    mayRetry = exchange.head.method.isIdempotent && exchange.head.framing == .none
-    acquireUpstream(fresh: false)
-  }
-
-  /// Goes on with a body of which something was read before the decision; false if that is too much already.
-  private func continueBody() -> Bool {
-    collected.owesEnd = requestBody.asChunks && requestBody.isEnded
-    guard let limit = requestBody.left else { return true }
-    guard UInt64(collected.bytes.count) <= limit else { return false }
-    requestBody.left = limit - UInt64(collected.bytes.count)
-    return true
-  }
-
-  private var bodyTooLarge: Rejection {
-    .bodyTooLarge(limit: exchange.bodyLimit?.bytes ?? 0, setting: exchange.bodyLimit?.setting ?? "limits.body")
-  }
-
-  private static func pace(_ service: Service) -> Pace {
-    Pace(rate: service.limits.bodyRate, graceMillis: Defaults.bodyRateGraceMillis)
-  }
-
-  private var group: UpstreamGroup { service.upstreams[exchange.upstream] }
-
-  // Within the time for the whole, where there is one.
-  private func setDeadline(_ millis: UInt64) {
-    guard totalDue != 0 else { return deadline.set(millis) }
-    let now = worker.loop.now
-    deadline.set(min(millis, totalDue > now ? totalDue - now : 0))
-  }
-
-  private func acquireUpstream(fresh: Bool) {
-    attempt += 1
-    let group = group
-    guard fresh || group.admits() else { return fail(.circuitOpen) }
-    if !fresh, let pooled = group.take() { return serve(on: pooled) }
-    let attempt = attempt
-    // Connecting and waiting have times of their own.
-    if totalDue == 0 { deadline.clear() } else { setDeadline(.max) }
-    let isWanted = { [weak self] in
-      guard let self else { return false }
-      return phase == .forwarding && upstream == nil && self.attempt == attempt
-    }
-    group.connect(for: worker, within: exchange.route?.timeouts.connect, isWanted: isWanted) { [weak self] result in
-      guard let self, isWanted() else {
-        if case .success(let connection) = result { connection.letGo() }
-        return
-      }
-      switch result {
-      case .success(let connection): serve(on: connection)
-      case .failure(let fault): fail(fault)
-      }
-    }
-  }
-
-  private func serve(on connection: UpstreamConnection) {
-    upstream = connection
-    setDeadline(responseTimeout)
-    connection.begin(for: self)
-    forwardedHead.withUnsafeBytes { connection.send($0) }
-    if !isProceeding { proceed() } else { pumpRequest() }
-  }
-
-  private var responseTimeout: UInt64 { exchange.route?.timeouts.response ?? group.plan.settings.limits.responseTimeoutMillis }
-  private var bodyTimeout: UInt64 { exchange.route?.timeouts.body ?? group.plan.settings.limits.bodyTimeoutMillis }
-
-  /// Sends on what has come of the request's body, as fast as the upstream takes it.
-  func pumpRequest() {
-    var rounds = 0
-    while phase == .forwarding, !requestIsSent, let upstream, upstream.takesMore {
-      let outcome: BodyRelay.Outcome
-      if !collected.isEmpty {
-        sendCollected(to: upstream)
-        outcome = .more
-      } else if !inbound.isEmpty {
-        var used = 0
-        outcome = inbound.withBytes { bytes in
-          used = bytes.count
-          return relayRequest(bytes, to: upstream)
-        }
-        if case .ended(let consumed) = outcome { used = consumed }
-        inbound.consume(used)
-      } else {
-        guard isReadable else { return waitForBody() }
-        rounds += 1
-        if rounds > Worker.roundsPerTurn { return worker.loop.later { [weak self] in self?.proceed() } }
-        let buffer = worker.readBuffer
-        switch stream.read(into: buffer) {
-        case .bytes(let count, let drained):
-          if drained { isReadable = false }
-          requestPace.moved(count, at: worker.loop.now)
-          let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-          outcome = relayRequest(bytes, to: upstream)
-          if case .ended(let consumed) = outcome, consumed < count { inbound.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
-        case .wouldBlock:
-          isReadable = false
-          return waitForBody()
-        case .end, .failed:
-          // The body breaks off: the upstream must not take what came for the whole.
-          return abandon()
-        }
-      }
-      setDeadline(isResponding ? bodyTimeout : responseTimeout)
-      if case .refused(let refusal) = outcome { return bodyIsRefused(.syntax(refusal)) }
-      if case .tooLarge = outcome { return bodyIsRefused(bodyTooLarge) }
-    }
-    requestPace.rest(at: worker.loop.now)
-  }
-
-  // The client's turn: it may pause for so long, and be slow for so long.
-  private func waitForBody() {
-    requestPace.wait(at: worker.loop.now)
-    setDeadline(min(bodyTimeout, requestPace.left(at: worker.loop.now)))
-  }
-
-  // Whether what is waited for is the client: the rest of its body.
-  private var waitsForBody: Bool { !requestIsSent && !isReadable && upstream?.takesMore ?? false }
-
-  private func sendCollected(to upstream: UpstreamConnection) {
-    let before = collected.bytes.count
-    var out = worker.takeBuffer()
-    collected.appendNext(asChunk: requestBody.asChunks, to: &out)
-    _ = worker.hold(collected.bytes.count - before)
-    out.withUnsafeBytes { upstream.send($0) }
-    worker.giveBack(out)
-  }
-
-  private func relayRequest(_ bytes: UnsafeRawBufferPointer, to upstream: UpstreamConnection) -> BodyRelay.Outcome {
-    mayRetry = false
-    var out = worker.takeBuffer()
-    let outcome = requestBody.relay(bytes, collecting: &out) { upstream.send($0) }
-    worker.giveBack(out)
-    return outcome
-  }
-
-  private func bodyIsRefused(_ rejection: Rejection) {
-    upstream?.abort()
-    upstream = nil
-    guard !isResponding else { return abort() }
-    refuse(rejection)
-  }
-
-  // MARK: - The response
-
-  /// Whether more of a response can be taken: what was sent has left.
-  var takesMore: Bool { outbound.isEmpty && phase == .forwarding }
-
-  /// Sends bytes of a response.
-  func send(_ bytes: UnsafeRawBufferPointer) {
-    guard phase != .closed else { return }
-    if !outbound.isEmpty { return outbound.append(bytes) }
-    switch stream.write(bytes) {
-    case .wrote(let count):
-      guard count < bytes.count else { return }
-      outbound.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
-      responsePace.wait(at: worker.loop.now)
-      unsent = stream.unsentBytes
-    case .failed: abandon()
-    }
-  }
-
-  /// The upstream has begun its response: the decision's record is written, and no other answer can be given any more.
-  ///
-  /// - Returns: how the response is to be written for this client.
-  func responseBegins(_ head: borrowing ResponseHead) -> ResponseRewrite {
-    isResponding = true
-    let minorVersion = exchange.head.minorVersion
-    let framing: BodyFraming =
-      switch head.framing {
-      case .none, .length: head.framing
-      // HTTP/1.0 knows no chunks: its responses end with the connection (RFC 9112 §6.3).
-      case .chunked, .untilClose: minorVersion == 1 ? .chunked : .untilClose
-      }
-    // A request whose body has not ended yet may never end: what would follow it cannot be found.
-    closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded || isSpent
-    setDeadline(bodyTimeout)
-    record(status: head.status.code)
-    return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
-  }
-
-  /// Whether the client understands interim responses.
-  var takesInterimResponses: Bool { exchange.head.minorVersion == 1 }
-
-  /// Whether the client offered another protocol.
-  var offersUpgrade: Bool { exchange.head.upgradeRange != nil }
-
-  /// The service speaks another protocol from here on: the decision's record is written, and what both say is passed on.
-  func protocolsSwitched(_ head: borrowing ResponseHead, saying rest: UnsafeRawBufferPointer, _ service: ByteStream) {
-    var toClient = outbound.take()
-    var out = worker.takeBuffer()
-    let rewrite = ResponseRewrite(framing: .none, keepAlive: true, clientMinorVersion: 1)
-    HeadWriter.appendResponse(head, rewrite, adding: worker.responseFields(for: exchange), to: &out)
-    toClient.append(out)
-    worker.giveBack(out)
-    toClient.append(rest)
-    record(status: head.status.code)
-    phase = .tunnelling
-    deadline.set(Defaults.tunnelIdleMillis)
-    let toService = inbound.take()
-    let tunnel = Tunnel(
-      client: stream, toClient, upstream: service, toService, of: worker,
-      moved: { [unowned self] in deadline.set(Defaults.tunnelIdleMillis) },
-      over: { [unowned self] end in tunnelEnded(end) })
-    self.tunnel = tunnel
-    tunnel.begin()
-  }
-
-  private func tunnelEnded(_ end: Tunnel.End) {
-    guard phase == .tunnelling else { return }
-    switch end {
-    case .ended:
-      upstream?.close()
-      upstream = nil
-      close()
-    case .broken: abort()
-    }
-  }
-
-  /// Bytes of the response went by.
-  func responseGoesOn() { setDeadline(outbound.isEmpty ? bodyTimeout : min(bodyTimeout, responsePace.left(at: worker.loop.now))) }
-
-  /// Whether the whole request was sent: only then may its upstream connection serve another.
-  var requestIsSent: Bool { requestBody.isEnded && collected.isEmpty }
-
-  /// The response is complete.
-  func responseEnded() {
-    upstream = nil
-    guard phase == .forwarding else { return }
-    finish(closing: closesAfterResponse || !requestBody.isEnded)
-  }
-
-  /// The upstream has failed.
-  func fail(_ fault: UpstreamFault) {
-    guard phase == .forwarding else { return }
-    upstream = nil
-    // A response that has begun cannot become another one: it breaks off, visibly.
-    guard !isResponding else { return abort() }
-    worker.countUpstreamFault(fault)
-    if fault == .circuitOpen { worker.reached(.upstreamBreaker) }
-    let answer = Answer(fault, id: exchange.id, retryAfter: fault == .circuitOpen ? group.secondsLeft : 1)
-    answerOurselves(answer, closing: !requestBody.isEnded || !exchange.head.keepAlive, upstreamError: fault)
-  }
-
-  /// The upstream's connection died before a byte of a response, as an idle connection may at any moment: tries another, once.
-  ///
-  /// - Returns: false if the request must not be sent twice.
-  func retry() -> Bool {
-    guard phase == .forwarding, mayRetry, attempt == 1, !isResponding else { return false }
-    upstream = nil
-    acquireUpstream(fresh: true)
-    return true
-  }
-
   // MARK: - Refuse
 
-  private func refuse(_ rejection: Rejection) {
+  func refuse(_ rejection: Rejection) {
     exchange.refused(rejection)
     if let limit = rejection.limit { worker.reached(limit) }
     if slot == nil { slot = worker.log.reserve() }
@@ -696,7 +335,7 @@ final class ClientConnection: StreamOwner {
     answerOurselves(answer, closing: !isReadOn, upstreamError: nil)
   }
 
-  private func answerOurselves(_ answer: Answer, closing: Bool, upstreamError: UpstreamFault?) {
+  func answerOurselves(_ answer: Answer, closing: Bool, upstreamError: UpstreamFault?) {
     let closes = closing || worker.isDraining || isSpent
     var fields = FieldBlock()
     fields.append("Content-Type", answer.contentType)
@@ -717,7 +356,7 @@ final class ClientConnection: StreamOwner {
 
   // MARK: - Log
 
-  private func record(status: Int, upstreamError: UpstreamFault? = nil) {
+  func record(status: Int, upstreamError: UpstreamFault? = nil) {
     guard !isRecorded else { return }
     isRecorded = true
     let now = LoopClock.monotonicNanos()
@@ -731,161 +370,5 @@ final class ClientConnection: StreamOwner {
     slot = nil
   }
 
-  private func micros(from start: UInt64, to end: UInt64) -> Int? { end >= start && start != 0 ? Int((end - start) / 1000) : nil }
-
-  // MARK: - The end of an exchange, and of the connection
-
-  private func finish(closing: Bool) {
-    mayRetry = false
-    leaveFlight()
-    if !collected.isEmpty { dropCollected() }
-    if closing { return closeWhenSent() }
-    phase = .reading
-    if inbound.isEmpty { inbound.release() }
-    idleSince = worker.loop.now
-    deadline.set(worker.isDraining ? Defaults.drainIdleMillis : service.limits.idleMillis)
-    // The next request may be here already. Its turn comes in the loop that called us, or now.
-    proceed()
-  }
-
-  private func flush() {
-    let outcome = outbound.withBytes { stream.write($0) }
-    switch outcome {
-    case .wrote(let count):
-      outbound.consume(count)
-      responsePace.moved(count, at: worker.loop.now)
-    case .failed: return abandon()
-    }
-    guard outbound.isEmpty else {
-      unsent = stream.unsentBytes
-      if phase == .forwarding { responseGoesOn() }
-      return
-    }
-    outbound.release()
-    responsePace.rest(at: worker.loop.now)
-    switch phase {
-    case .closing: endStream()
-    case .forwarding:
-      setDeadline(bodyTimeout)
-      upstream?.pump()
-    case .reading: proceed()
-    case .parked, .collecting, .tunnelling, .closed: break
-    }
-  }
-
-  private func closeWhenSent() {
-    phase = .closing
-    guard !outbound.isEmpty else { return endStream() }
-    deadline.set(min(Defaults.bodyIdleTimeoutMillis, responsePace.left(at: worker.loop.now)))
-  }
-
-  private func endStream() {
-    guard phase != .closed else { return }
-    forget()
-    // Unread bytes would turn the close into a reset, and that could destroy the answer on its way.
-    stream.closeDiscarding(limitBytes: Defaults.discardBytes, millis: Defaults.discardMillis)
-  }
-
-  /// Nobody is left to answer, or nothing can be read any more.
-  private func close() {
-    guard phase != .closed else { return }
-    forget()
-    stream.close()
-  }
-
-  /// Breaks off, so that the client can see that what it has is not the whole.
-  private func abort() {
-    guard phase != .closed else { return }
-    forget()
-    stream.abort()
-  }
-
-  /// The client has gone in the middle of an exchange.
-  private func abandon() {
-    guard phase != .closed else { return }
-    let wasInFlight = phase == .forwarding || phase == .parked || phase == .collecting
-    if wasInFlight, !isRecorded {
-      if slot == nil { slot = worker.log.reserve() }
-      record(status: 0)
-    }
-    abort()
-  }
-
-  private func forget() {
-    upstream?.abort()
-    upstream = nil
-    tunnel = nil
-    phase = .closed
-    leaveFlight()
-    deadline.clear()
-    inbound.release()
-    outbound.release()
-    if !collected.isEmpty { dropCollected() }
-    worker.forget(self)
-  }
-
-  private func expired() {
-    switch phase {
-    case .reading:
-      guard isPartial else {
-        worker.reached(.idleTimeout)
-        return close()
-      }
-      begin()
-      refuse(.headTimeout)
-    case .collecting: refuse(.bodyTimeout)
-    case .parked:
-      worker.unpark(self)
-      if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
-      if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
-      refuse(waitedInVain("no answer came in time"))
-    case .forwarding: expiredForwarding()
-    case .tunnelling, .closing: abort()
-    case .closed: break
-    }
-  }
-
-  // Whether the client has taken something since the kernel was last asked.
-  private func clientGoesOn() -> Bool {
-    guard !outbound.isEmpty else { return false }
-    let before = unsent
-    unsent = stream.unsentBytes
-    guard unsent < before else { return false }
-    responsePace.moved(before - unsent, at: worker.loop.now)
-    return responsePace.left(at: worker.loop.now) > 0
-  }
-
-  private func expiredForwarding() {
-    let isOver = totalDue != 0 && worker.loop.now >= totalDue
-    if !isOver, isResponding, clientGoesOn() { return responseGoesOn() }
-    let waitsForBody = waitsForBody
-    if isOver {
-      worker.reached(.totalTimeout)
-    } else if isResponding {
-      let isSlow = min(requestPace.left(at: worker.loop.now), responsePace.left(at: worker.loop.now)) == 0
-      worker.reached(isSlow ? .bodyRate : .bodyTimeout)
-    } else if waitsForBody {
-      let isSlow = requestPace.left(at: worker.loop.now) == 0
-      return bodyIsRefused(isSlow ? .bodyTooSlow(rate: service.limits.bodyRate) : .bodyTimeout)
-    } else if let upstream {
-      worker.reached(.responseTimeout)
-      upstream.gotNoAnswer()
-    }
-    upstream?.abort()
-    fail(.timeout)
-  }
-
-  /// Whether nothing is asked on it, and nothing is on its way.
-  var isIdle: Bool { phase == .reading && !isPartial && outbound.isEmpty && inbound.isEmpty }
-
-  /// Others need its place.
-  func makeRoom() { close() }
-
-  /// The process is leaving: an idle connection is closed soon, any other after its response.
-  func drain() {
-    if phase == .reading, !isPartial { deadline.set(Defaults.drainIdleMillis) }
-  }
-
-  /// The time for finishing is over.
-  func cutOff() { abandon() }
+  func micros(from start: UInt64, to end: UInt64) -> Int? { end >= start && start != 0 ? Int((end - start) / 1000) : nil }
 }
