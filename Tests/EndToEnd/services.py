@@ -10,7 +10,7 @@ import time
 
 import requests
 
-from processes import CHECKOUT, Stockade
+from processes import CHECKOUT, Stockade, eventually
 
 LEAST = f"""mode: 'observe', policies: '{CHECKOUT}/policies', workers: 1,
   issuers: {{ main: {{ cognito: 'us-east-1_AbC123', client_ids: ['app'], jwks_url: 'http://127.0.0.1:1/keys' }} }},"""
@@ -151,6 +151,16 @@ def metric(server, name):
 
 def reached(server, limit):
     return metric(server, f'stockade_limits_reached_total{{limit="{limit}"}}')
+
+
+def has_reached(server, limit, count):
+    """Whether it was reached so often; numbers are shown at the end of the turn that answered."""
+    return bool(eventually(f"{limit} is reached {count} times", lambda: reached(server, limit) == count))
+
+
+def has_said(server, event):
+    """Whether the server's log tells of it; workers tell by message, so it may come after the answer."""
+    return bool(eventually(f"{event} is told", lambda: event in server.err.read_text()))
 
 
 def connect(server, patience=20):
