@@ -58,7 +58,9 @@ extension Gateway {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
       case .file: continue
-      case .single: text = issuer.loadBalancer?.keysURL ?? ""
+      case .noSet:
+        guard let balancer = issuer.loadBalancer else { continue }
+        text = balancer.keysURL
       }
       guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
       problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))

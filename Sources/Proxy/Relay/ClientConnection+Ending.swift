@@ -9,6 +9,7 @@ extension ClientConnection {
   func finish(closing: Bool) {
     mayRetry = false
     leaveFlight()
+    if review != nil { endReview() }
     if !collected.isEmpty { dropCollected() }
     if closing { return closeWhenSent() }
     phase = .reading
@@ -86,6 +87,7 @@ extension ClientConnection {
     upstream?.abort()
     upstream = nil
     tunnel = nil
+    if review != nil { endReview() }
     phase = .closed
     leaveFlight()
     deadline.clear()
@@ -109,7 +111,8 @@ extension ClientConnection {
       worker.unpark(self)
       if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
       if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
-      refuse(waitedInVain("no answer came in time"))
+      guard let waitsFor else { return abandon() }
+      refuse(waitsFor.rejection("no answer came in time", issuer: exchange.issuerWaitedFor))
     case .forwarding: expiredForwarding()
     case .tunnelling, .closing: abort()
     case .closed: break

@@ -202,6 +202,7 @@ extension ClientConnection {
     closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded || isSpent
     setDeadline(bodyTimeout)
     record(status: head.status.code)
+    watch(upgraded: false, status: head.status.code)
     return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
   }
 
@@ -220,12 +221,19 @@ extension ClientConnection {
     toClient.append(out)
     worker.giveBack(out)
     toClient.append(rest)
+    isResponding = true
     record(status: head.status.code)
+    watch(upgraded: true, status: head.status.code)
     phase = .tunnelling
     deadline.set(Defaults.tunnelIdleMillis)
     let toService = inbound.take()
+    var frames: WebSocketFrames?
+    if (head.fields.values(of: .upgrade).map({ $0.lowercased() }) == ["websocket"]) {
+      frames = WebSocketFrames()
+      frames?.advance(over: rest)
+    }
     let tunnel = Tunnel(
-      client: stream, toClient, upstream: service, toService, of: worker,
+      client: stream, toClient, frames, upstream: service, toService, of: worker,
       moved: { [unowned self] in deadline.set(Defaults.tunnelIdleMillis) },
       over: { [unowned self] end in tunnelEnded(end) })
     self.tunnel = tunnel
@@ -239,8 +247,29 @@ extension ClientConnection {
       upstream?.close()
       upstream = nil
       close()
+    case .told: endStream()
     case .broken: abort()
     }
+  }
+
+  // MARK: - A stream that lasts
+
+  private func watch(upgraded: Bool, status: Int) {
+    guard exchange.isAskedAgain(upgraded: upgraded) else { return }
+    review = StreamReview(of: exchange, status: status, isObserved: isObserved, at: worker) { [unowned self] id in streamRefused(by: id) }
+  }
+
+  // Its request would be refused by now.
+  private func streamRefused(by id: DecisionID) {
+    guard phase == .tunnelling else { return abort() }
+    deadline.set(Defaults.drainIdleMillis)
+    tunnel?.end(because: "decision \(id)")
+  }
+
+  /// The stream is over, whoever ended it.
+  func endReview() {
+    review?.end()
+    review = nil
   }
 
   /// Bytes of the response went by.

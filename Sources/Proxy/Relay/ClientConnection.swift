@@ -9,7 +9,7 @@ internal import Telemetry
 ///
 /// The life of a request begins here. While a request is in flight no further one is looked at; its bytes wait in the
 /// socket, so that a client cannot make us hold more than one head and one buffer.
-final class ClientConnection: StreamOwner {
+final class ClientConnection: Waiter, StreamOwner {
   enum Phase {
     /// Between requests, or within a head.
     case reading
@@ -42,10 +42,10 @@ final class ClientConnection: StreamOwner {
   // The exchange in flight.
   var upstream: UpstreamConnection?
   var tunnel: Tunnel?
+  /// The stream that lasts, if its request is asked about again.
+  var review: StreamReview?
   var requestBody = BodyRelay(from: .none, asChunks: false)
   var collected = CollectedBody()
-  /// What the page waits for.
-  var waitsFor: Dependency?
   var forwardedHead: [UInt8] = []
   var slot: DecisionLogPort.Slot?
   var isObserved = false
@@ -86,6 +86,7 @@ final class ClientConnection: StreamOwner {
     idleSince = worker.loop.now
     // The event that brought these bytes does not come again.
     if received != nil { isReadable = true }
+    super.init()
     stream.owner = self
     deadline.set(service.limits.headMillis)
   }
@@ -212,6 +213,7 @@ final class ClientConnection: StreamOwner {
     beganMillis = worker.loop.now
     service = worker.service
     exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, arrival: beganAt, under: service.snapshot)
+    exchange.trace = worker.beginTrace(exchange.head)
     requestCount += 1
     isInFlight = true
     worker.requestsInFlight(1)
@@ -236,6 +238,7 @@ final class ClientConnection: StreamOwner {
   func decide() {
     let outcome = exchange.decide(worker.facts)
     decidedAt = LoopClock.monotonicNanos()
+    if let issuer = exchange.trail.issuerDoubted { worker.doubtKeys(of: issuer) }
     if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange.id) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
@@ -248,36 +251,31 @@ final class ClientConnection: StreamOwner {
   }
 
   func wait(for dependency: Dependency) {
-    let millis: UInt64
     switch dependency {
     case .body: return collect()
-    case .keys, .loadBalancerKey, .introspection: millis = Defaults.keysWaitMillis
+    case .keys, .loadBalancerKey, .introspection: break
     case .entities(let lookup):
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }
-      millis = lookup.source.timeoutMillis
-    case .decision(let question):
-      if let answer = worker.answer(to: question) { return received(answer) }
-      // The engine's own clock ends first and says why.
-      millis = question.timeoutMillis + Defaults.remoteGraceMillis
+    case .decision(let question): if let answer = worker.answer(to: question) { return received(answer) }
     }
     // What is waited for again gets no extension.
-    if waitsFor != dependency { deadline.set(millis) }
+    if waitsFor != dependency { deadline.set(dependency.patienceMillis) }
     waitsFor = dependency
     phase = .parked
     worker.park(self, until: dependency)
   }
 
-  /// The lookup that the page waits for has an answer.
-  func received(_ answer: EntityAnswer) {
+  override var isWaiting: Bool { phase == .parked }
+
+  override func received(_ answer: EntityAnswer) {
     waitsFor = nil
     lookupMicros = micros(from: lookupBeganAt, to: LoopClock.monotonicNanos())
     exchange.entitiesArrived(answer)
     decide()
   }
 
-  /// The engine elsewhere that the page waits for has an answer.
-  func received(_ answer: RemoteAnswer) {
+  override func received(_ answer: RemoteAnswer) {
     waitsFor = nil
     exchange.decisionArrived(answer)
     decide()
@@ -291,31 +289,17 @@ final class ClientConnection: StreamOwner {
     decide()
   }
 
-  /// A fact has arrived.
-  func goOn() {
+  override func goOn() {
     guard phase == .parked else { return }
     decide()
   }
 
-  /// There is no room to wait in.
-  func turnedAway() {
-    guard phase == .parked else { return }
-    refuse(waitedInVain("too many requests wait"))
+  override func turnedAway() {
+    guard phase == .parked, let waitsFor else { return }
+    refuse(waitsFor.rejection("too many requests wait", issuer: exchange.issuerWaitedFor))
   }
 
-  func waitedInVain(_ why: String) -> Rejection {
-    let issuer = exchange.issuerWaitedFor ?? ""
-    switch waitsFor {
-    case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
-    case .entities: return .entityLookupFailed(detail: why)
-    case .decision: return .engineFailed(detail: why)
-    case .body: return .bodyTimeout
-    case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
-    }
-  }
-
-  /// Where the request comes from, for sharing room fairly.
-  var origin: [UInt8] { exchange.client.peer.place }
+  override var origin: [UInt8] { exchange.client.peer.place }
 
   // MARK: - Refuse
 
@@ -366,8 +350,24 @@ final class ClientConnection: StreamOwner {
     record.totalMicros = micros(from: beganAt, to: now)
     if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
     record.upstreamError = upstreamError?.rawValue
-    worker.write(record, in: slot)
+    worker.write(record, of: exchange, spanFacts(now, status: status, upstreamError), in: slot)
     slot = nil
+  }
+
+  // Nothing where nothing is recorded.
+  private func spanFacts(_ now: UInt64, status: Int, _ fault: UpstreamFault?) -> SpanFacts {
+    var facts = SpanFacts()
+    guard exchange.isTraced else { return facts }
+    facts.began = beganAt
+    facts.authenticated = exchange.trail.authenticatedAt
+    facts.decided = decidedAt >= beganAt ? decidedAt : now
+    facts.ended = now
+    facts.isForwarded = phase == .forwarding
+    if facts.isForwarded, isResponding { facts.upstreamStatus = status }
+    facts.routePath = exchange.route?.path.text
+    facts.scheme = exchange.client.scheme?.rawValue ?? "http"
+    facts.upstream = service.plan.upstreams.indices.contains(exchange.upstream) ? service.plan.upstreams[exchange.upstream].host : ""
+    return facts
   }
 
   func micros(from start: UInt64, to end: UInt64) -> Int? { end >= start && start != 0 ? Int((end - start) / 1000) : nil }

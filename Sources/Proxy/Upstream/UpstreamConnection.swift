@@ -33,6 +33,7 @@ final class UpstreamConnection: StreamOwner {
     inbound = MeteredQueue(worker.meter)
     outbound = MeteredQueue(worker.meter)
     stream.owner = self
+    worker.upstreamConnections(1)
   }
 
   /// Begins an exchange.
@@ -218,14 +219,14 @@ final class UpstreamConnection: StreamOwner {
   func close() {
     end()
     stream.close()
-    pool.closed(self)
+    closed()
   }
 
   /// Breaks off: the upstream must not take what it has for a whole request.
   func abort() {
     end()
     stream.abort()
-    pool.closed(self)
+    closed()
   }
 
   private func end() {
@@ -233,4 +234,5 @@ final class UpstreamConnection: StreamOwner {
     inbound.release()
     outbound.release()
   }
+  private func closed() { if pool.closed(self) { worker.upstreamConnections(-1) } }
 }

@@ -7,6 +7,8 @@ struct UpstreamPlan: Sendable, Equatable {
   /// One for each address.
   var urls: [HTTPURL]
 
+  /// Its host; of several addresses the first one's.
+  var host: String { urls.first?.host ?? "" }
   /// What stands in Host where a client sent none (HTTP/1.0).
   var authority: String { urls.first?.authority ?? "" }
 }

@@ -55,10 +55,11 @@ final class UpstreamPool {
   /// An idle connection has been closed by the other side.
   func remove(_ connection: UpstreamConnection) { idle.removeAll { $0 === connection } }
 
-  /// A connection is no more.
-  func closed(_ connection: UpstreamConnection) {
-    open.remove(ObjectIdentifier(connection))
+  /// A connection is no more; false if that was known.
+  func closed(_ connection: UpstreamConnection) -> Bool {
+    guard open.remove(ObjectIdentifier(connection)) != nil else { return false }
     freed?()
+    return true
   }
 
   /// How many requests are there.
