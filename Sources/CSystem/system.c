@@ -11,7 +11,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -262,6 +264,12 @@ int32_t csystem_peer_address(int32_t fd, csystem_address *address) {
   if (getpeername(fd, (struct sockaddr *)&storage, &size) < 0) return -errno;
   from_system(&storage, size, address);
   return 0;
+}
+
+int32_t csystem_unsent_bytes(int32_t fd) {
+  int count = 0;
+  if (ioctl(fd, SIOCOUTQ, &count) < 0) return -errno;
+  return count;
 }
 
 int32_t csystem_pending_error(int32_t fd) {

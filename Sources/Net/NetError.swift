@@ -38,6 +38,16 @@ public indirect enum NetError: Error, Hashable, Sendable, CustomStringConvertibl
   /// The stream or call was closed by our side.
   case closed
 
+  /// Whether this process has no descriptor or no memory for a socket, whoever is called.
+  public var isExhaustion: Bool {
+    switch self {
+    case .system(_, let errno), .connectFailed(_, let errno):
+      [csystem_emfile, csystem_enfile, csystem_enobufs, csystem_enomem].contains(errno)
+    case .unreachable(_, let last): last.isExhaustion
+    default: false
+    }
+  }
+
   /// The sentence.
   public var description: String {
     switch self {

@@ -75,8 +75,10 @@ public struct Exchange: Sendable {
 
   /// The matched route.
   public var route: Route? { trail.question?.route }
-  /// The service that the request goes to, by its place: 0 the usual one, from 1 on those of the configuration's `routeUpstreams`.
+  /// The service that the request goes to, by its place: 0 the usual one, then those of the configuration's `upstreams`.
   public var upstream: Int { route?.upstream ?? 0 }
+  /// The largest body that it may have, and what says so; nil for no bound.
+  public var bodyLimit: (bytes: UInt64, setting: String)? { snapshot.mapping.bodyLimit(of: route) }
 
   /// The issuer whose keys the page waits for.
   public var issuerWaitedFor: String? { trail.token?.issuer }

@@ -1,3 +1,4 @@
+internal import HTTP
 internal import Net
 public import Pipeline
 
@@ -12,6 +13,11 @@ extension Gateway {
         return (
           "\(text) has a path, which is not possible here: requests keep their own", "write \(url.scheme)://\(url.authority)"
         )
+      case .nameServer:
+        guard case .ip(let address, _, _) = try SocketAddress.parse(text), address.isV4 else {
+          return ("\(text) is not the address of a name server", "write an IPv4 address and a port, such as 127.0.0.1:53")
+        }
+        return nil
       case .keys(let mayBePlain):
         let url = try HTTPURL.parse(text)
         guard !url.isSecure, !mayBePlain, !KeyURL.isLoopback(url) else { return nil }
@@ -29,6 +35,7 @@ extension Gateway {
     let scheme: String
     switch use {
     case .service: scheme = "http"
+    case .nameServer: return "write an IPv4 address and a port, such as 127.0.0.1:53"
     case .keys: scheme = "https"
     }
     // What a person writes who thinks of a host and a port.

@@ -58,6 +58,7 @@ public final class Gateway {
   private var introspector: Introspector?
   private var loadBalancerKeys: LoadBalancerKeys?
   private var assertions: AssertionRing?
+  private var healthChecks: HealthChecks?
   private let nonces = DPoPNonce(key: RandomBytes.make(32))
   private let usedProofs = Locked(DPoPReplayGuard())
   private let lookups: EntityLookups
@@ -85,10 +86,11 @@ public final class Gateway {
     self.environment = environment
     loop.wallOffsetMillis = environment.clockOffsetMillis
     var problems: [String] = []
-    let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems)
+    let count = Self.workerCount(configuration, listen)
+    let plan = Self.plan(configuration, snapshot, revocations, environment, workers: count, &problems)
     guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
     do throws(NetError) {
-      let resolver = try Resolver(loop)
+      let resolver = try Resolver(loop, limits: Self.resolverLimits(configuration), lookup: Self.lookup(configuration))
       self.resolver = resolver
       let tls = try TLSContext(clientTrusting: .system)
       client = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, proxies: environment.proxies)
@@ -99,7 +101,6 @@ public final class Gateway {
           loop, resolver: resolver, tls: tls, rule: .noLinkLocal, limits: EntityLookups.limits),
         generation: snapshot.generation, serverLog: environment.serverLog, metrics: controlShard)
       self.lookups = lookups
-      let count = Self.workerCount(configuration, listen)
       mailbox = try Mailbox()
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }
@@ -141,7 +142,9 @@ public final class Gateway {
     do throws(NetError) {
       try mailbox.attach(to: loop) { [unowned self] in received($0) }
       // Workers share the port, and so could a process that has nothing to do with this one: half of the requests would go there.
-      if workers.count > 1, case .address(let address) = listen { try Listener(loop, at: address) { _, _ in }.close() }
+      if workers.count > 1, !configuration.sharesPort, case .address(let address) = listen {
+        try Listener(loop, at: address) { _, _ in }.close()
+      }
       let assertions = try makeAssertionRing()
       self.assertions = assertions
       introspector = makeIntrospector()
@@ -152,17 +155,19 @@ public final class Gateway {
       self.credentials = credentials
       for index in workers.indices {
         let setup = WorkerSetup(
-          index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
-          tracing: environment.tracing,
+          index: index, listen: listen, sharesPlace: workers.count > 1, sharesPort: configuration.sharesPort,
+          lookup: Self.lookup(configuration), resolverLimits: Self.resolverLimits(configuration), plan: plan, log: environment.log,
+          metrics: environment.metrics, tracing: environment.tracing,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }
-      let limit = Double(workers.count * Defaults.clientConnections)
+      let limit = Double(workers.count * plan.limits.connections)
       environment.metrics.collect { [.init(.connectionsLimit, [MetricLabel("state", "client")], value: limit)] }
       ring.start()
       credentials.start()
+      startHealthChecks(plan)
     } catch {
       throw ConfigurationError([error.description])
     }
@@ -217,32 +222,6 @@ public final class Gateway {
     }
   }
 
-  // What a configuration asks of the workers, or what is wrong with its addresses.
-  private static func plan(
-    _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ aws: AWSSurroundings, _ problems: inout [String]
-  ) -> ServicePlan? {
-    let upstream = url(configuration.upstream, what: "the upstream", &problems)
-    let others = configuration.routeUpstreams.compactMap { url($0, what: "a route's upstream", &problems) }
-    for base in configuration.entitySources { _ = url(base, what: "a route's entities", &problems) }
-    checkKeyURLs(configuration, snapshot, &problems)
-    guard let upstream, problems.isEmpty else { return nil }
-    let upstreams = [upstream] + others
-    do throws(NetError) {
-      let tls = upstreams.contains(where: \.isSecure) ? try TLSContext(clientTrusting: .system) : nil
-      var engines: [EnginePlan] = []
-      for engine in configuration.engines {
-        if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
-      }
-      guard problems.isEmpty else { return nil }
-      return ServicePlan(
-        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
-        engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
-    } catch {
-      problems.append(error.description)
-      return nil
-    }
-  }
-
   // MARK: - Reloading
 
   /// Puts another configuration and snapshot in force, whole, for every worker; or changes nothing and says why.
@@ -258,11 +237,15 @@ public final class Gateway {
       ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
       ("workers", "\(self.configuration.workers)", "\(configuration.workers)"),
       ("log", Self.places(self.configuration), Self.places(configuration)),
+      ("share_port", "\(self.configuration.sharesPort)", "\(configuration.sharesPort)"),
+      ("dns.server", self.configuration.nameServer ?? "the system's", configuration.nameServer ?? "the system's"),
+      ("dns.refresh", "\(self.configuration.dnsRefreshMillis)ms", "\(configuration.dnsRefreshMillis)ms"),
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
     if self.configuration.traces != configuration.traces { problems.append("traces cannot change while running; restart for the new ones") }
-    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems) else {
+    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment, workers: workers.count, &problems)
+    else {
       return completion(.failure(ConfigurationError(problems)))
     }
     let before = self.snapshot.assertion
@@ -291,6 +274,7 @@ public final class Gateway {
     signing?.close()
     ring.start()
     made.start()
+    startHealthChecks(plan)
   }
 
   /// Revokes tokens at once, whatever else is or is not in order.
@@ -309,46 +293,23 @@ public final class Gateway {
 
   private static func places(_ configuration: Configuration) -> String { configuration.logSinks.map(\.text).joined(separator: ", ") }
 
+  private func startHealthChecks(_ plan: ServicePlan) {
+    let generation = plan.snapshot.generation
+    let checks = HealthChecks(
+      loop, plan.upstreams, resolver: resolver, after: healthChecks, serverLog: environment.serverLog, metrics: controlShard
+    ) { [unowned self] upstream, address, isDown in
+      for worker in workers { worker.post(.health(upstream: upstream, address: address, isDown: isDown, generation: generation)) }
+    }
+    healthChecks = checks
+    checks.start()
+  }
+
   private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
     let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()
     return listen.isShareable ? min(max(wanted, 1), 64) : 1
   }
 
   private static func randomKey() -> (UInt64, UInt64) { (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max)) }
-
-  private static func url(_ text: String, what: String, _ problems: inout [String]) -> HTTPURL? {
-    if let problem = problem(of: text, for: .service) {
-      problems.append("\(what): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
-      return nil
-    }
-    do throws(NetError) { return try HTTPURL.parse(text) } catch { return nil }
-  }
-
-  private static func checkKeyURLs(_ configuration: Configuration, _ snapshot: Snapshot, _ problems: inout [String]) {
-    for (issuer, settings) in zip(snapshot.issuers.issuers, configuration.issuers) {
-      if let endpoint = issuer.introspection?.url {
-        do throws(NetError) {
-          let url = try HTTPURL.parse(endpoint)
-          if !url.isSecure, !KeyURL.isLoopback(url) {
-            problems.append("issuer \(issuer.name): \(endpoint) is plain HTTP, so whoever is on the way would read tokens; use https")
-          }
-        } catch {
-          problems.append("issuer \(issuer.name): \(error)")
-        }
-      }
-      let text: String
-      switch issuer.keys {
-      case .jwks(let url): text = url
-      case .discovery(let issuer): text = issuer
-      case .file: continue
-      case .noSet:
-        guard let balancer = issuer.loadBalancer else { continue }
-        text = balancer.keysURL
-      }
-      guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
-      problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
-    }
-  }
 
   // MARK: - What the workers say
 
@@ -389,6 +350,10 @@ public final class Gateway {
       case .engineFailed: environment.serverLog.warn("engine_failed", ["why": .text(why)])
       case .proxyHeaderRefused: environment.serverLog.warn("proxy_header_refused", ["why": .text(why)])
       case .upstreamUnreachable: environment.serverLog.warn("upstream_unreachable", ["why": .text(why)])
+      case .upstreamEjected: environment.serverLog.warn("upstream_ejected", ["why": .text(why)])
+      case .circuitOpened: environment.serverLog.warn("circuit_open", ["why": .text(why)])
+      case .limitReached: environment.serverLog.warn("limit_reached", ["why": .text(why)])
+      case .descriptorsFew: environment.serverLog.error("descriptors_exhausted", ["why": .text(why)])
       }
     }
   }

@@ -22,6 +22,8 @@ enum WorkerMessage: Sendable {
   case credentials(CredentialKeeper.State, engine: Int, generation: UInt64)
   /// Serve by another load, with these keys of its issuers, and these credentials for its engines.
   case adopt(ServicePlan, [IssuerKeys], [CredentialKeeper.State])
+  /// What a health check says of an address of a service.
+  case health(upstream: Int, address: Int, isDown: Bool, generation: UInt64)
   /// Say that the loop turns.
   case answer
   /// Accept no more, and let what is in flight finish.
@@ -63,6 +65,10 @@ enum ControlMessage: Sendable {
   enum Event: Sendable {
     case acceptFailed
     case upstreamUnreachable
+    case upstreamEjected
+    case circuitOpened
+    case limitReached
+    case descriptorsFew
     case proxyHeaderRefused
     case engineFailed
   }
@@ -74,6 +80,11 @@ struct WorkerSetup: Sendable {
   var listen: ListenPlace
   /// Whether other workers listen there as well.
   var sharesPlace: Bool
+  /// Whether other processes may do so.
+  var sharesPort: Bool
+  /// How names are looked up.
+  var lookup: Resolver.Lookup
+  var resolverLimits: Resolver.Limits
   /// The services behind: the usual one, then those of single routes.
   var plan: ServicePlan
   var log: DecisionLog

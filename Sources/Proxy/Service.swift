@@ -9,16 +9,15 @@ struct ServicePlan: Sendable {
   var snapshot: Snapshot
   /// The tokens that are revoked.
   var revocations: RevocationList
-  var upstreams: [HTTPURL]
+  /// The services behind.
+  var upstreams: [UpstreamPlan]
   var upstreamTLS: TLSContext?
-  var upstreamLimits: UpstreamLimits
+  /// What clients may use of one worker.
+  var limits: ClientLimits
   /// The engines elsewhere.
   var engines: [EnginePlan] = []
   /// Whether connections begin with a PROXY protocol header.
   var expectsProxyHeader = false
-
-  /// Whether the same services are reached in the same way.
-  func reaches(_ other: ServicePlan) -> Bool { upstreams == other.upstreams && upstreamLimits == other.upstreamLimits }
 }
 
 /// What a worker serves by, as of one load: the snapshot, and the connections to the services behind it.
@@ -28,14 +27,14 @@ final class Service {
   let plan: ServicePlan
   let headLimits: HeadLimits
   let forwardedHeads: [ForwardedHead]
-  let pools: [UpstreamPool]
+  let upstreams: [UpstreamGroup]
   let engines: [VerifiedPermissionsClient]
 
   var snapshot: Snapshot { plan.snapshot }
-  var limits: UpstreamLimits { plan.upstreamLimits }
+  var limits: ClientLimits { plan.limits }
 
   /// The service of a plan; connections of the one before go on if they lead to the same places.
-  init(_ plan: ServicePlan, after before: Service?, loop: EventLoop) throws(NetError) {
+  init(_ plan: ServicePlan, after before: Service?, resolver: Resolver, loop: EventLoop) throws(NetError) {
     self.plan = plan
     headLimits = plan.snapshot.mapping.headLimits
     var engines: [VerifiedPermissionsClient] = []
@@ -43,36 +42,29 @@ final class Service {
       if let before, let known = before.plan.engines.firstIndex(where: { $0.reaches(engine) }) {
         engines.append(before.engines[known])
       } else {
-        engines.append(try VerifiedPermissionsClient(engine, loop: loop))
+        engines.append(VerifiedPermissionsClient(engine, resolver: resolver, loop: loop))
       }
     }
     self.engines = engines
-    if let before, before.plan.reaches(plan) {
-      forwardedHeads = before.forwardedHeads
-      pools = before.pools
-      return
-    }
     forwardedHeads = plan.upstreams.map { ForwardedHead(upstreamAuthority: $0.authority) }
-    var pools: [UpstreamPool] = []
-    for upstream in plan.upstreams {
-      pools.append(try UpstreamPool(upstream, tls: upstream.isSecure ? plan.upstreamTLS : nil, limits: plan.upstreamLimits, loop: loop))
+    upstreams = plan.upstreams.map { upstream in
+      before?.upstreams.first { $0.plan == upstream } ?? UpstreamGroup(upstream, tls: plan.upstreamTLS, resolver: resolver, loop: loop)
     }
-    self.pools = pools
   }
 
   /// Closes what is idle, and keeps nothing any more: another service has taken over.
   func retire(for successor: Service) {
-    for pool in pools where !successor.pools.contains(where: { $0 === pool }) { pool.retire() }
+    for upstream in upstreams where !successor.upstreams.contains(where: { $0 === upstream }) { upstream.retire() }
     for engine in engines where !successor.engines.contains(where: { $0 === engine }) { engine.retire() }
   }
 }
 
 extension VerifiedPermissionsClient {
   /// A worker's client for an engine.
-  convenience init(_ plan: EnginePlan, loop: EventLoop) throws(NetError) {
+  convenience init(_ plan: EnginePlan, resolver: Resolver, loop: EventLoop) {
     let engine = plan.engine
     self.init(
-      loop, resolver: try Resolver(loop), tls: plan.tls, at: plan.url, region: plan.region,
+      loop, resolver: resolver, tls: plan.tls, at: plan.url, region: plan.region,
       limits: .init(
         connectMillis: engine.connectMillis, attemptMillis: engine.attemptMillis, totalMillis: engine.timeoutMillis,
         attempts: engine.attempts, concurrency: engine.concurrency, queue: engine.queue, batches: engine.batches))

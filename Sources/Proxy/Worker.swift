@@ -18,20 +18,28 @@ final class Worker {
   private(set) var service: Service
   var headLimits: HeadLimits { service.headLimits }
   let facts: Facts
+  /// What its connections hold in memory.
+  let meter = Meter()
   /// What assertions are signed with; nil if there are none.
   private(set) var assertionKeys: AssertionKeys?
   private(set) var isDraining = false
 
   private let control: Mailbox<ControlMessage>
-  private let metrics: WorkerMetrics
+  let metrics: WorkerMetrics
   private let spans: SpanPort?
   private let instance: String
-  private var listener: Listener?
+  private(set) var listener: Listener?
   private var ids = DecisionIDGenerator()
-  private var clients: [ObjectIdentifier: ClientConnection] = [:]
+  private(set) var clients: [ObjectIdentifier: ClientConnection] = [:]
   private var answers = EntityAnswers()
   private var decisions = RemoteAnswers()
-  private var heldBytes = 0
+  private let resolver: Resolver
+  var peers: [[UInt8]: Int] = [:]
+  private(set) var inFlight = 0
+  // Whether all connections are taken and none of them is idle; whether more bytes are held than may be.
+  var isCrowded = false
+  var isResting = false
+  var roomTimer: TimerID?
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<Waiter>] = [:]
   // Strangers can make any number of tokens to be asked about: whoever waits for a word on one shares one room.
@@ -77,10 +85,12 @@ final class Worker {
       })
     facts.stopwatch = LoopClock.monotonicNanos
     facts.learn(setup.plan.revocations)
-    service = try Service(setup.plan, after: nil, loop: loop)
+    resolver = try Resolver(loop, limits: setup.resolverLimits, lookup: setup.lookup)
+    service = try Service(setup.plan, after: nil, resolver: resolver, loop: loop)
     listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
       accepted(fd, from: peer)
     }
+    listener?.acceptFailed = { [unowned self] error in note(error.description, event: .acceptFailed) }
     try setup.mailbox.attach(to: loop) { [unowned self] message in received(message) }
     loop.onTurnEnd = { [unowned self] in endTurn() }
   }
@@ -90,7 +100,7 @@ final class Worker {
   // (EPOLLEXCLUSIVE would wake only one, and always the same while it is idle: connections that live long would all be with it.)
   private static func listenerOptions(_ setup: WorkerSetup) -> Listener.Options {
     var options = Listener.Options()
-    guard setup.sharesPlace else { return options }
+    guard setup.sharesPlace || setup.sharesPort else { return options }
     switch setup.listen {
     case .address: options.reusePort = true
     case .socket: options.acceptsPerTurn = 1
@@ -111,11 +121,13 @@ final class Worker {
         greetings[ObjectIdentifier(greeting)] = greeting
         greeting.begin()
       } else {
-        let client = ClientConnection(stream, peer: Peer(peer), worker: self)
+        let peer = Peer(peer)
+        guard admit(peer, stream) else { return }
+        let client = ClientConnection(stream, peer: peer, worker: self)
         clients[ObjectIdentifier(client)] = client
       }
       metrics.connections(1)
-      if connections >= Defaults.clientConnections { listener?.pause() }
+      makeRoom()
     } catch {
       note(error.description, event: .acceptFailed)
     }
@@ -124,6 +136,7 @@ final class Worker {
   /// A proxy has said whom a connection is from, and what came after that is the client's.
   func greeted(_ greeting: ProxyGreeting, _ stream: ByteStream, from peer: Peer, with bytes: ByteQueue) {
     guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
+    guard admit(peer, stream) else { return connectionEnded() }
     let client = ClientConnection(stream, peer: peer, worker: self, received: bytes)
     clients[ObjectIdentifier(client)] = client
     if isDraining { client.drain() }
@@ -143,15 +156,16 @@ final class Worker {
   /// A client's connection is no more.
   func forget(_ client: ClientConnection) {
     guard clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
+    leave(client.exchange.peer)
     unpark(client)
     connectionEnded()
   }
 
-  private var connections: Int { clients.count + greetings.count }
+  var connections: Int { clients.count + greetings.count }
 
   private func connectionEnded() {
     metrics.connections(-1)
-    if !isDraining, connections == Defaults.clientConnections - 1 { listener?.resume() }
+    if isCrowded { makeRoom() }
     if isDraining, connections == 0 { control.post(.drained(worker: index)) }
   }
 
@@ -289,9 +303,9 @@ final class Worker {
 
   /// Takes note of bytes of bodies that are held until they are decided on, or no longer; false if they are too many.
   func hold(_ bytes: Int) -> Bool {
-    heldBytes += bytes
+    meter.bytes += bytes
     metrics.heldBodies(bytes)
-    return heldBytes <= Defaults.heldBodyBytes
+    return !isFull
   }
 
   private func received(_ message: WorkerMessage) {
@@ -321,6 +335,10 @@ final class Worker {
       guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
       service.engines[engine].credentials = state
     case .adopt(let plan, let keys, let credentials): adopt(plan, keys, credentials)
+    case .health(let upstream, let address, let isDown, let generation):
+      guard generation == service.snapshot.generation, service.upstreams.indices.contains(upstream) else { break }
+      let pools = service.upstreams[upstream].pools
+      if pools.indices.contains(address) { pools[address].standing.isDown = isDown }
     case .answer: control.post(.answered(worker: index))
     case .drain: drain()
     case .cutOff:
@@ -340,7 +358,7 @@ final class Worker {
   /// that wait for a fact have not been decided, and begin anew.
   private func adopt(_ plan: ServicePlan, _ keys: [IssuerKeys], _ credentials: [CredentialKeeper.State]) {
     do throws(NetError) {
-      let successor = try Service(plan, after: service, loop: loop)
+      let successor = try Service(plan, after: service, resolver: resolver, loop: loop)
       service.retire(for: successor)
       service = successor
       for (engine, state) in zip(successor.engines, credentials) {
@@ -412,14 +430,31 @@ final class Worker {
   /// Begins a request's part of a trace; nil where traces are off.
   func beginTrace(_ head: borrowing RequestHead) -> RequestTrace? { spans?.begin(head.fields) }
 
-  func requestsInFlight(_ change: Int) { metrics.requestsInFlight(change) }
+  func requestsInFlight(_ change: Int) {
+    inFlight += change
+    metrics.requestsInFlight(change)
+  }
   func upstreamConnections(_ change: Int) { metrics.upstreamConnections(change) }
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
-  func upstreamFailed(_ error: NetError) { note(error.description, event: .upstreamUnreachable) }
+  func upstreamFailed(_ error: NetError) {
+    if case .timedOut = error { metrics.reached(.connectTimeout) }
+    note(error.description, event: error.isExhaustion ? .descriptorsFew : .upstreamUnreachable)
+  }
 
-  private func note(_ why: String, event: ControlMessage.Event) {
+  /// An address of a service is left out for a while.
+  func ejected(_ address: String, of upstream: String) {
+    metrics.ejected(of: upstream)
+    control.post(.failed(.upstreamEjected, "\(address) of \(upstream) is left out for a while: too many requests in a row got no answer"))
+  }
+
+  /// A service is not asked for a while.
+  func circuitOpened(_ upstream: String) {
+    control.post(.failed(.circuitOpened, "\(upstream) is not asked for a while: too many requests in a row got no answer"))
+  }
+
+  func note(_ why: String, event: ControlMessage.Event) {
     // Once a second at most: what fails for one request fails for all of them.
     guard failureNotedAt == 0 || loop.now >= failureNotedAt + 1000 else { return }
     failureNotedAt = loop.now
@@ -431,7 +466,9 @@ final class Worker {
     spans?.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
     metrics.remoteHits(facts.decisionHits + remoteHits)
+    metrics.buffered(meter.bytes)
     metrics.publish()
+    restOrAccept()
   }
 
   // MARK: - Leaving
@@ -441,7 +478,7 @@ final class Worker {
     isDraining = true
     listener?.closeGracefully()
     listener = nil
-    for pool in service.pools { pool.closeIdle() }
+    for upstream in service.upstreams { upstream.closeIdle() }
     for client in Array(clients.values) { client.drain() }
     if connections == 0 { control.post(.drained(worker: index)) }
   }

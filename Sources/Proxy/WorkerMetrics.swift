@@ -17,6 +17,8 @@ struct WorkerMetrics {
   private let upstreamConnections: MetricsShard.Counter
   private let decisions: DecisionCounters
   private let upstreamFaults: [UpstreamFault: MetricsShard.Counter]
+  private let limits: [Limit: MetricsShard.Counter]
+  private let buffered: MetricsShard.Counter
 
   init(_ shard: MetricsShard) {
     self.shard = shard
@@ -34,11 +36,18 @@ struct WorkerMetrics {
       uniqueKeysWithValues: ["answered", "failed", "timeout"].map { ($0, shard.counter(.remoteDecisions, MetricLabel("result", $0))) })
     remoteDuration = shard.histogram(.remoteDuration)
     heldBytes = shard.counter(.heldBodyBytes)
+    limits = Dictionary(
+      uniqueKeysWithValues: Limit.allCases.map { ($0, shard.counter(.limitsReached, MetricLabel("limit", $0.rawValue))) })
+    buffered = shard.counter(.bufferedBytes)
     upstreamConnections = shard.counter(.connections, MetricLabel("state", "upstream"))
     decisions = DecisionCounters(shard)
     upstreamFaults = Dictionary(
       uniqueKeysWithValues: UpstreamFault.allCases.map { ($0, shard.counter(.upstreamErrors, MetricLabel("reason", $0.rawValue))) })
   }
+
+  func reached(_ limit: Limit) { if let counter = limits[limit] { shard.add(counter) } }
+  func buffered(_ bytes: Int) { shard.set(buffered, bytes) }
+  func ejected(of upstream: String) { shard.add(shard.counter(.upstreamEjections, MetricLabel("upstream", upstream))) }
 
   func connections(_ change: Int) { shard.add(clientConnections, change) }
   func requestsInFlight(_ change: Int) { shard.add(inFlight, change) }

@@ -301,7 +301,7 @@ class TestBodies:
 
 
     def test_what_all_connections_hold_together_is_bounded(self, tmp_path, pool, upstream, source, alice):
-        server = start(tmp_path, pool, upstream, source, "held", large="16MiB", slow="30s")
+        server = start(tmp_path, pool, upstream, source, "held", "workers: 1, limits: { buffered: '64MiB' },", large="16MiB", slow="30s")
         held = []
         for _ in range(4):
             client = Client(server)

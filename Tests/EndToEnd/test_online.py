@@ -192,7 +192,7 @@ def test_what_is_not_there_is_told_apart(tmp_path):
     for subject, what, detail in [
         ("issuer gone", "TCP", "Connection refused"), ("issuer nameless", "DNS", "cannot resolve no-such-host.invalid"),
         ("issuer metadata", "TCP", "link-local"), ("upstream", "TCP", "Connection refused"),
-        ("upstream of a route, 1", "TCP", "No such file"),
+        (f"unix:{tmp_path}/no.sock", "TCP", "No such file"),
     ]:  # fmt: skip
         step = found[subject]
         assert (step["step"], step["status"]) == (what, "failed") and detail in step["detail"], step

@@ -152,6 +152,17 @@ import Testing
     Case(name: "a variable of the wrong type", file: with("workers: '${MANY}',"), variables: ["MANY": "many"]),
     // What is needed.
     Case(name: "nothing said"),
+    Case(name: "an empty list of addresses", file: with("", upstream: "upstream: [],")),
+    Case(name: "an address given twice", file: with("", upstream: "upstream: ['http://a:1', 'http://a:1'],")),
+    Case(name: "a service without an address", file: with("upstreams: { orders: { max_waiting: 1 } },")),
+    Case(name: "a service with the usual one's name", file: with("upstreams: { upstream: 'http://a' },")),
+    Case(
+      name: "a route to an unknown service",
+      file: with("upstreams: { orders: 'http://a' }, routes: [{ match: 'GET /', upstream: 'order' }],")),
+    Case(name: "a route to a service nobody named", file: with("routes: [{ match: 'GET /', upstream: 'orders' }],")),
+    Case(name: "a health check without a path", file: with("", upstream: "upstream: { url: 'http://a', health: { interval: '1s' } },")),
+    Case(name: "a health check of something else", file: with("", upstream: "upstream: { url: 'http://a', health: 'up' },")),
+    Case(name: "a limit of nothing", file: with("limits: { connections: 0 },")),
     Case(name: "no upstream", file: "{ issuers: { main: { \(pool) } } }"),
     Case(name: "no issuer", file: "{ upstream: 'http://a' }"),
     // Issuers.

@@ -22,7 +22,9 @@ import Testing
     #expect(configuration.upstream == "http://127.0.0.1:3000" && configuration.mode == .enforce && configuration.listen == "127.0.0.1:8080")
     #expect(configuration.issuers.map(\.name) == ["main"] && configuration.issuers[0].clientIDs == ["4h57example"])
     #expect(configuration.issuers[0].kind == .cognito(poolID: "us-east-1_AbC123"))
-    #expect(configuration.upstreamLimits == UpstreamLimits() && configuration.drainTimeoutMillis == Defaults.drainTimeoutMillis)
+    #expect(
+      configuration.upstreams == [UpstreamSettings(name: "upstream", addresses: ["http://127.0.0.1:3000"])]
+        && configuration.drainTimeoutMillis == Defaults.drainTimeoutMillis)
     #expect(configuration.issuers[0].clockSkewSeconds == 60 && configuration.issuers[0].maximumLifetimeSeconds == 86_400)
   }
 
@@ -62,7 +64,7 @@ import Testing
       """)
     let again = try Self.read(configuration.listing(sources: true))
     #expect(again.json == configuration.json)
-    #expect(again.upstreamLimits.connectTimeoutMillis == 250 && again.workers == 3 && again.routes?.routes.first?.bodyLimit == 1 << 20)
+    #expect(again.upstreams[0].limits.connectTimeoutMillis == 250 && again.workers == 3 && again.routes?.routes.first?.bodyLimit == 1 << 20)
   }
 
   @Test func referencesAreFilledInsideStringsAndNeverReadAsSyntax() throws {
@@ -161,6 +163,39 @@ import Testing
           _ = configuration.listing(sources: true)
         } catch { #expect(!error.problems.isEmpty && !error.report.isEmpty) }
       }
+    }
+  }
+
+  @Test func aServiceMayHaveAddressesAndBoundsOfItsOwn() throws {
+    let configuration = try Self.read(
+      """
+      { upstream: ['http://a:1', 'unix:/run/b'], issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['a'] } },
+        upstreams: { orders: { url: 'http://c:1', urls: ['http://d:1'], max_waiting: 0, breaker: { failures: 3, open: '2s' }, health: '/up' },
+                     files: 'http://e:1' },
+        limits: { connections: 100, connections_per_peer: 3, body: '1MiB', total_timeout: '1m', header: '8KiB' },
+        dns: { server: '127.0.0.1:5353' },
+        routes: [ { match: 'GET /o', upstream: 'orders' }, { match: 'GET /f', upstream: 'files', total_timeout: '5s' },
+                  { match: 'GET /x', upstream: 'http://x:1' }, { match: 'GET /y', upstream: 'http://x:1' }, { match: 'GET /z' } ] }
+      """)
+    #expect(configuration.upstreams.map(\.name) == ["upstream", "orders", "files", "http://x:1"])
+    #expect(
+      configuration.upstreams.map(\.addresses) == [
+        ["http://a:1", "unix:/run/b"], ["http://c:1", "http://d:1"], ["http://e:1"], ["http://x:1"],
+      ])
+    #expect(configuration.routes?.routes.map(\.upstream) == [1, 2, 3, 3, 0] && configuration.upstream == "http://a:1")
+    let orders = configuration.upstreams[1]
+    #expect(orders.limits.waiting == 0 && orders.breaker.failures == 3 && orders.breaker.openMillis == 2000 && orders.health?.path == "/up")
+    #expect(configuration.limits.connectionsPerPeer == 3 && configuration.limits.totalMillis == 60_000)
+    #expect(configuration.limits.share(of: 3).connections == 34 && configuration.limits.share(of: 3).connectionsPerPeer == 1)
+    #expect(configuration.nameServer == "127.0.0.1:5353")
+    let again = try Self.read(configuration.listing(sources: true))
+    #expect(again.json == configuration.json && again.upstreams == configuration.upstreams && again.limits == configuration.limits)
+  }
+
+  @Test func theTableOfLimits() {
+    #expect(Golden.difference(Limit.table, from: "limits.txt") == nil)
+    for limit in Limit.allCases {
+      #expect(Fields.all.contains { $0.path.joined(separator: ".") == limit.row.setting }, "\(limit.row.setting) can be set")
     }
   }
 }

@@ -21,8 +21,9 @@ import Testing
     .policyFailed(detail: "policy p"), .keysUnavailable(issuer: "main", detail: "refused"), .engineFailed(detail: "x"),
     .engineTimedOut(detail: "x"),
     .token(.inactive), .introspectionUnavailable(issuer: "main", detail: "refused"),
-    .overloaded(detail: "x"), .logFull,
-    .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
+    .overloaded(.requestsInFlight, detail: "x"), .logFull,
+    .bodyTooLarge(limit: 10, setting: "the route's body.max"), .bodyTimeout, .bodyTooSlow(rate: 240), .bodyUnsupported(detail: "x"),
+    .bodyInvalid(detail: "x"),
     .entityLookupFailed(detail: "x"),
   ]
 

@@ -71,6 +71,8 @@ int32_t csystem_accept(int32_t fd, csystem_address *peer);
 int32_t csystem_local_address(int32_t fd, csystem_address *address);
 int32_t csystem_peer_address(int32_t fd, csystem_address *address);
 // SO_ERROR, as a positive errno or 0.
+// Bytes that were taken for sending and not acknowledged yet.
+int32_t csystem_unsent_bytes(int32_t fd);
 int32_t csystem_pending_error(int32_t fd);
 int32_t csystem_is_listening(int32_t fd);
 int32_t csystem_set_nonblocking(int32_t fd);
@@ -107,7 +109,10 @@ void csystem_resolve_error_text(int32_t error, char *buffer, size_t capacity);
 
 // Blocks. Asks one name server (IPv4) for records of a type (1 A, 28 AAAA) of a host: the size of the answer, a DNS message.
 // Negative: -1 there are none; -2 the name does not exist; -3 no answer.
+// Without a server: the first of resolv.conf, with its search list, for a second a name.
 int32_t csystem_dns_query(const csystem_address *server, const char *host, uint16_t type, void *answer, int32_t capacity);
+// 1 if the hosts file has a name, else 0.
+int32_t csystem_hosts_file_names(const char *host);
 
 // --- memory ------------------------------------------------------------------------------------------------------
 // Where a run of bytes first occurs in others, or NULL.

@@ -135,6 +135,9 @@ public final class ByteStream: EventSource {
   /// The peer's certificate; verified if there is one. Read it once a connection, not once a request.
   public var peerCertificate: PeerCertificate? { state == .handshaking ? nil : tls?.peerCertificate }
 
+  /// How many bytes the kernel has taken and the peer has not acknowledged; 0 if that is not known.
+  public var unsentBytes: Int { isOpen ? Int(max(csystem_unsent_bytes(fd), 0)) : 0 }
+
   // MARK: - Closing
 
   /// Tells the peer that no more will be sent; reading goes on. With TLS: close_notify.

@@ -2,6 +2,19 @@ internal import CSystem
 internal import HTTP
 
 extension Resolver {
+  /// Asks a name server where one is named, else the system.
+  public static func lookup(at server: SocketAddress?) -> Lookup { server.map(nameServer) ?? system }
+
+  /// How long addresses that the system has given hold: what the name servers say of the name, if it is they who know it.
+  static func lifeMillis(of host: String, _ addresses: [IPAddress]) -> UInt64? {
+    guard let first = addresses.first, csystem_hosts_file_names(host) == 0 else { return nil }
+    let type = first.isV4 ? DNSAnswer.addressV4 : DNSAnswer.addressV6
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let size = bytes.withUnsafeMutableBytes { csystem_dns_query(nil, host, type, $0.baseAddress, Int32($0.count)) }
+    guard size > 0, let answer = DNSAnswer(bytes[..<Int(size)], type: type), answer.addresses.contains(first) else { return nil }
+    return UInt64(answer.ttlSeconds) * 1000
+  }
+
   /// Asks one name server (an IPv4 address and port) instead of the system; the hosts file and search list play no part.
   /// Answers hold as long as their records say.
   public static func nameServer(_ server: SocketAddress) -> Lookup {

@@ -211,7 +211,8 @@ public final class Resolver {
         return .failure(.unresolved(host: host, reason: reason))
       }
       let addresses = (0..<Int(count)).compactMap { SocketAddress(buffer[$0]).ip }
-      return addresses.isEmpty ? .failure(.unresolved(host: host, reason: "it has no address")) : .success(Found(addresses))
+      guard !addresses.isEmpty else { return .failure(.unresolved(host: host, reason: "it has no address")) }
+      return .success(Found(addresses, lifeMillis: lifeMillis(of: host, addresses)))
     }
   }
 }

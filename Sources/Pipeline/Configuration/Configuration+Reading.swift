@@ -25,16 +25,19 @@ extension Configuration {
   }
 
   private init(_ root: Setting, source: SourceText?, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
-    self.init(upstream: root["upstream"]?.text("url") ?? "")
+    self.init(upstream: "")
     settings = root
     self.source = source
     traces = TraceSettings.read(root, &report, surroundings)
     warnings = report.warnings
-    if upstream.isEmpty {
+    if let service = UpstreamSettings("upstream", root["upstream"], &report) {
+      upstreams = [service]
+    } else {
       report.add(
         root["upstream"], "no service to protect is given", help: "name it with --to URL, or upstream: 'URL', such as http://127.0.0.1:3000"
       )
     }
+    for (name, setting) in root["upstreams"]?.members ?? [] { readService(name, setting, &report) }
     readProcess(root, &report)
     debugTickets = DebugTickets.read(root, &report)
     if let decisions = root["log"]?["decisions"] {
@@ -61,11 +64,11 @@ extension Configuration {
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
-    var builder = RouteBuilder(namespace: namespace)
+    var builder = RouteBuilder(namespace: namespace, upstreams: upstreams)
     engine = builder.engines.engine(root["engine"], &report) ?? .local
     if let list = root["routes"], !list.members.isEmpty {
       routes = builder.table(list, &report)
-      routeUpstreams = builder.upstreams
+      upstreams = builder.upstreams
     }
     compare = builder.engines.engine(root["compare"], &report)
     if let compare, ([engine] + (routes?.routes ?? []).map { $0.engine ?? engine }).allSatisfy({ $0 == compare }) {
@@ -89,20 +92,27 @@ extension Configuration {
     if let text = root["ops"]?.text("listen") { opsListen = text }
     if let text = root.text("realm") { realm = text }
     if let count = root["workers"]?.integer { workers = Int(clamping: count) }
+    sharesPort = root["share_port"]?.bool ?? false
     isDevelopment = root["development"]?.bool ?? false
     drainDelayMillis = Self.millis(root["drain"]?["delay"]) ?? drainDelayMillis
     drainTimeoutMillis = Self.millis(root["drain"]?["timeout"]) ?? drainTimeoutMillis
-    if let service = root["upstream"] {
-      upstreamLimits.connectTimeoutMillis = Self.millis(service["connect_timeout"]) ?? upstreamLimits.connectTimeoutMillis
-      upstreamLimits.responseTimeoutMillis = Self.millis(service["response_timeout"]) ?? upstreamLimits.responseTimeoutMillis
-      upstreamLimits.bodyTimeoutMillis = Self.millis(service["body_timeout"]) ?? upstreamLimits.bodyTimeoutMillis
-      upstreamLimits.idleMillis = Self.millis(service["idle_timeout"]) ?? upstreamLimits.idleMillis
-      if let count = service["max_connections"]?.integer { upstreamLimits.connections = Int(clamping: count) }
-    }
+    limits = ClientLimits(root["limits"])
+    nameServer = root["dns"]?.text("server")
+    dnsRefreshMillis = Self.millis(root["dns"]?["refresh"]) ?? dnsRefreshMillis
     let decisions = root["log"]?["decisions"]
     recordsInput = decisions?.text("record") == "replayable"
     if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+  }
+
+  private mutating func readService(_ name: String, _ setting: Setting, _ report: inout ConfigurationReport) {
+    if exactlyEquals(name, "upstream") {
+      report.add(setting, "the usual service is called so already", help: "choose another name")
+    } else if let service = UpstreamSettings(name, setting, &report) {
+      upstreams.append(service)
+    } else {
+      report.add(setting, "has no address", help: "write \(name): 'http://127.0.0.1:3000', or a list of addresses")
+    }
   }
 
   private func keyFile(_ issuer: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) -> SourceText? {
@@ -126,11 +136,22 @@ extension Configuration {
       guard let setting, let text = setting.text, !text.isEmpty, let problem = surroundings.problemOfAddress(text, use) else { return }
       report.add(setting, problem.message, help: problem.help)
     }
-    check(root["upstream"]?["url"], .service)
+    for service in [root["upstream"]].compactMap({ $0 }) + (root["upstreams"]?.members ?? []).map(\.setting) {
+      check(service["url"], .service)
+      for address in service["urls"]?.texts ?? [] {
+        guard let problem = surroundings.problemOfAddress(address, .service) else { continue }
+        report.add(service["urls"], problem.message, help: problem.help)
+      }
+    }
+    check(root["dns"]?["server"], .nameServer)
     for (_, issuer) in root["issuers"]?.members ?? [] {
       check(issuer["jwks_url"], .keys(mayBePlain: issuer["allow_insecure_jwks"]?.bool ?? false))
     }
-    for (_, route) in root["routes"]?.members ?? [] { check(route["upstream"], .service) }
+    let named = root["upstreams"]?.members.map(\.name) ?? []
+    for (_, route) in root["routes"]?.members ?? [] {
+      guard let service = route["upstream"], let text = service.text, RouteBuilder.isAddress(text, unlessIn: named) else { continue }
+      check(service, .service)
+    }
   }
 
   private mutating func readProofs(_ root: Setting, _ report: inout ConfigurationReport) {

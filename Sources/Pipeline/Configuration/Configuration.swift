@@ -9,16 +9,22 @@ public import Telemetry
 public struct Configuration: Sendable {
   /// Where requests arrive: `address:port`, or `unix:PATH`.
   public var listen = Defaults.listen
+  /// Whether other processes may listen there, too.
+  public var sharesPort = false
   /// Where `/livez`, `/readyz`, `/startupz` and `/metrics` are served.
   public var opsListen = Defaults.opsListen
-  /// The service behind.
-  public var upstream: String
-  /// The services behind single routes; a route's `upstream` counts from 1 here.
-  public var routeUpstreams: [String] = []
+  /// The services behind: the usual one, then those of single routes. A route's `upstream` is a place in here.
+  public var upstreams: [UpstreamSettings]
+  /// The first address of the usual one; empty if none is given.
+  public var upstream: String { upstreams.first?.addresses.first ?? "" }
   /// Scheme and authority of every place that entities are looked up at.
   public var entitySources: [String] { routes?.routes.compactMap { $0.entities?.base } ?? [] }
-  /// How long things may take with the service behind.
-  public var upstreamLimits = UpstreamLimits()
+  /// What clients may use.
+  public var limits = ClientLimits()
+  /// The name server to ask in place of the system's, as `address:port`; nil for the system's.
+  public var nameServer: String?
+  /// How long an address is used whose name came from elsewhere than a name server, in milliseconds.
+  public var dnsRefreshMillis = Defaults.dnsRefreshMillis
   /// Who may issue tokens.
   public var issuers: [IssuerConfiguration] = []
   /// Whether decisions are enforced.
@@ -96,7 +102,9 @@ public struct Configuration: Sendable {
   public var warnings: [String] = []
 
   /// A configuration for one service.
-  public init(upstream: String) { self.upstream = upstream }
+  public init(upstream: String) {
+    upstreams = [UpstreamSettings(name: "upstream", addresses: upstream.isEmpty ? [] : [upstream])]
+  }
 
   /// What becomes of a request that no route matches.
   public enum Unrouted: String, Sendable, CaseIterable {
@@ -115,23 +123,6 @@ public struct Configuration: Sendable {
     }
     return here
   }
-}
-
-/// Bounds of the service behind.
-public struct UpstreamLimits: Sendable, Equatable {
-  /// How long connecting may take, in milliseconds.
-  public var connectTimeoutMillis = Defaults.connectTimeoutMillis
-  /// How long it may take to begin its response, in milliseconds.
-  public var responseTimeoutMillis = Defaults.responseTimeoutMillis
-  /// How long a body may pause, in milliseconds.
-  public var bodyTimeoutMillis = Defaults.bodyIdleTimeoutMillis
-  /// How long an idle connection is kept, in milliseconds.
-  public var idleMillis = Defaults.upstreamIdleMillis
-  /// How many connections a worker opens at most.
-  public var connections = Defaults.upstreamConnections
-
-  /// The defaults.
-  public init() {}
 }
 
 /// One issuer, as an operator names it.
@@ -252,98 +243,4 @@ public struct KeyFreshness: Sendable, Equatable {
   public func life(said: Int64?) -> Int64 {
     min(max(said ?? refreshSeconds, Defaults.keysShortestLifeSeconds), refreshSeconds)
   }
-}
-
-/// Every number that has a default, with its unit and reason.
-public enum Defaults {
-  /// Loopback: reachable from outside only when somebody says so.
-  public static let listen = "127.0.0.1:8080"
-  /// Loopback; may be bound wider, it carries no data.
-  public static let opsListen = "127.0.0.1:9902"
-  /// What challenges call the protected space.
-  public static let realm = "stockade"
-  /// No delay: right for one instance on a host; a load balancer that polls `/readyz` wants some seconds.
-  public static let drainDelayMillis: UInt64 = 0
-  /// Long enough for nearly every request, shorter than the usual 30 s before SIGKILL.
-  public static let drainTimeoutMillis: UInt64 = 25_000
-  /// What a request may wait for an engine elsewhere, all tries together; a decision in the same region takes some 10 ms.
-  public static let remoteTimeoutMillis: UInt64 = 1000
-  /// One try: two of them fit.
-  public static let remoteAttemptMillis: UInt64 = 400
-  /// A part of it: a host in the region answers within a few milliseconds.
-  public static let remoteConnectMillis: UInt64 = 300
-  /// As AWS's own clients.
-  public static let remoteAttempts = 3
-  /// A store takes 200 questions a second; more at a time than this only wait there.
-  public static let remoteConcurrency = 64
-  /// Those that wait longer than their timeout are refused anyway.
-  public static let remoteQueue = 1024
-  /// How much longer than the engine's own time a request waits, so that the engine says what became of it.
-  public static let remoteGraceMillis: UInt64 = 1000
-  /// Answers that a worker remembers; the oldest go first.
-  public static let remoteAnswers = 10_000
-  /// A head that takes longer is an attack or a broken client.
-  public static let headTimeoutMillis: UInt64 = 10_000
-  /// How long an idle client connection is kept.
-  public static let idleTimeoutMillis: UInt64 = 75_000
-  /// How long connecting to the upstream may take.
-  public static let connectTimeoutMillis: UInt64 = 2_000
-  /// How long the upstream may take to begin its response.
-  public static let responseTimeoutMillis: UInt64 = 60_000
-  /// How long a tunnel of another protocol may be silent on both sides.
-  public static let tunnelIdleMillis: UInt64 = 600_000
-  /// How long a body may pause, either way.
-  public static let bodyIdleTimeoutMillis: UInt64 = 60_000
-  /// How long an idle upstream connection is kept: shorter than common servers' own limits (nginx 75 s, node 5 s).
-  public static let upstreamIdleMillis: UInt64 = 4_000
-  /// How many upstream connections a worker keeps open at most.
-  public static let upstreamConnections = 1024
-  /// How many client connections a worker serves at most.
-  public static let clientConnections = 10_000
-  /// How long a request may wait for keys: for its turn, and then for the fetch.
-  public static let keysWaitMillis: UInt64 = 10_000
-  /// How many requests of a worker may wait for one issuer's keys.
-  public static let waitingRequests = clientConnections / 4
-  /// How old a proof of possession may be, in seconds.
-  public static let proofAgeSeconds: Int64 = 60
-  /// The largest body that is read before the decision, in bytes: a form, not a file.
-  public static let bodyFieldsBytes: UInt64 = 64 << 10
-  /// How long such a body may take to arrive.
-  public static let bodyFieldsMillis: UInt64 = 30_000
-  /// How many bytes of such bodies a worker holds at most.
-  public static let heldBodyBytes = 64 << 20
-  /// How long a request waits for entities.
-  public static let entitiesTimeoutMillis: UInt64 = 500
-  /// How long an answer of a source of entities serves.
-  public static let entitiesCacheMillis: UInt64 = 10_000
-  /// How long "there is none", and a failure, serve at most: what is made or mended is seen soon.
-  public static let entitiesAbsentMillis: UInt64 = 1_000
-  /// The largest answer in bytes.
-  public static let entitiesBytes: Int64 = 64 << 10
-  /// How many lookups are on their way at once, and how many more may wait for their turn.
-  public static let entityCalls = 64
-  /// See `entityCalls`.
-  public static let entityCallsWaiting = 1024
-  /// How many answers are kept, by the process and by each worker, and how many bytes of them.
-  public static let entityAnswers = 4096
-  /// See `entityAnswers`.
-  public static let entityAnswerBytes = 16 << 20
-  /// How long an idle connection is kept while the process leaves: a request that is on its way still gets its answer.
-  public static let drainIdleMillis: UInt64 = 500
-  /// How much a client may still send after a refusal, in bytes, before its connection is cut; and for how long.
-  public static let discardBytes = 1 << 20
-  /// See `discardBytes`.
-  public static let discardMillis: UInt64 = 2_000
-  /// Allowance for clocks that differ, in seconds.
-  public static let clockSkewSeconds: Int64 = 60
-  /// The longest lifetime of a token, in seconds: no Cognito token lives longer than a day.
-  public static let maximumLifetimeSeconds: Int64 = 86_400
-  /// How often keys are fetched anew, in seconds.
-  public static let keysRefreshSeconds: Int64 = 3_600
-  /// The shortest life of keys that is believed, in seconds: whatever an issuer says, it is not asked all the time.
-  public static let keysShortestLifeSeconds: Int64 = 60
-  /// Not more often than this an unknown `kid` causes a fetch, in milliseconds.
-  public static let keysMinimumIntervalMillis: UInt64 = 5_000
-  /// How long the last good keys serve while fetching fails, in seconds, counted from when they were due.
-  public static let keysMaximumStaleSeconds: Int64 = 86_400
 }

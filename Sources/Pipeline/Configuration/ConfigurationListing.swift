@@ -137,7 +137,9 @@ public enum ConfigurationSchema {
       if let element = shape.element { add("additionalProperties", schema(element)) }
     case .object:
       let whole = JSONValue(.object(object(shape)))
-      if let shorthand = field.shorthand.flatMap(shape.member) { add("anyOf", .array([whole, schema(shorthand)])) } else { return whole }
+      let bare = [field.shorthand, field.listShorthand].compactMap { $0.flatMap(shape.member) }
+      guard !bare.isEmpty else { return whole }
+      add("anyOf", .array([whole] + bare.map { schema($0) }))
     case .anything: break
     }
     add("description", .string(field.help))

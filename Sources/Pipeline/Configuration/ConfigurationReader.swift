@@ -94,7 +94,8 @@ struct ConfigurationReader {
       return result
     case (.object, _):
       // A bare value stands for the member that is nearly always wanted.
-      guard let shorthand = field.shorthand, let inner = shape.member(shorthand), Self.isScalar(json) else {
+      let bare = json.array == nil ? field.shorthand : field.listShorthand
+      guard let shorthand = bare, let inner = shape.member(shorthand), Self.isScalar(json) || json.array != nil else {
         return wrongType(json, field, "an object", path: path)
       }
       guard let value = read(json, inner, path: Setting.path(path, field, shorthand, isElement: false)) else { return nil }

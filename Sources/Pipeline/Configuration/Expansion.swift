@@ -16,6 +16,8 @@ public struct Surroundings: Sendable {
   public enum AddressUse: Sendable {
     /// The service behind, or that of a route.
     case service
+    /// The name server.
+    case nameServer
     /// An issuer's keys; whether it was said that they may be fetched over plain HTTP.
     case keys(mayBePlain: Bool)
   }

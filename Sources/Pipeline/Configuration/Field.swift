@@ -12,6 +12,8 @@ public struct Field: Sendable {
   public let flag: String?
   /// Of an object: the member that a bare value stands for.
   public let shorthand: String?
+  /// Of an object: the member that a bare list stands for.
+  public let listShorthand: String?
   /// Whether the value is never shown.
   public let isSecret: Bool
   /// Variables that others have given the same meaning, such as OpenTelemetry's: the first that is set counts where neither the file
@@ -46,7 +48,7 @@ public struct Field: Sendable {
 
   init(
     _ path: String, _ kind: Kind, _ help: String, default fallback: String? = nil, flag: String? = nil, shorthand: String? = nil,
-    secret: Bool = false, environment: [String] = []
+    listShorthand: String? = nil, secret: Bool = false, environment: [String] = []
   ) {
     self.path = path.split(separator: ".").map(String.init)
     self.kind = kind
@@ -54,6 +56,7 @@ public struct Field: Sendable {
     self.fallback = fallback
     self.flag = flag
     self.shorthand = shorthand
+    self.listShorthand = listShorthand
     isSecret = secret
     self.environment = environment
   }

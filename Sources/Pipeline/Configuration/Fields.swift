@@ -6,18 +6,22 @@ internal import Telemetry
 /// `stockade config show` prints.
 public enum Fields {
   /// Settings with a default or without, outer ones before what stands in them.
-  public static let all: [Field] =
-    process + logSinks + traces + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
-    + engine("engine", "Who decides")
-    + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
+  public static let all: [Field] = [
+    first, service("upstream", "The service behind", flag: "to"),
+    [Field("upstreams", .names, "More services, each under a name by which routes call it")], service("upstreams.*", "One service"),
+    process, logSinks,
+    limits, traces, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies,
+    engine("engine", "Who decides"),
+    engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted"),
+  ].flatMap { (fields: [Field]) in fields }
 
   /// Those that a flag of `run` sets.
   public static var flagged: [Field] { all.filter { $0.flag != nil } }
 
   private static let years: ClosedRange<Int64> = 0...366 * 86_400_000
-  private static let timeout: ClosedRange<Int64> = 1...86_400_000
+  static let timeout: ClosedRange<Int64> = 1...86_400_000
 
-  private static let process: [Field] = [
+  private static let first: [Field] = [
     Field("$schema", .anything, "Where editors find this file's JSON Schema; not read"),
     Field("version", .integer(1...1), "The version of the format", default: "1"),
     Field(
@@ -27,24 +31,16 @@ public enum Fields {
       "close_streams", .choice(StreamRule.allCases.map(\.rawValue)),
       "What is closed when its token ends or its request would be refused by now: upgrades (WebSocket), all responses that still flow, or never",
       default: "upgrades"),
-    Field("upstream", .object, "The service behind", shorthand: "url"),
-    Field("upstream.url", .text("URL"), "the service behind: http://127.0.0.1:3000, https://…, unix:/path", flag: "to"),
-    Field("upstream.connect_timeout", .duration(timeout), "How long connecting may take", default: millis(Defaults.connectTimeoutMillis)),
-    Field(
-      "upstream.response_timeout", .duration(timeout), "How long it may take to begin its response",
-      default: millis(Defaults.responseTimeoutMillis)),
-    Field(
-      "upstream.body_timeout", .duration(timeout), "How long a body may pause on its way, in either direction",
-      default: millis(Defaults.bodyIdleTimeoutMillis)),
-    Field(
-      "upstream.idle_timeout", .duration(timeout), "How long an idle connection to it is kept", default: millis(Defaults.upstreamIdleMillis)
-    ),
-    Field(
-      "upstream.max_connections", .integer(1...65_535), "How many connections to it a worker opens at most",
-      default: "\(Defaults.upstreamConnections)"),
+  ]
+
+  private static let process: [Field] = [
     Field(
       "listen", .text("ADDRESS"), "where requests arrive; port 0 takes a free one; unix:PATH; fd:NAME, a socket of systemd's",
       default: Defaults.listen, flag: "listen"),
+    Field(
+      "share_port", .flag,
+      "Whether other processes of the same user may listen there too, as a successor does before this one is told to leave",
+      default: "false", flag: "share-port"),
     Field(
       "trusted_proxies", .texts("NETWORK"),
       "Proxies in front whose word is taken for where a request came from: 10.0.0.0/8, an address, or unix for a unix socket's peers"),
@@ -263,10 +259,11 @@ public enum Fields {
     Field("routes.*.step_up.max_age", .duration(1000...(366 * 86_400_000)), "The longest time since auth_time"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
     Field("routes.*.close_streams", .choice(StreamRule.allCases.map(\.rawValue)), "As `close_streams`, for this route"),
-    Field("routes.*.upstream", .text("URL"), "The service behind this route"),
+    Field("routes.*.upstream", .text("URL"), "The service behind this route: a URL, or a name of upstreams"),
     Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),
     Field("routes.*.body_timeout", .duration(timeout), "As upstream.body_timeout, for this route"),
+    Field("routes.*.total_timeout", .duration(timeout), "As limits.total_timeout, for this route"),
     Field("routes.*.paths", .object, "How the service behind this route reads paths, if otherwise than byte for byte"),
     Field(
       "routes.*.paths.semicolon", .choice(["refuse", "data"]), "data: it knows no path parameters, ; belongs to its segment",
@@ -277,7 +274,7 @@ public enum Fields {
     Field("routes.*.paths.trailing_slash", .choice(["differs", "same"]), "same: /a/ is /a to it, and to policies", default: "differs"),
     Field(
       "routes.*.paths.case", .choice(["differs", "same"]), "same: /A is /a to it; policies see paths in lower case", default: "differs"),
-    Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body"),
+    Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body; default: limits.body"),
   ]
 
   private static let unrouted = [
@@ -332,5 +329,5 @@ public enum Fields {
     Field("context.query", .texts("NAME"), "Parameters of the query for context.http.query"),
   ]
 
-  private static func millis(_ value: UInt64) -> String { Units.duration(Int64(clamping: value)) }
+  static func millis(_ value: UInt64) -> String { Units.duration(Int64(clamping: value)) }
 }

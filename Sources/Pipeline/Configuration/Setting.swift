@@ -54,6 +54,11 @@ public struct Setting: Sendable {
     guard case .integer(let number) = value else { return nil }
     return UInt64(clamping: number)
   }
+  /// The number as an `Int`.
+  var whole: Int? {
+    guard case .integer(let number) = value else { return nil }
+    return Int(clamping: number)
+  }
   /// The truth value, if it is one.
   public var bool: Bool? { if case .flag(let flag) = value { flag } else { nil } }
   /// The list of strings, if it is one.

@@ -73,6 +73,7 @@ public struct Mapping: Sendable {
   public let routes: RouteTable?
   private let unrouted: Configuration.Unrouted
   private let root: EntityUID
+  private let limits: ClientLimits
   private let headers: [String]
   private let query: [String]
 
@@ -86,6 +87,7 @@ public struct Mapping: Sendable {
     root = EntityUID(type: pathType, id: "/")
     routes = configuration.routes
     unrouted = configuration.unrouted
+    limits = configuration.limits
     headers = configuration.contextHeaders
     query = configuration.contextQuery
   }
@@ -101,21 +103,35 @@ public struct Mapping: Sendable {
 
   /// What is asked. The path becomes what the route's service reads it as; what is forwarded stays as it came.
   func match(_ head: inout RequestHead) throws(Stop) -> Question {
-    guard let routes else { return byPath(head, route: nil) }
+    guard let routes else {
+      try checkBody(of: head, nil)
+      return byPath(head, route: nil)
+    }
     let found = routes.match(head)
     do throws(HTTPRefusal) { try head.readPath(as: found?.reading ?? .exact) } catch { throw .refuse(.syntax(error)) }
     guard let route = found else {
       guard unrouted == .path else { throw .refuse(.noRoute(detail: nil)) }
+      try checkBody(of: head, nil)
       return byPath(head, route: nil)
     }
-    if let limit = route.bodyLimit, case .length(let count) = head.framing, count > limit {
-      throw .refuse(.bodyTooLarge(limit: limit, setting: "body_limit"))
-    }
+    try checkBody(of: head, route)
     guard route.access == .policy else {
       return Question(
         action: action(of: head), resource: EntityUID(type: pathType, id: Self.path(of: head)), entities: [], path: nil, route: route)
     }
     return try match(head, to: route, with: nil)
+  }
+
+  /// The largest body of a request on a route, and what says so; nil for no bound.
+  func bodyLimit(of route: Route?) -> (bytes: UInt64, setting: String)? {
+    if let limit = route?.bodyLimit { return (limit, "the route's body_limit") }
+    return limits.bodyBytes.map { ($0, "limits.body") }
+  }
+
+  // Before anything is asked about it: a body that says how long it is.
+  private func checkBody(of head: borrowing RequestHead, _ route: Route?) throws(Stop) {
+    guard case .length(let count) = head.framing, let limit = bodyLimit(of: route), count > limit.bytes else { return }
+    throw .refuse(.bodyTooLarge(limit: limit.bytes, setting: limit.setting))
   }
 
   /// What is asked on a route, with what the body says where it was read.
@@ -161,7 +177,7 @@ public struct Mapping: Sendable {
 
   /// How heads are read for these routes.
   public var headLimits: HeadLimits {
-    var limits = HeadLimits()
+    var limits = limits.head
     limits.path = routes?.pathRules ?? .strict
     return limits
   }

@@ -39,9 +39,11 @@ public struct Answer: Sendable {
   }
 
   /// The answer to an allowed request whose upstream failed.
-  public init(_ fault: UpstreamFault, id: DecisionID) {
+  ///
+  /// - Parameter retryAfter: seconds after which trying again makes sense, where the status is 503.
+  public init(_ fault: UpstreamFault, id: DecisionID, retryAfter: UInt64 = 1) {
     status = fault.status
-    fields = fault == .busy ? [("Retry-After", "1")] : []
+    fields = fault.status == .serviceUnavailable ? [("Retry-After", String(retryAfter))] : []
     contentType = Self.problemType
     cacheControl = "no-store"
     body = Self.problem(status, text: fault.publicText, id: id)

@@ -22,6 +22,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case unmappable(detail: String)
   case bodyTooLarge(limit: UInt64, setting: String)
   case bodyTimeout
+  case bodyTooSlow(rate: UInt64)
   case bodyUnsupported(detail: String)
   case bodyInvalid(detail: String)
   case insufficientScope(needed: [String])
@@ -36,7 +37,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case engineFailed(detail: String)
   case engineTimedOut(detail: String)
   case entityLookupFailed(detail: String)
-  case overloaded(detail: String)
+  case overloaded(Limit, detail: String)
   case logFull
 
   /// One row of the table.
@@ -56,7 +57,7 @@ public enum Rejection: Error, Sendable, Equatable {
     switch self {
     case .syntax(let refusal):
       Row(
-        status: refusal.status, reason: refusal.reason == .pathAmbiguous ? .pathAmbiguous : .requestInvalid,
+        status: refusal.status, reason: Self.reason(refusal),
         publicText: "The request is refused.")
     case .headTimeout:
       Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request did not arrive in time.")
@@ -82,7 +83,7 @@ public enum Rejection: Error, Sendable, Equatable {
       )
     case .bodyTooLarge:
       Row(status: .contentTooLarge, reason: .requestTooLarge, publicText: "The request's body is larger than is allowed here.")
-    case .bodyTimeout:
+    case .bodyTimeout, .bodyTooSlow:
       Row(status: .requestTimeout, reason: .requestTimeout, publicText: "The request's body did not arrive in time.")
     case .bodyUnsupported:
       Row(status: .unsupportedMediaType, reason: .bodyUnsupported, publicText: "The request's body must be JSON, in UTF-8 and not encoded.")
@@ -129,6 +130,11 @@ public enum Rejection: Error, Sendable, Equatable {
     }
   }
 
+  private static func reason(_ refusal: HTTPRefusal) -> DecisionReason {
+    if Limit(reachedBy: refusal) != nil { return .requestTooLarge }
+    return refusal.reason == .pathAmbiguous ? .pathAmbiguous : .requestInvalid
+  }
+
   private static func row(_ error: DPoPError) -> Row {
     switch error {
     case .nonce:
@@ -162,7 +168,8 @@ public enum Rejection: Error, Sendable, Equatable {
       .proof(.overloaded):
       true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
-      .bodyTimeout, .bodyUnsupported, .bodyInvalid, .insufficientScope, .insufficientAuthentication, .policyForbids, .noPolicyPermits,
+      .bodyTimeout, .bodyTooSlow, .bodyUnsupported, .bodyInvalid, .insufficientScope, .insufficientAuthentication, .policyForbids,
+      .noPolicyPermits,
       .policyFailed:
       false
     }
@@ -183,14 +190,15 @@ public enum Rejection: Error, Sendable, Equatable {
     case .token(let error): error.description
     case .proof(let error): error.description
     case .noRoute(let detail): detail
-    case .bodyTooLarge(let limit, let setting): "the route's \(setting) is \(limit) bytes"
+    case .bodyTooLarge(let limit, let setting): "\(setting) is \(limit) bytes"
+    case .bodyTooSlow(let rate): "limits.body_rate is \(rate) bytes a second"
     case .insufficientScope(let needed): "the route wants \(needed.joined(separator: " "))"
     case .insufficientAuthentication(let wanted):
       "wanted: " + wanted.parameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
       .engineFailed(let detail), .engineTimedOut(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail),
       .bodyInvalid(let detail),
-      .overloaded(let detail):
+      .overloaded(_, let detail):
       detail
     case .introspectionUnavailable(let issuer, let detail): "issuer \(issuer): \(detail)"
     case .keysUnavailable(let issuer, let detail): "keys of issuer \(issuer): \(detail)"

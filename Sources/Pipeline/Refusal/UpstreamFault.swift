@@ -4,6 +4,8 @@ public import HTTP
 public enum UpstreamFault: String, Error, Sendable, CaseIterable {
   /// No connection could be made.
   case connect
+  /// No connection was made in time.
+  case connectTimeout = "connect_timeout"
   /// TLS with the upstream failed, its certificate among other things.
   case tls
   /// No response in time.
@@ -14,20 +16,22 @@ public enum UpstreamFault: String, Error, Sendable, CaseIterable {
   case malformed
   /// Too many requests wait for a connection.
   case busy
+  /// The last requests got no answer, so it is not asked for a while.
+  case circuitOpen = "circuit_open"
 
   /// The status the client gets if nothing of a response was sent yet.
   public var status: Status {
     switch self {
     case .connect, .tls, .reset, .malformed: .badGateway
-    case .timeout: .gatewayTimeout
-    case .busy: .serviceUnavailable
+    case .timeout, .connectTimeout: .gatewayTimeout
+    case .busy, .circuitOpen: .serviceUnavailable
     }
   }
 
   /// What the client is told.
   public var publicText: String {
     switch self {
-    case .connect, .tls: "The service behind cannot be reached."
+    case .connect, .connectTimeout, .tls, .circuitOpen: "The service behind cannot be reached."
     case .timeout: "The service behind did not answer in time."
     case .reset: "The service behind broke off."
     case .malformed: "The service behind gave an answer that cannot be relayed."

@@ -25,6 +25,8 @@ public final class Route: Sendable {
     public var response: UInt64?
     /// How long a body may pause.
     public var body: UInt64?
+    /// How long the whole may take.
+    public var total: UInt64?
   }
 
   /// The route as written: its methods and path, and its host if it names one.
@@ -67,7 +69,7 @@ public final class Route: Sendable {
   public let upstream: Int
   /// How long things may take there; nil for what is as usual.
   public let timeouts: Timeouts
-  /// The largest body of a request in bytes; nil for no bound.
+  /// The largest body of a request in bytes; nil for what is as usual.
   public let bodyLimit: UInt64?
   /// Who decides; nil as for all requests.
   let engine: Engine?

@@ -6,12 +6,15 @@ internal import JOSE
 /// Makes the route table of its settings, and says what is wrong with them.
 struct RouteBuilder {
   private let namespace: String
-  /// The services of single routes, each once.
-  private(set) var upstreams: [String] = []
+  /// The services behind: those that have names, and then those of single routes, each once.
+  private(set) var upstreams: [UpstreamSettings]
   /// The engines elsewhere, each once.
   var engines = EngineBuilder()
 
-  init(namespace: String) { self.namespace = namespace }
+  init(namespace: String, upstreams: [UpstreamSettings]) {
+    self.namespace = namespace
+    self.upstreams = upstreams
+  }
 
   /// The table of all routes that are in order; ties are problems.
   mutating func table(_ list: Setting, _ report: inout ConfigurationReport) -> RouteTable {
@@ -74,9 +77,10 @@ struct RouteBuilder {
       scopes: setting["scopes"]?.texts ?? [], demandsProof: setting["dpop"]?.bool ?? false,
       stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       closeStreams: setting.text("close_streams").flatMap(StreamRule.init),
-      upstream: upstream(setting.text("upstream")),
+      upstream: upstream(setting["upstream"], &report),
       timeouts: Route.Timeouts(
-        connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count),
+        connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count,
+        total: setting["total_timeout"]?.count),
       bodyLimit: setting["body_limit"]?.count, engine: engine)
   }
 
@@ -203,11 +207,27 @@ struct RouteBuilder {
     }
   }
 
-  private mutating func upstream(_ text: String?) -> Int {
-    guard let text else { return 0 }
-    if let found = upstreams.firstIndex(where: { exactlyEquals($0, text) }) { return found + 1 }
-    upstreams.append(text)
-    return upstreams.count
+  /// Whether a route's `upstream` is an address and no name: names come first, and what has no colon can only be one.
+  static func isAddress(_ text: String, unlessIn names: [String]) -> Bool {
+    text.utf8.contains(UInt8(ascii: ":")) && !names.contains { exactlyEquals($0, text) }
+  }
+
+  private mutating func upstream(_ setting: Setting?, _ report: inout ConfigurationReport) -> Int {
+    guard let setting, let text = setting.text else { return 0 }
+    if let found = upstreams.firstIndex(where: { exactlyEquals($0.name, text) }) { return found }
+    guard Self.isAddress(text, unlessIn: []) else {
+      let near = Spelling.nearest(to: text, among: upstreams.dropFirst().map(\.name))
+      report.add(
+        setting, "no service is called \"\(text)\"",
+        help: near.map { "did you mean \"\($0)\"?" }
+          ?? "write a URL such as http://127.0.0.1:3000, or name it: upstreams: { \(text): 'URL' }")
+      return 0
+    }
+    // Bounds of the usual service hold for it too: all that is said of it is where it is.
+    var service = UpstreamSettings(name: text, addresses: [text])
+    if let usual = upstreams.first { (service.limits, service.breaker) = (usual.limits, usual.breaker) }
+    upstreams.append(service)
+    return upstreams.count - 1
   }
 }
 

@@ -24,7 +24,7 @@ final class ProxyGreeting: StreamOwner {
     guard worker.service.snapshot.trustedProxies.include(peer) else {
       return close(because: "\(name) is not one of trusted_proxies, and proxy_protocol is on")
     }
-    deadline.set(Defaults.headTimeoutMillis)
+    deadline.set(worker.service.limits.headMillis)
     stream.owner = self
   }
 

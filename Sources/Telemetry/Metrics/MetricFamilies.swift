@@ -34,6 +34,12 @@ extension MetricFamily {
   public static let rejected = MetricFamily(
     "stockade_rejected", .counter, labels: ["reason"],
     "Connections and requests turned away before a decision: malformed, too_large, timeout, overload, proxy_header.")
+  /// `stockade_limits_reached_total`.
+  public static let limitsReached = MetricFamily(
+    "stockade_limits_reached", .counter, labels: ["limit"], "How often each limit was reached.")
+  /// `stockade_buffered_bytes`.
+  public static let bufferedBytes = MetricFamily(
+    "stockade_buffered_bytes", .gauge, "Bytes of clients and services that are held in memory, and count towards limits.buffered.")
   /// `stockade_held_body_bytes`.
   public static let heldBodyBytes = MetricFamily(
     "stockade_held_body_bytes", .gauge, "Bytes of request bodies that are held because a decision needs them.")
@@ -97,6 +103,14 @@ extension MetricFamily {
   /// `stockade_streams_closed_total`.
   public static let streamsClosed = MetricFamily(
     "stockade_streams_closed", .counter, "Streams that were closed because their request would have been refused by then.")
+  /// `stockade_upstream_up`.
+  public static let upstreamUp = MetricFamily(
+    "stockade_upstream_up", .gauge, labels: ["upstream", "address"],
+    "Whether an address of a service is well, as its health check says.", seriesLimit: 1000)
+  /// `stockade_upstream_ejections_total`.
+  public static let upstreamEjections = MetricFamily(
+    "stockade_upstream_ejections", .counter, labels: ["upstream"],
+    "How often an address of a service was left out for a while because it failed.")
   /// `stockade_upstream_errors_total`.
   public static let upstreamErrors = MetricFamily(
     "stockade_upstream_errors", .counter, labels: ["reason"], "Failures of the service behind.")
@@ -155,8 +169,9 @@ extension MetricFamily {
   public static var all: [MetricFamily] {
     [
       build, developmentMode, observeMode, observedRoutes, requests, requestDuration, requestsInFlight, connections, connectionsLimit,
+      limitsReached, bufferedBytes,
       rejected, heldBodyBytes, decisions, shadowDecisions, determinations, policyErrors, authorizeDuration, compared, tokenValidation,
-      tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamErrors, streamsClosed, entityLookups,
+      tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors, streamsClosed, entityLookups,
       entityLookupDuration, remoteDecisions, remoteDuration, policies, shadowPolicies, generation, reloads, lastReloadGood, lastReloadAt,
       logDropped, logFailures, otlpRecords, logQueue,
     ] + ProcessMetrics.families

@@ -19,9 +19,11 @@ enum OnlineCheck {
         IssuerProbe(
           issuer, allowsInsecure: settings.allowsInsecureKeys, trustsDevelopmentKeys: configuration.isDevelopment, net, finished: finished)
       }
-      probes.append(UpstreamProbe("upstream", configuration.upstream, net, finished: finished))
-      for (index, address) in configuration.routeUpstreams.enumerated() {
-        probes.append(UpstreamProbe("upstream of a route, \(index + 1)", address, net, finished: finished))
+      for service in configuration.upstreams {
+        for (index, address) in service.addresses.enumerated() {
+          let place = service.addresses.count > 1 ? "\(service.name), \(index + 1)" : service.name
+          probes.append(UpstreamProbe(place, address, net, finished: finished))
+        }
       }
       for engine in configuration.engines { probes.append(EngineProbe(engine, net, finished: finished)) }
       waiting = probes.count

@@ -10,8 +10,8 @@ final class UpstreamConnection: StreamOwner {
   private let stream: ByteStream
   private var client: ClientConnection?
   private var method = Method.other
-  private var inbound = ByteQueue()
-  private var outbound = ByteQueue()
+  private var inbound: MeteredQueue
+  private var outbound: MeteredQueue
   private var head = ResponseHead()
   private var response: BodyRelay?
   private var isReadable = true
@@ -21,11 +21,17 @@ final class UpstreamConnection: StreamOwner {
 
   /// When it became idle, in the loop's milliseconds.
   var idleSince: UInt64 = 0
+  /// Which of the pool's sets of addresses its own was last found in.
+  var generation = 0
+  /// The address that it leads to.
+  var peer: SocketAddress { stream.peer }
 
   init(_ stream: ByteStream, pool: UpstreamPool, worker: Worker) {
     self.pool = pool
     self.worker = worker
     self.stream = stream
+    inbound = MeteredQueue(worker.meter)
+    outbound = MeteredQueue(worker.meter)
     stream.owner = self
     worker.upstreamConnections(1)
   }
@@ -100,8 +106,7 @@ final class UpstreamConnection: StreamOwner {
     guard inbound.isEmpty else {
       inbound.append(bytes)
       // Out of the queue while it is read: what is sent on may end the exchange, and that touches the queue.
-      var waiting = ByteQueue()
-      swap(&waiting, &inbound)
+      let waiting = inbound.take()
       return waiting.withBytes { readHead($0, for: client) }
     }
     readHead(bytes, for: client)
@@ -134,10 +139,12 @@ final class UpstreamConnection: StreamOwner {
   private func switchProtocols(_ rest: UnsafeRawBufferPointer, for client: ClientConnection) {
     guard outbound.isEmpty else { return broken(client, .malformed) }
     self.client = nil
+    pool.answered()
     client.protocolsSwitched(head, saying: rest, stream)
   }
 
   private func beginResponse(_ rest: UnsafeRawBufferPointer, for client: ClientConnection) {
+    pool.answered()
     let rewrite = client.responseBegins(head)
     var out = worker.takeBuffer()
     HeadWriter.appendResponse(head, rewrite, adding: worker.responseFields(for: client.exchange), to: &out)
@@ -167,9 +174,15 @@ final class UpstreamConnection: StreamOwner {
     // What may still be read would be the connection's end, of which no further event tells: it must not wait in the pool.
     let isReusable = head.keepAlive && surplus == 0 && !isReadable && client.requestIsSent && outbound.isEmpty && stream.isOpen
     release()
-    if isReusable, !worker.isDraining, !pool.isRetired { pool.put(self) } else { close() }
+    if isReusable { letGo() } else { close() }
     client.responseEnded()
   }
+
+  /// Nobody needs it any more: it serves the next request, or is closed.
+  func letGo() { if hasServed, stream.isOpen, !worker.isDraining, !pool.isRetired { pool.put(self) } else { close() } }
+
+  /// Its request got no answer in time.
+  func gotNoAnswer() { pool.failed(for: worker) }
 
   private func peerEnded(_ client: ClientConnection) {
     isReadable = false
@@ -186,9 +199,11 @@ final class UpstreamConnection: StreamOwner {
 
   private func broken(_ client: ClientConnection, _ fault: UpstreamFault) {
     let isStale = hasServed && !hasAnswered && fault == .reset
+    let isUnanswered = !hasAnswered && fault == .reset
     release()
     close()
     if isStale, client.retry() { return }
+    if isUnanswered { pool.failed(for: worker) }
     client.fail(fault)
   }
 
@@ -202,17 +217,22 @@ final class UpstreamConnection: StreamOwner {
 
   /// Closes; the client knows.
   func close() {
-    client = nil
+    end()
     stream.close()
     closed()
   }
 
   /// Breaks off: the upstream must not take what it has for a whole request.
   func abort() {
-    client = nil
+    end()
     stream.abort()
     closed()
   }
 
+  private func end() {
+    client = nil
+    inbound.release()
+    outbound.release()
+  }
   private func closed() { if pool.closed(self) { worker.upstreamConnections(-1) } }
 }
