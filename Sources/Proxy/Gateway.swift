@@ -56,6 +56,7 @@ public final class Gateway {
   private let client: HTTPClient
   private let resolver: Resolver
   private var credentials: EngineCredentials?
+  private var signers: RouteSigners?
   private let environment: Environment
   private let mailbox: Mailbox<ControlMessage>
   private let workers: [Mailbox<WorkerMessage>]
@@ -128,6 +129,7 @@ public final class Gateway {
       }
     }
     for (store, problem) in credentials?.problems ?? [] { checks.append(Check(name: "engine:\(store)", problem: problem)) }
+    for (service, problem) in signers?.problems ?? [] { checks.append(Check(name: "sign:\(service)", problem: problem)) }
     return checks
   }
 
@@ -155,6 +157,8 @@ public final class Gateway {
       keyRing = ring
       let credentials = makeCredentials(plan)
       self.credentials = credentials
+      let signers = makeSigners(plan, after: nil)
+      self.signers = signers
       for index in workers.indices {
         let setup = WorkerSetup(
           index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
@@ -165,6 +169,7 @@ public final class Gateway {
       }
       ring.start()
       credentials.start()
+      signers.start()
     } catch {
       throw ConfigurationError([error.description])
     }
@@ -175,6 +180,14 @@ public final class Gateway {
     return EngineCredentials(loop, resolver: resolver, plans: plan.engines, serverLog: environment.serverLog) {
       [unowned self] state, engine in
       for worker in workers { worker.post(.credentials(state, engine: engine, generation: generation)) }
+    }
+  }
+
+  private func makeSigners(_ plan: ServicePlan, after before: RouteSigners?) -> RouteSigners {
+    RouteSigners(
+      loop, resolver: resolver, plans: plan.signings, generation: plan.snapshot.generation, after: before, serverLog: environment.serverLog
+    ) { [unowned self] question, answer in
+      for worker in workers { worker.post(.signing(question, answer)) }
     }
   }
 
@@ -233,10 +246,14 @@ public final class Gateway {
       for engine in configuration.engines {
         if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
       }
+      var signings: [SigningPlan] = []
+      for signing in configuration.signings {
+        if let plan = SigningPlan.make(signing, aws, tls: try TLSContext(clientTrusting: .system), &problems) { signings.append(plan) }
+      }
       guard problems.isEmpty else { return nil }
       return ServicePlan(
         snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls, upstreamLimits: configuration.upstreamLimits,
-        engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
+        engines: engines, signings: signings, expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
       return nil
@@ -285,10 +302,15 @@ public final class Gateway {
     let signing = credentials
     let made = makeCredentials(plan)
     credentials = made
+    let oldSigners = signers
+    let newSigners = makeSigners(plan, after: oldSigners)
+    signers = newSigners
     for worker in workers { worker.post(.adopt(plan, ring.known, made.known)) }
     signing?.close()
+    oldSigners?.close()
     ring.start()
     made.start()
+    newSigners.start()
   }
 
   /// Revokes tokens at once, whatever else is or is not in order.
@@ -351,6 +373,8 @@ public final class Gateway {
     case .wantKeys(let issuer): keyRing?.want(issuer)
     case .wantLoadBalancerKey(let question): loadBalancerKeys?.want(question)
     case .wantIntrospection(let question): introspector?.ask(question)
+    case .wantCredentials(let question, let worker):
+      signers?.want(question) { [workers] answer in workers[worker].post(.signing(question, answer)) }
     case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address

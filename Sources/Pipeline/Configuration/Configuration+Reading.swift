@@ -50,7 +50,7 @@ extension Configuration {
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
-    var builder = RouteBuilder(namespace: namespace)
+    var builder = RouteBuilder(namespace: namespace, service: upstream)
     engine = builder.engines.engine(root["engine"], &report) ?? .local
     if let list = root["routes"], !list.members.isEmpty {
       routes = builder.table(list, &report)
@@ -62,6 +62,7 @@ extension Configuration {
         root["compare"], "this engine decides already, so there is nothing to compare", help: "name another engine, or leave it out")
     }
     engines = builder.engines.engines
+    signings = builder.signings.signings
     unrouted = root.text("unrouted").flatMap(Unrouted.init) ?? .deny
     if let unrouted = root["unrouted"], unrouted.origin != .byDefault, routes == nil, root["routes"]?.members.isEmpty ?? true {
       report.add(

@@ -49,6 +49,8 @@ public struct Configuration: Sendable {
   public var compare: Engine?
   /// The engines elsewhere.
   public var engines: [RemoteEngine] = []
+  /// How requests of routes are signed for services behind that are APIs of AWS.
+  public var signings: [UpstreamSigning] = []
   /// Whether some request is, or may be, decided by policies in files.
   public var needsPolicies: Bool {
     let choices = [engine] + [compare].compactMap { $0 } + (routes?.routes ?? []).compactMap(\.engine)
@@ -303,6 +305,22 @@ public enum Defaults {
   public static let bodyFieldsBytes: UInt64 = 64 << 10
   /// How long such a body may take to arrive.
   public static let bodyFieldsMillis: UInt64 = 30_000
+  /// The largest body whose hash is signed where a route says no other bound, and the largest bound that it may say.
+  public static let signedBodyBytes: UInt64 = 1 << 20
+  /// See `signedBodyBytes`.
+  public static let largestSignedBodyBytes: UInt64 = 16 << 20
+  /// How many callers' sessions are kept, by the process and by each worker.
+  public static let callerSessions = 4096
+  /// How many sessions are asked for at once, and how many more may wait for their turn.
+  public static let sessionCalls = 64
+  /// See `sessionCalls`.
+  public static let sessionCallsWaiting = 2048
+  /// How long before it ends a session is replaced, in seconds: a signature serves for five minutes, and what it is made with as long.
+  public static let sessionEndsEarlySeconds: Int64 = 60
+  /// How long a failure to get credentials is believed, in seconds; and how long an identity pool's refusal.
+  public static let credentialsFailedSeconds: Int64 = 1
+  /// See `credentialsFailedSeconds`.
+  public static let credentialsRefusedSeconds: Int64 = 10
   /// How many bytes of such bodies a worker holds at most.
   public static let heldBodyBytes = 64 << 20
   /// How long a request waits for entities.

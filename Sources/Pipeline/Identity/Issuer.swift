@@ -19,6 +19,8 @@ public struct Issuer: Sendable {
   public let loadBalancer: LoadBalancerSettings?
   /// How it is asked whether a token is still active; nil if it is not.
   public let introspection: IntrospectionSettings?
+  /// What identity pools call it; nil for what a load balancer says.
+  let loginProvider: String?
 
   /// Verifies a token of this issuer.
   func verify(_ token: UnverifiedToken, keys: JWKSet, at time: Int64, _ facts: Facts) throws(Stop) -> VerifiedToken {

@@ -10,8 +10,15 @@ struct RouteBuilder {
   private(set) var upstreams: [String] = []
   /// The engines elsewhere, each once.
   var engines = EngineBuilder()
+  /// How requests are signed, each way once.
+  private(set) var signings = SigningBuilder()
+  private let service: String
 
-  init(namespace: String) { self.namespace = namespace }
+  /// - Parameter service: the service behind routes that name none.
+  init(namespace: String, service: String) {
+    self.namespace = namespace
+    self.service = service
+  }
 
   /// The table of all routes that are in order; ties are problems.
   mutating func table(_ list: Setting, _ report: inout ConfigurationReport) -> RouteTable {
@@ -64,6 +71,8 @@ struct RouteBuilder {
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
     let engine = engines.engine(setting["engine"], &report)
+    let signing = signings.signing(setting, access, &report)
+    checkTransport(signing, setting, &report)
     let body = MoreBuilder.body(setting, &report)
     var sources = TextTemplate.Sources(body: body?.fields.map(\.name) ?? [])
     let resource = resource(setting["resource"], path, sources, &report)
@@ -76,7 +85,17 @@ struct RouteBuilder {
       upstream: upstream(setting.text("upstream")),
       timeouts: Route.Timeouts(
         connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count),
-      bodyLimit: setting["body_limit"]?.count, engine: engine)
+      bodyLimit: setting["body_limit"]?.count, engine: engine, signing: signing)
+  }
+
+  // A body that no signature covers is protected by TLS alone.
+  private func checkTransport(_ signing: RouteSigning?, _ setting: Setting, _ report: inout ConfigurationReport) {
+    guard signing?.settings.body == .unsigned else { return }
+    let upstream = setting.text("upstream") ?? service
+    guard !ASCII.equalsIgnoringCase(Array(upstream.utf8.prefix(8)), "https://".utf8) else { return }
+    report.add(
+      setting["sign"]?["body"], "\(upstream) is reached without TLS, which alone would protect a body that is not signed",
+      help: "use https, or leave body out")
   }
 
   // How the service reads paths, where that is said.

@@ -203,7 +203,7 @@ final class ClientConnection: StreamOwner {
     let millis: UInt64
     switch dependency {
     case .body: return collect()
-    case .keys, .loadBalancerKey, .introspection: millis = Defaults.keysWaitMillis
+    case .keys, .loadBalancerKey, .introspection, .credentials: millis = Defaults.keysWaitMillis
     case .entities(let lookup):
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }
@@ -261,6 +261,7 @@ final class ClientConnection: StreamOwner {
     case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
     case .entities: return .entityLookupFailed(detail: why)
     case .decision: return .engineFailed(detail: why)
+    case .credentials: return .credentialsUnavailable(detail: why)
     case .body: return .bodyTimeout
     case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
     }
@@ -339,7 +340,9 @@ final class ClientConnection: StreamOwner {
   }
 
   private func refuseCollected(_ limit: UInt64) {
-    refuse(.bodyTooLarge(limit: limit, setting: exchange.bodyWanted?.maximumBytes == limit ? "body.max" : "body_limit"))
+    refuse(
+      .bodyTooLarge(limit: limit, setting: exchange.bodyWanted.map { $0.maximumBytes == limit ? $0.setting : "body_limit" } ?? "body_limit")
+    )
   }
 
   private func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {
@@ -366,11 +369,12 @@ final class ClientConnection: StreamOwner {
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
     do throws(KeyError) {
-      try service.forwardedHeads[exchange.upstream].append(exchange, with: permit, signing: worker.assertionKeys, to: &forwardedHead)
+      try service.forwardedHeads[exchange.upstream].append(
+        exchange, with: permit, signing: worker.assertionKeys, at: worker.loop.wallSeconds, to: &forwardedHead)
     } catch {
       return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
     }
-    requestBody.asChunks = exchange.head.framing == .chunked
+    requestBody.asChunks = exchange.forwardedFraming == .chunked
     requestBody.left = exchange.route?.bodyLimit
     if phase == .collecting || phase == .parked, !continueBody() {
       return refuse(.bodyTooLarge(limit: requestBody.left ?? 0, setting: "body_limit"))
