@@ -87,7 +87,7 @@ def measure(proxy, token, arguments, script):
 
 def paced(folder, proxy, token, arguments):
     """Requests for the local route at a steady pace: microseconds at p50, p99, p99.9, and the longest."""
-    command = [build(folder, "paced"), str(proxy.port), "/orders/42", token, "8", str(arguments.pace), str(arguments.seconds)]
+    command = [build(folder, "paced"), proxy.url.rsplit(":", 1)[1], "/orders/42", token, "8", str(arguments.pace), str(arguments.seconds)]
     text = subprocess.run(["taskset", "-c", OTHER_CPU, *map(str, command)], capture_output=True, text=True, check=True).stdout
     return [int(number) for number in text.split()[1:]]
 

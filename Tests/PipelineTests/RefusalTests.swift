@@ -23,7 +23,7 @@ import Testing
     .token(.inactive), .introspectionUnavailable(issuer: "main", detail: "refused"),
     .overloaded(detail: "x"), .logFull,
     .bodyTooLarge(limit: 10, setting: "body.max"), .bodyTimeout, .bodyUnsupported(detail: "x"), .bodyInvalid(detail: "x"),
-    .entityLookupFailed(detail: "x"),
+    .entityLookupFailed(detail: "x"), .credentialsUnavailable(detail: "x"), .credentialsRefused(detail: "x"),
   ]
 
   static func stepUp() throws -> Rejection {

@@ -111,9 +111,11 @@ extension Snapshot {
       identity: isNamed ? identity.claimed : [], request: mapped.resourceEntities + mapped.learnedEntities,
       known: authorization.entities
     ).reachable(from: isNamed ? [request.principal, request.resource] : [request.resource], context)
-    let call = AuthorizationCall(
+    var call = AuthorizationCall(
       policyStore: engine.policyStore, principal: principal, action: request.action, resource: request.resource, context: context,
       entities: isNamed ? slice : slice.filter { !identityTypes.contains($0.uid.type) })
+    // A token's claims are the same in all questions, and the longest part of them.
+    call.writtenToken = identity.writtenToken
     do throws(WireError) {
       return try RemoteQuestion(call, to: index, engine, generation: generation, expiresAt: identity.expiresAt)
     } catch { throw .refuse(.engineFailed(detail: error.description)) }
