@@ -101,7 +101,10 @@ extension Exchange {
         guard mode == .observe, rejection.passesWhenObserved else { return .refuse(rejection) }
         do throws(Stop) { return .forward(try permit(trail.identity, observing: rejection, facts)) } catch {
           switch error {
-          case .wait(let dependency): return .wait(dependency)
+          case .wait(let dependency):
+            // The page runs again from the top, and may find otherwise.
+            trail.rejection = nil
+            return .wait(dependency)
           case .refuse(let rejection):
             trail.rejection = rejection
             return .refuse(rejection)
