@@ -31,6 +31,8 @@ static const EVP_MD *digest_of(int digest) {
   return fetched[digest];
 }
 
+const char *copenssl_version(void) { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+
 int copenssl_digest(int digest, const void *data, size_t length, uint8_t *out) {
   const EVP_MD *md = digest_of(digest);
   int ok = md != NULL && EVP_Digest(length ? data : "", length, out, NULL, md, NULL) == 1;

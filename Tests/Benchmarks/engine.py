@@ -113,7 +113,7 @@ def numbers(proxy):
 
 
 def asked(proxy):
-    return sum(float(value) for value in re.findall(r"^stockade_remote_decisions_total\{.*\} ([\d.]+)", numbers(proxy), re.M))
+    return sum(float(value) for value in re.findall(r"^stockade_avp_requests_total\{.*\"answered\".*\} ([\d.]+)", numbers(proxy), re.M))
 
 
 def in_flight(proxy):

@@ -79,6 +79,7 @@ private let day = sampleDay().map(jsonLine).joined()
     record.signedWith = "keys"
     record.isAudited = true
     record.weight = 10
+    record.streamOf = record.id
     record.redacted = ["/client/ip"]
     record.input = .object(["context": .object([:])])
     record.policies = (0..<100).map { "p\($0)" }

@@ -43,18 +43,27 @@ public struct ForwardedHead: Sendable {
     }
     let proto = exchange.client.scheme == .https ? secure : plain
     let identity = permit.identity?.headers ?? headers.nobody
+    if let trace = exchange.trace { lines.append("traceparent", trace.upstream.description) }
     if let signature = permit.signature {
       var rewrite = headers.signedRewrite
       rewrite.host = upstreamAuthority
       rewrite.framing = exchange.forwardedFraming
+      if let trace = exchange.trace {
+        rewrite.replacesTraceParent = true
+        rewrite.dropsTraceState = !trace.keepsState
+      }
       if exchange.hasContinued { rewrite.keepsExpect = false }
       signature.appendFields(to: &lines, at: seconds)
       let start = out.count
       HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
       return signature.sign(&out, from: start, at: seconds)
     }
-    guard exchange.head.fields.has(.host), !exchange.hasContinued else {
+    guard exchange.head.fields.has(.host), !exchange.hasContinued, exchange.trace == nil else {
       var rewrite = headers.rewrite
+      if let trace = exchange.trace {
+        rewrite.replacesTraceParent = true
+        rewrite.dropsTraceState = !trace.keepsState
+      }
       if !exchange.head.fields.has(.host) { rewrite.host = upstreamAuthority }
       if exchange.hasContinued { rewrite.keepsExpect = false }
       return HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
