@@ -26,6 +26,22 @@ public struct ExactString: Hashable, Sendable, CustomStringConvertible {
 
 /// Whether two strings have the same UTF-8 bytes.
 @inlinable public func exactlyEquals(_ a: String, _ b: String) -> Bool {
-  // Equal ASCII or equal-representation strings take the short way; otherwise the views are compared byte by byte.
-  a.utf8.count == b.utf8.count && a.utf8.elementsEqual(b.utf8)
+  guard a.utf8.count == b.utf8.count else { return false }
+  var (a, b) = (a, b)
+  return a.withUTF8 { a in b.withUTF8 { b in sameBytes(UnsafeRawBufferPointer(a), UnsafeRawBufferPointer(b)) } }
+}
+
+/// Whether two runs of bytes are the same, eight bytes at a time.
+@inlinable func sameBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+  guard a.count == b.count else { return false }
+  var index = 0
+  while index &+ 8 <= a.count {
+    if a.loadUnaligned(fromByteOffset: index, as: UInt64.self) != b.loadUnaligned(fromByteOffset: index, as: UInt64.self) { return false }
+    index &+= 8
+  }
+  while index < a.count {
+    if a[index] != b[index] { return false }
+    index &+= 1
+  }
+  return true
 }

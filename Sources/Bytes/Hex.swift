@@ -1,14 +1,17 @@
 /// Lower-case hexadecimal text.
 public enum Hex {
   /// Two lower-case digits a byte.
-  public static func encode(_ bytes: some Collection<UInt8>) -> String {
+  public static func encode(_ bytes: some Collection<UInt8>) -> String { String(decoding: self.bytes(bytes), as: UTF8.self) }
+
+  /// The same as bytes.
+  public static func bytes(_ bytes: some Collection<UInt8>) -> [UInt8] {
     var out: [UInt8] = []
     out.reserveCapacity(bytes.count * 2)
     for byte in bytes {
       out.append(digit(byte >> 4))
       out.append(digit(byte & 0xf))
     }
-    return String(decoding: out, as: UTF8.self)
+    return out
   }
 
   /// The bytes of an even number of hexadecimal digits in either case, or nil.

@@ -10,7 +10,6 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -41,12 +40,32 @@ int copenssl_digest(int digest, const void *data, size_t length, uint8_t *out) {
   return ok;
 }
 
+// RFC 2104 over the digest that is fetched already: libcrypto's own one-shot code looks its parts up by name every time.
 int copenssl_hmac(int digest, const void *key, size_t key_length, const void *data, size_t length, uint8_t *out) {
   const EVP_MD *md = digest_of(digest);
+  if (md == NULL) return 0;
+  // SHA-512 has the longest blocks.
+  uint8_t block[128] = {0}, inner[EVP_MAX_MD_SIZE];
+  int block_size = EVP_MD_get_block_size(md), ok = 0;
   unsigned written = 0;
-  if (md == NULL || key_length > INT32_MAX) return 0;
-  // An empty key is a key: libcrypto takes a null pointer to mean "the key of before".
-  int ok = HMAC(md, key_length ? key : "", (int)key_length, length ? data : (const void *)"", length, out, &written) != NULL;
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  if (context == NULL || block_size <= 0 || (size_t)block_size > sizeof block) goto end;
+  if (key_length > (size_t)block_size) {
+    if (EVP_Digest(key, key_length, block, NULL, md, NULL) != 1) goto end;
+  } else if (key_length > 0) {
+    memcpy(block, key, key_length);
+  }
+  for (int i = 0; i < block_size; i++) block[i] ^= 0x36;
+  if (EVP_DigestInit_ex2(context, md, NULL) != 1 || EVP_DigestUpdate(context, block, (size_t)block_size) != 1) goto end;
+  if (length > 0 && EVP_DigestUpdate(context, data, length) != 1) goto end;
+  if (EVP_DigestFinal_ex(context, inner, &written) != 1) goto end;
+  for (int i = 0; i < block_size; i++) block[i] ^= 0x36 ^ 0x5c;
+  if (EVP_DigestInit_ex2(context, md, NULL) != 1 || EVP_DigestUpdate(context, block, (size_t)block_size) != 1) goto end;
+  ok = EVP_DigestUpdate(context, inner, written) == 1 && EVP_DigestFinal_ex(context, out, &written) == 1;
+end:
+  EVP_MD_CTX_free(context);
+  OPENSSL_cleanse(block, sizeof block);
+  OPENSSL_cleanse(inner, sizeof inner);
   if (!ok) ERR_clear_error();
   return ok;
 }

@@ -151,8 +151,16 @@ public struct JSONWriter: Sendable {
   }
 
   private mutating func quoted(_ value: String) {
+    var text = value
     bytes.append(ASCII.quote)
-    escape(value.utf8)
+    text.withUTF8 { text in
+      // Most strings need no escape: they are looked through once and copied once.
+      if text.allSatisfy({ $0 >= 0x20 && $0 < 0x7f && $0 != ASCII.quote && $0 != ASCII.backslash }) {
+        bytes.append(contentsOf: text)
+      } else {
+        escape(text)
+      }
+    }
     bytes.append(ASCII.quote)
   }
 

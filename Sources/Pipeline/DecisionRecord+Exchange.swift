@@ -45,9 +45,10 @@ extension Exchange {
     if let shadow = trail.shadow {
       record.would = DecisionRecord.Would(
         decision: shadow.rejection == nil ? .allow : .deny, reason: shadow.rejection?.reason ?? .policyPermit,
-        policies: shadow.response.determining.map(\.description), errors: shadow.response.errors.count)
+        policies: shadow.determining.map(\.description), errors: shadow.errors)
     }
     record.wasExplained = snapshot.debugTickets != nil && hasDebugTicket
+    record.signedWith = trail.signedWith
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description

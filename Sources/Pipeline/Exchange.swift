@@ -63,11 +63,19 @@ public struct Exchange: Sendable {
   }
 
   /// The bounds of the body that the page waits for.
-  public var bodyWanted: BodyFields? { route?.body }
+  public var bodyWanted: BodyBounds? { route?.body?.bounds ?? route?.signing?.body }
   /// Notes that the client, which waited for it, was told to send the body (RFC 9110 §10.1.1).
   public mutating func continued() { hasContinued = true }
   /// The body that the page waits for has arrived, whole.
-  public mutating func bodyArrived(_ bytes: UnsafeRawBufferPointer) { learned.body = bodyWanted?.read(bytes) }
+  public mutating func bodyArrived(_ bytes: UnsafeRawBufferPointer) {
+    learned.body = route?.body?.read(bytes)
+    if let signing = route?.signing, signing.settings.body == .hash { learned.signedBody = SignedBody(bytes) }
+  }
+  /// How the body is delimited on its way to the service: as it came, or by its length where it was read whole to be signed.
+  public var forwardedFraming: BodyFraming {
+    guard head.framing == .chunked, let body = learned.signedBody else { return head.framing }
+    return .length(body.count)
+  }
   /// The answer to the lookup that the page waits for has arrived.
   public mutating func entitiesArrived(_ answer: EntityAnswer) { learned.entities = answer }
   /// The answer of another engine that the page waits for has arrived.
@@ -141,6 +149,8 @@ public struct Trail: Sendable {
   public internal(set) var response: Response?
   /// Another engine's answer.
   var answer: AuthorizationAnswer?
+  /// Whose credentials have signed the request for the service behind.
+  var signedWith: String?
   /// Whether another engine gave none, and the local one decided in its place.
   var hasFallenBack = false
   /// What would be decided with the policies in the shadow, where that differs.

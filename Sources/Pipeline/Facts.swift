@@ -27,6 +27,8 @@ public final class Facts {
   public var stopwatch: () -> UInt64 = { 0 }
   /// This thread's memory for evaluating policies.
   let evaluation = Evaluation()
+  /// What signs requests for services behind.
+  var signing = SigningMemory()
   private let tokens: TokenCache<Identity>
   private var decisions = DecisionMemo()
   /// How often another engine's answer was found remembered; for the metrics.
@@ -49,6 +51,7 @@ public final class Facts {
     decisions.removeAll()
     introspections.removeAll()
     loadBalancerKeys.removeAll()
+    signing.removeAll()
   }
 
   /// What another engine answered to the same request in this second.

@@ -30,4 +30,6 @@ public enum Dependency: Hashable, Sendable {
   case entities(EntityLookup)
   /// Another engine's answer.
   case decision(RemoteQuestion)
+  /// What signs the request for the service behind.
+  case credentials(SigningQuestion)
 }

@@ -22,7 +22,7 @@ extension Exchange {
       // match: what is asked, in the words of the routes?                                                        403
       var question = try snapshot.mapping.match(&head)
       trail.question = question
-      if try question.isOpen(to: head) { return .forward(Permit(identity: nil, refusalObserved: nil)) }
+      if try question.isOpen(to: head) { return .forward(try permit(nil, facts)) }
 
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
       let credential = try Credential.find(in: head, for: snapshot.issuers, from: peer, proven: question.demandsProof)
@@ -56,7 +56,7 @@ extension Exchange {
       trail.keysAreStale = credential.opaqueIssuer == nil && facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
       try question.requireSignIn(of: identity, at: time)
-      if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }
+      if question.access == .authenticated { return .forward(try permit(identity, facts)) }
 
       // learn: what do its body and the route's source of entities say?                   400, 413, 415, 503, or wait
       if let route = question.route, route.asksForMore {
@@ -84,8 +84,9 @@ extension Exchange {
         if let answer {
           facts.remember(answer, to: key, by: identity, at: time)
           trail.answer = answer
+          trail.shadow = askShadow(question, by: identity, beside: answer, facts)
           try snapshot.authorization.enforce(answer)
-          return .forward(Permit(identity: identity, refusalObserved: nil))
+          return .forward(try permit(identity, facts))
         }
         trail.hasFallenBack = true
       }
@@ -94,7 +95,7 @@ extension Exchange {
       trail.response = response
       trail.shadow = askShadow(question, by: identity, beside: response, facts)
       try snapshot.authorization.enforce(response)
-      return .forward(Permit(identity: identity, refusalObserved: nil))
+      return .forward(try permit(identity, facts))
     } catch {
       switch error {
       case .wait(let dependency): return .wait(dependency)
@@ -103,9 +104,26 @@ extension Exchange {
         // Observe mode lets a refusal pass that was about who and what, never one about the form of the request.
         let mode = trail.question?.route?.mode ?? snapshot.mode
         guard mode == .observe, rejection.passesWhenObserved else { return .refuse(rejection) }
-        return .forward(Permit(identity: trail.identity, refusalObserved: rejection))
+        do throws(Stop) { return .forward(try permit(trail.identity, observing: rejection, facts)) } catch {
+          switch error {
+          case .wait(let dependency):
+            // The page runs again from the top, and may find otherwise.
+            trail.rejection = nil
+            return .wait(dependency)
+          case .refuse(let rejection):
+            trail.rejection = rejection
+            return .refuse(rejection)
+          }
+        }
       }
     }
+  }
+
+  // sign: with what does it go on to a service that is an API of AWS?                           403, 413, 503, or wait
+  private mutating func permit(_ identity: Identity?, observing rejection: Rejection? = nil, _ facts: Facts) throws(Stop) -> Permit {
+    let signature = try signature(for: identity, observing: rejection, facts)
+    trail.signedWith = signature?.source
+    return Permit(identity: identity, refusalObserved: rejection, signature: signature?.0)
   }
 }
 
@@ -115,9 +133,12 @@ public struct Permit: ~Copyable, Sendable {
   public let identity: Identity?
   /// In observe mode, what would have refused the request.
   public let refusalObserved: Rejection?
+  /// What signs the request for the service behind; nil where the route says nothing of that.
+  let signature: RequestSignature?
 
-  fileprivate init(identity: Identity?, refusalObserved: Rejection?) {
+  fileprivate init(identity: Identity?, refusalObserved: Rejection?, signature: RequestSignature?) {
     self.identity = identity
     self.refusalObserved = refusalObserved
+    self.signature = signature
   }
 }

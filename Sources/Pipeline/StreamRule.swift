@@ -34,10 +34,13 @@ extension Exchange {
   /// it would be wanted again, and is not there.
   public mutating func askAgain(id: DecisionID, at time: Int64, arrival: UInt64, under snapshot: Snapshot) {
     let body = snapshot.generation == self.snapshot.generation ? learned.body : nil
+    // Of a body that was signed nothing can have changed.
+    let signedBody = learned.signedBody
     self.id = id
     self.time = time
     self.arrival = arrival
     beginAnew(under: snapshot)
     learned.body = body
+    learned.signedBody = signedBody
   }
 }

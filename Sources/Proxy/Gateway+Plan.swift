@@ -22,11 +22,15 @@ extension Gateway {
       for engine in configuration.engines {
         if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
       }
+      var signings: [SigningPlan] = []
+      for signing in configuration.signings {
+        if let plan = SigningPlan.make(signing, aws, tls: try TLSContext(clientTrusting: .system), &problems) { signings.append(plan) }
+      }
       guard problems.isEmpty else { return nil }
       return ServicePlan(
         snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls,
         limits: limits(configuration, workers: workers, environment.serverLog),
-        engines: engines, expectsProxyHeader: configuration.expectsProxyHeader)
+        engines: engines, signings: signings, expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {
       problems.append(error.description)
       return nil

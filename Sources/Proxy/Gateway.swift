@@ -50,6 +50,7 @@ public final class Gateway {
   private let client: HTTPClient
   private let resolver: Resolver
   private var credentials: EngineCredentials?
+  private var signers: RouteSigners?
   private let environment: Environment
   private let mailbox: Mailbox<ControlMessage>
   private let workers: [Mailbox<WorkerMessage>]
@@ -125,6 +126,7 @@ public final class Gateway {
       }
     }
     for (store, problem) in credentials?.problems ?? [] { checks.append(Check(name: "engine:\(store)", problem: problem)) }
+    for (service, problem) in signers?.problems ?? [] { checks.append(Check(name: "sign:\(service)", problem: problem)) }
     return checks
   }
 
@@ -153,6 +155,8 @@ public final class Gateway {
       keyRing = ring
       let credentials = makeCredentials(plan)
       self.credentials = credentials
+      let signers = makeSigners(plan, after: nil)
+      self.signers = signers
       for index in workers.indices {
         let setup = WorkerSetup(
           index: index, listen: listen, sharesPlace: workers.count > 1, sharesPort: configuration.sharesPort,
@@ -168,6 +172,7 @@ public final class Gateway {
       ring.start()
       credentials.start()
       startHealthChecks(plan)
+      signers.start()
     } catch {
       throw ConfigurationError([error.description])
     }
@@ -178,6 +183,14 @@ public final class Gateway {
     return EngineCredentials(loop, resolver: resolver, plans: plan.engines, serverLog: environment.serverLog) {
       [unowned self] state, engine in
       for worker in workers { worker.post(.credentials(state, engine: engine, generation: generation)) }
+    }
+  }
+
+  private func makeSigners(_ plan: ServicePlan, after before: RouteSigners?) -> RouteSigners {
+    RouteSigners(
+      loop, resolver: resolver, plans: plan.signings, generation: plan.snapshot.generation, after: before, serverLog: environment.serverLog
+    ) { [unowned self] question, answer in
+      for worker in workers { worker.post(.signing(question, answer)) }
     }
   }
 
@@ -270,11 +283,16 @@ public final class Gateway {
     let signing = credentials
     let made = makeCredentials(plan)
     credentials = made
+    let oldSigners = signers
+    let newSigners = makeSigners(plan, after: oldSigners)
+    signers = newSigners
     for worker in workers { worker.post(.adopt(plan, ring.known, made.known)) }
     signing?.close()
+    oldSigners?.close()
     ring.start()
     made.start()
     startHealthChecks(plan)
+    newSigners.start()
   }
 
   /// Revokes tokens at once, whatever else is or is not in order.
@@ -318,6 +336,8 @@ public final class Gateway {
     case .wantKeys(let issuer): keyRing?.want(issuer)
     case .wantLoadBalancerKey(let question): loadBalancerKeys?.want(question)
     case .wantIntrospection(let question): introspector?.ask(question)
+    case .wantCredentials(let question, let worker):
+      signers?.want(question) { [workers] answer in workers[worker].post(.signing(question, answer)) }
     case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address

@@ -20,6 +20,8 @@ enum WorkerMessage: Sendable {
   case entities(EntityLookup, EntityAnswer, until: UInt64)
   /// What signs questions to an engine elsewhere.
   case credentials(CredentialKeeper.State, engine: Int, generation: UInt64)
+  /// What signs requests of a route for the service behind, or why nothing does.
+  case signing(SigningQuestion, SigningAnswer)
   /// Serve by another load, with these keys of its issuers, and these credentials for its engines.
   case adopt(ServicePlan, [IssuerKeys], [CredentialKeeper.State])
   /// What a health check says of an address of a service.
@@ -44,6 +46,8 @@ enum ControlMessage: Sendable {
   case wantIntrospection(IntrospectionQuestion)
   /// A request of a worker waits for entities.
   case wantEntities(EntityLookup, worker: Int)
+  /// A request of a worker waits for what signs it.
+  case wantCredentials(SigningQuestion, worker: Int)
   /// A worker listens.
   case listening(worker: Int, SocketAddress)
   /// A worker could not start.

@@ -16,6 +16,8 @@ struct ServicePlan: Sendable {
   var limits: ClientLimits
   /// The engines elsewhere.
   var engines: [EnginePlan] = []
+  /// From where the credentials come that sign requests of routes.
+  var signings: [SigningPlan] = []
   /// Whether connections begin with a PROXY protocol header.
   var expectsProxyHeader = false
 }

@@ -190,6 +190,7 @@ final class Worker {
       case .introspection(let question): control.post(.wantIntrospection(question))
       case .entities(let lookup): control.post(.wantEntities(lookup, worker: index))
       case .decision(let question): ask(question)
+      case .credentials(let question): control.post(.wantCredentials(question, worker: index))
       case .body: break
       }
     }
@@ -334,6 +335,9 @@ final class Worker {
     case .credentials(let state, let engine, let generation):
       guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
       service.engines[engine].credentials = state
+    case .signing(let question, let answer):
+      facts.learn(answer, to: question)
+      wake(parked.removeValue(forKey: .credentials(question))?.all ?? [])
     case .adopt(let plan, let keys, let credentials): adopt(plan, keys, credentials)
     case .health(let upstream, let address, let isDown, let generation):
       guard generation == service.snapshot.generation, service.upstreams.indices.contains(upstream) else { break }

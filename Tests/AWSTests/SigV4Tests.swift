@@ -99,6 +99,18 @@ import Testing
     #expect(SigV4.authorization(request, with: key, at: seconds).hasSuffix("Signature=\(signature)"))
   }
 
+  @Test(arguments: [nil, "SESSION"] as [String?]) func whatIsMadeReadyForASecondSignsEveryBodyAsIfItWereNot(_ session: String?) throws {
+    let key = try key(session)
+    var fields = [(name: "Host", value: "a"), ("X-Amz-Date", Instant.basic(moment)), ("Content-Type", "t")]
+    if let session { fields.append(("X-Amz-Security-Token", session)) }
+    let ready = PreparedSignature(
+      SigV4.Request(method: "POST", path: "/a b", query: "x=1", fields: fields, bodyHash: "anything"), with: key, at: moment)
+    for body in ["", "{}", String(repeating: "long", count: 5000)] {
+      let request = SigV4.Request(method: "POST", path: "/a b", query: "x=1", fields: fields, bodyHash: SigV4.hash(body.utf8))
+      #expect(ready.authorization(body: Array(body.utf8)) == SigV4.authorization(request, with: key, at: moment))
+    }
+  }
+
   @Test func aKeyServesItsDayAlone() throws {
     let midnight = try #require(Instant.seconds(iso8601: "2026-01-03T00:00:00Z"))
     let credentials = try #require(Credentials(accessKeyID: "A", secretAccessKey: "b"))

@@ -1,22 +1,22 @@
 """What deciding by Verified Permissions costs, beside the local engine, in one run and interleaved.
 
 CPU per request of one worker with the local engine, with a remote engine whose answers are remembered, and with one that is asked
-for every request over a warm loopback TLS connection (nginx answers it). Then, with answers that take 2 ms and 1,000 requests that
-wait for them, the 99th percentile of a route that the local engine decides, with and without that load.
+for every request over warm loopback TLS connections and answers after 2 ms. Then, with 1,000 requests in flight to a service that
+needs 2 ms for an answer and has so many hands, the 99th percentile of a route that the local engine decides, with and without that
+load. Requests for that route come at a steady pace, so that what is measured is how long they wait and not how many fit.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import pathlib
 import re
-import ssl
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -25,9 +25,7 @@ sys.path.insert(0, str(HERE.parents[1] / "Tests" / "EndToEnd"))
 import requests  # noqa: E402
 from cognito import Moto, Pool  # noqa: E402
 from processes import CHECKOUT, Running, Stockade, free_port, listening  # noqa: E402
-from proxy import OTHER_CPU, PROXY_CPU, build_upstream, cpu_nanoseconds, pin  # noqa: E402
-
-ANSWER = json.dumps({"decision": "ALLOW", "determiningPolicies": [{"policyId": "p"}], "errors": []})
+from proxy import OTHER_CPU, PROXY_CPU, build, cpu_nanoseconds, pin  # noqa: E402
 
 
 def certificate(folder):
@@ -39,69 +37,14 @@ def certificate(folder):
 
 
 class Answering(Running):
-    """nginx as a service that allows everything at once."""
+    """A service that allows everything: each answer takes so many microseconds, so many at a time (0: all)."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name, micros, slots=0):
         self.port = free_port()
-        configuration = folder / "answering.conf"
-        configuration.write_text(
-            f"""daemon off;
-{"user root;" if os.geteuid() == 0 else ""}
-worker_processes 1;
-pid {folder}/answering.pid;
-error_log {folder}/answering.log;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  keepalive_requests 1000000000;
-  default_type application/x-amz-json-1.0;
-  server {{
-    listen 127.0.0.1:{self.port} ssl;
-    ssl_certificate {folder}/cert.pem;
-    ssl_certificate_key {folder}/key.pem;
-    location / {{
-      add_header x-amzn-RequestId $request_id;
-      return 200 '{ANSWER}';
-    }}
-  }}
-}}
-"""
-        )
-        super().__init__(["/usr/sbin/nginx", "-p", str(folder), "-c", str(configuration)], folder, "answering")
+        command = [str(build(folder, "answering", "-lssl", "-lcrypto")), str(self.port), folder / "cert.pem", folder / "key.pem", str(micros), str(slots)]
+        super().__init__([str(part) for part in command], folder, name)
         self.until("it listens", lambda: listening(self.port))
-
-
-class Slow:
-    """A service that allows everything after 2 ms."""
-
-    def __init__(self, folder):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-        self.number = 0
-        ready = threading.Event()
-
-        async def serve(reader, writer):
-            try:
-                while True:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    await reader.readexactly(int(re.search(rb"(?i)content-length: *(\d+)", head)[1]))
-                    await asyncio.sleep(0.002)
-                    self.number += 1
-                    writer.write(
-                        f"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nx-amzn-RequestId: {self.number:032x}\r\n"
-                        f"Content-Length: {len(ANSWER)}\r\n\r\n{ANSWER}".encode()
-                    )
-            except (asyncio.IncompleteReadError, ConnectionError):
-                writer.close()
-
-        async def run():
-            server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context, backlog=2048)
-            self.port = server.sockets[0].getsockname()[1]
-            ready.set()
-            await server.serve_forever()
-
-        threading.Thread(target=lambda: asyncio.run(run()), daemon=True).start()
-        ready.wait(10)
+        pin(self.pid, OTHER_CPU)
 
 
 class Proxy(Stockade):
@@ -142,18 +85,52 @@ def measure(proxy, token, arguments, script):
     return (cpu_nanoseconds(proxy.measured) - before) / 1000 / count, float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
 
 
-def p99(url, token, connections, seconds):
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-H", f"Authorization: Bearer {token}", url]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    number, unit = re.search(r"99% +([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1, "ms": 1000, "s": 1e6}[unit]
+def paced(folder, proxy, token, arguments):
+    """Requests for the local route at a steady pace: microseconds at p50, p99, p99.9, and the longest."""
+    command = [build(folder, "paced"), proxy.url.rsplit(":", 1)[1], "/orders/42", token, "8", str(arguments.pace), str(arguments.seconds)]
+    text = subprocess.run(["taskset", "-c", OTHER_CPU, *map(str, command)], capture_output=True, text=True, check=True).stdout
+    return [int(number) for number in text.split()[1:]]
+
+
+def stalls(folder, proxy, token, arguments):
+    """The local route alone, then beside requests in flight."""
+    alone = paced(folder, proxy, token, arguments)
+    command = ["wrk", "-t1", f"-c{arguments.in_flight}", f"-d{arguments.seconds + 4}s", "--timeout", "60s", "-H", f"Authorization: Bearer {token}"]
+    load = subprocess.Popen(
+        ["taskset", "-c", OTHER_CPU, *command, "-s", folder / "orders.lua", proxy.url + "/orders/42"], stdout=subprocess.PIPE, text=True)
+    # All of them connect and ask at once, which is no steady state.
+    time.sleep(2)
+    before, began = in_flight(proxy), time.monotonic()
+    beside = paced(folder, proxy, token, arguments)
+    rate = (asked(proxy) - before[1]) / (time.monotonic() - began)
+    output = load.communicate()[0]
+    assert "Non-2xx" not in output, output
+    return alone, beside, before[0], rate
+
+
+def numbers(proxy):
+    return requests.get(proxy.ops + "/metrics", timeout=5).text
+
+
+def asked(proxy):
+    return sum(float(value) for value in re.findall(r"^stockade_avp_requests_total\{.*\"answered\".*\} ([\d.]+)", numbers(proxy), re.M))
+
+
+def in_flight(proxy):
+    text = numbers(proxy)
+    return int(float(re.search(r"^stockade_requests_in_flight(?:\{.*\})? ([\d.]+)", text, re.M)[1])), asked(proxy)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--in-flight", type=int, default=1000)
+    parser.add_argument("--hands", type=int, default=2, help="how many answers the service with 1,000 waiting works on at a time")
+    parser.add_argument("--pace", type=int, default=1000, help="requests a second for the local route")
+    parser.add_argument("--only", choices=["cost", "stalls"])
+    parser.add_argument("--profile", metavar="FILE", help="record with perf into FILE while each request is asked about")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -162,49 +139,60 @@ def main():
         pool = Pool(moto)
         token = pool.sign_in("alice")["AccessToken"]
         port = free_port()
-        upstream = Running([str(build_upstream(folder)), str(port)], folder, "upstream")
+        upstream = Running([str(build(folder, "upstream")), str(port)], folder, "upstream")
         upstream.until("the service listens", lambda: listening(port))
-        answering, slow = Answering(folder), Slow(folder)
+        pin(upstream.pid, OTHER_CPU)
+        (folder / "orders.lua").write_text(SCRIPT)
+        running = [upstream, moto]
 
         def remote(place, **more):
-            return {"verified_permissions": {"policy_store": "PS1", "endpoint": f"https://localhost:{place.port}", "max_in_flight": 512, **more}}
+            return {"verified_permissions": {"policy_store": "PS1", "endpoint": f"https://localhost:{place.port}", "max_in_flight": 1000, **more}}
 
-        for one in (upstream, answering):
-            pin(one.pid, OTHER_CPU)
-        proxies = {
-            "local engine": Proxy(folder, "local", pool, port, {"local": {}}),
-            "remembered answers": Proxy(folder, "cached", pool, port, remote(answering, cache="60s")),
-            "asked each time": Proxy(folder, "asked", pool, port, remote(answering)),
-        }
-        script = folder / "orders.lua"
-        script.write_text(SCRIPT)
-        found = {name: [] for name in proxies}
-        for number in range(arguments.rounds):
-            for name, proxy in proxies.items():
-                cost, rate = measure(proxy, token, arguments, script if name == "asked each time" else None)
-                found[name].append(cost)
-                print(f"round {number + 1}  {name:20}  {cost:7.2f} us CPU  {rate:8.0f} requests/s", flush=True)
-        base = statistics.median(found["local engine"])
-        for name, costs in found.items():
-            middle = statistics.median(costs)
-            print(f"{name:20}  {middle:7.2f} us  ({min(costs):.2f} to {max(costs):.2f}), {middle - base:+.2f} us over the local engine")
-
-        routes = [{"match": "GET /orders/{id}", "engine": {"local": {}}}]
-        mixed = Proxy(folder, "mixed", pool, port, remote(slow, max_in_flight=1000, max_waiting=4000, timeout="20s", attempt_timeout="15s"), routes)
-        ratios = []
-        for number in range(arguments.rounds):
-            alone = p99(mixed.url + "/orders/42", token, 8, arguments.seconds)
-            load = subprocess.Popen(
-                ["wrk", "-t1", "-c1000", f"-d{arguments.seconds + 2}s", "--timeout", "30s", "-H", f"Authorization: Bearer {token}", mixed.url + "/remote"],
-                stdout=subprocess.DEVNULL,
-            )
-            loaded = p99(mixed.url + "/orders/42", token, 8, arguments.seconds)
-            load.wait()
-            ratios.append(loaded / alone)
-            print(f"round {number + 1}  local route p99 {alone:.0f} us alone, {loaded:.0f} us beside 1,000 waiting: {ratios[-1]:.2f}", flush=True)
-        print(f"median ratio {statistics.median(ratios):.2f}")
-        for one in (*proxies.values(), mixed, answering, upstream, moto):
+        if arguments.only != "stalls":
+            prompt = Answering(folder, "prompt", 2000)
+            proxies = {
+                "local engine": Proxy(folder, "local", pool, port, {"local": {}}),
+                "remembered answers": Proxy(folder, "cached", pool, port, remote(prompt, cache="60s")),
+                "asked each time": Proxy(folder, "asked", pool, port, remote(prompt)),
+            }
+            running += [prompt, *proxies.values()]
+            cost(folder, proxies, token, arguments)
+        if arguments.only != "cost":
+            slow = Answering(folder, "slow", 2000, arguments.hands)
+            engine = remote(slow, max_waiting=4000, timeout="20s", attempt_timeout="20s", connect_timeout="10s")
+            mixed = Proxy(folder, "mixed", pool, port, engine, [{"match": "GET /orders/{id}", "host": "localhost", "engine": {"local": {}}}])
+            running += [slow, mixed]
+            ratios = []
+            for number in range(arguments.rounds):
+                alone, beside, waiting, rate = stalls(folder, mixed, token, arguments)
+                ratios.append(beside[1] / alone[1])
+                print(
+                    f"round {number + 1}  local route p50/p99/p99.9/longest {alone} us alone, {beside} us beside {waiting} in flight"
+                    f" ({rate:.0f} remote decisions a second): {ratios[-1]:.2f}", flush=True)
+            print(f"median ratio of p99 {statistics.median(ratios):.2f}")
+        for one in running:
             one.end()
+
+
+def cost(folder, proxies, token, arguments):
+    found = {name: [] for name in proxies}
+    for number in range(arguments.rounds):
+        for name, proxy in proxies.items():
+            script = None if name == "remembered answers" else folder / "orders.lua"
+            micros, rate = measure(proxy, token, arguments, script)
+            found[name].append(micros)
+            print(f"round {number + 1}  {name:20}  {micros:7.2f} us CPU  {rate:8.0f} requests/s", flush=True)
+    base = statistics.median(found["local engine"])
+    for name, costs in found.items():
+        over = statistics.median(mine - local for mine, local in zip(costs, found["local engine"]))
+        print(f"{name:20}  {statistics.median(costs):7.2f} us  ({min(costs):.2f} to {max(costs):.2f}), {over:+.2f} us over the local engine in its round")
+    print(f"local engine {base:.2f} us")
+    if arguments.profile:
+        proxy = proxies["asked each time"]
+        record = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-g", "-p", str(proxy.pid), "-o", arguments.profile])
+        measure(proxy, token, arguments, folder / "orders.lua")
+        record.send_signal(signal.SIGINT)
+        record.wait()
 
 
 if __name__ == "__main__":

@@ -102,10 +102,12 @@ http {{
         self.url = f"http://127.0.0.1:{self.port}"
 
 
-def build_upstream(folder):
-    program = pathlib.Path(folder) / "upstream"
-    compiler = os.environ.get("CC") or next(c for c in ("cc", "gcc", "clang") if subprocess.run(["which", c], capture_output=True).returncode == 0)
-    subprocess.run([compiler, "-O2", "-o", program, HERE / "upstream.c"], check=True)
+def build(folder, name, *libraries):
+    """A program of the benchmarks, built from its C file."""
+    program = pathlib.Path(folder) / name
+    if not program.exists():
+        compiler = os.environ.get("CC") or next(c for c in ("cc", "gcc", "clang") if subprocess.run(["which", c], capture_output=True).returncode == 0)
+        subprocess.run([compiler, "-O2", "-o", program, HERE / f"{name}.c", *libraries], check=True)
     return program
 
 
@@ -125,7 +127,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stockade-bench-") as folder:
         moto = Moto(folder)
-        upstream = Running(["taskset", "-c", OTHER_CPU, build_upstream(folder), "0"], folder, "upstream")
+        upstream = Running(["taskset", "-c", OTHER_CPU, build(folder, "upstream"), "0"], folder, "upstream")
         started = [moto, upstream]
         try:
             upstream.until("it listens", lambda: upstream.out.read_text().strip())

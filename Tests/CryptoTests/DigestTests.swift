@@ -23,6 +23,15 @@ struct DigestTests {
         == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     #expect(
       Hex.encode(HMAC.code(.sha256, key: [], message: [])) == "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad")
+    // Case 6: a key that is longer than a block.
+    let key = [UInt8](repeating: 0xaa, count: 131)
+    let message = Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8)
+    #expect(
+      Hex.encode(HMAC.code(.sha256, key: key, message: message)) == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
+    #expect(
+      Hex.encode(HMAC.code(.sha512, key: key, message: message))
+        == "80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f3526b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598"
+    )
   }
 
   @Test("random bytes have the asked length and do not repeat; a UUID has version 4 and variant 10")

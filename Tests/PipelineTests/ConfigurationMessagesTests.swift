@@ -231,6 +231,28 @@ import Testing
     Case(
       name: "two sources of credentials",
       file: with("engine: { verified_permissions: { policy_store: 'PS', profile: 'app', identity_pool: 'us-east-1:x' } },")),
+    // Requests that are signed.
+    Case(name: "a signature without a service", file: route("{ match: 'GET /', sign: { region: 'us-east-1' } }")),
+    Case(name: "a service that is none", file: route("{ match: 'GET /', sign: 'S3 ' }")),
+    Case(name: "a signature for no region", file: route("{ match: 'GET /', sign: { service: 's3', region: 'Ireland' } }")),
+    Case(
+      name: "an identity pool that is not asked", file: route("{ match: 'GET /', sign: { service: 's3', identity_pool: 'us-east-1:x' } }")),
+    Case(name: "no identity pool to ask", file: route("{ match: 'GET /', sign: { service: 's3', credentials: 'identity_pool' } }")),
+    Case(
+      name: "an identity pool that is none",
+      file: route("{ match: 'GET /', sign: { service: 's3', credentials: 'identity_pool', identity_pool: 'x' } }")),
+    Case(
+      name: "an identity pool and a profile",
+      file: route("{ match: 'GET /', sign: { service: 's3', credentials: 'identity_pool', identity_pool: 'us-east-1:x', profile: 'p' } }")),
+    Case(
+      name: "an identity pool for nobody",
+      file: route(
+        "{ match: 'GET /', access: 'public', sign: { service: 's3', credentials: 'identity_pool', identity_pool: 'us-east-1:x' } }")),
+    Case(name: "a body whose hash is too much", file: route("{ match: 'PUT /', body_limit: '1GiB', sign: 's3' }")),
+    Case(
+      name: "a service that wants signed bodies",
+      file: route("{ match: 'PUT /', upstream: 'https://a', sign: { service: 'lambda', body: 'unsigned' } }")),
+    Case(name: "a body that nothing protects", file: route("{ match: 'PUT /', sign: { service: 's3', body: 'unsigned' } }")),
     Case(name: "unrouted without routes", file: with("unrouted: 'path',")),
     // What a route asks for beyond the head.
     Case(name: "a body on a public route", file: route("{ match: 'POST /a', access: 'public', body: { fields: { a: '/a' } } }")),

@@ -131,7 +131,7 @@ final class Desk {
   func forwarded(_ exchange: inout Exchange, signing keys: AssertionKeys? = nil) throws -> String? {
     guard case .forward(let permit) = exchange.decide(facts) else { return nil }
     var out: [UInt8] = []
-    try ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, signing: keys, to: &out)
+    try ForwardedHead(upstreamAuthority: "upstream:80").append(exchange, with: permit, signing: keys, at: Desk.time, to: &out)
     return String(decoding: out, as: UTF8.self)
   }
 }

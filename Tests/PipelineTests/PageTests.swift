@@ -260,7 +260,7 @@ import Testing
       return
     }
     var out: [UInt8] = []
-    try ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, to: &out)
+    try ForwardedHead(upstreamAuthority: "u:80").append(exchange, with: permit, at: Desk.time, to: &out)
     let head = String(decoding: out, as: UTF8.self)
     #expect(head.contains("\r\nX-Tenant: mine\r\n"))
     #expect(!head.contains("other") && !head.contains("third"))

@@ -24,7 +24,7 @@ import Testing
     .overloaded(.requestsInFlight, detail: "x"), .logFull,
     .bodyTooLarge(limit: 10, setting: "the route's body.max"), .bodyTimeout, .bodyTooSlow(rate: 240), .bodyUnsupported(detail: "x"),
     .bodyInvalid(detail: "x"),
-    .entityLookupFailed(detail: "x"),
+    .entityLookupFailed(detail: "x"), .credentialsUnavailable(detail: "x"), .credentialsRefused(detail: "x"),
   ]
 
   static func stepUp() throws -> Rejection {

@@ -1,3 +1,4 @@
+import AWS
 import Bytes
 import Cedar
 import CedarSchema
@@ -68,6 +69,46 @@ import Testing
     let bundle = PolicyBundle(.init(policies: [SourceText(name: "a.cedar.json", text)]))
     #expect(bundle.isSound && bundle.shadowed == ["l"])
     #expect(bundle.policiesInForce.ids == ["p"] && bundle.policiesInShadow.ids == ["l"])
+  }
+
+  /// The record of a request that a service decides, with policies in the shadow in files here.
+  private func record(_ shadows: String, answer: AuthorizationAnswer, onPolicyError: String = "deny") throws -> DecisionRecord {
+    let configuration = "engine: { verified_permissions: { policy_store: 'PS' } }, on_policy_error: '\(onPolicyError)',"
+    let desk = try Desk(policies: Self.inForce + shadows, configuration: configuration)
+    var exchange = try desk.exchange("GET /a", token: try desk.token("alice"))
+    guard case .wait(.decision) = exchange.decide(desk.facts) else { throw ShadowMistake.notAsked }
+    exchange.decisionArrived(.answered(answer))
+    _ = desk.verdict(&exchange)
+    return exchange.record(status: 0, wallMillis: 0, observed: false)
+  }
+  private enum ShadowMistake: Error { case notAsked }
+
+  @Test func policiesInTheShadowAreAskedHereBesideAnEngineElsewhere() throws {
+    let forbid = "@id(\"new\") @mode(\"shadow\") forbid (principal, action, resource in Path::\"/a\");"
+    let permit = "@id(\"new\") @mode(\"shadow\") permit (principal, action, resource);"
+    let allowed = AuthorizationAnswer(decision: .allow, determining: ["there"], errors: [])
+    let denied = AuthorizationAnswer(decision: .deny, determining: [], errors: [])
+    let forbidden = AuthorizationAnswer(decision: .deny, determining: ["there"], errors: [])
+    let record = try record(forbid, answer: allowed)
+    #expect(record.decision == .allow && record.policies == ["there"] && record.engine == "verified_permissions")
+    #expect(would(record) == "deny policy_forbid [new] 0")
+    #expect(would(try self.record(forbid, answer: forbidden)) == "deny policy_forbid [new there] 0")
+    let refused = try self.record(permit, answer: denied)
+    #expect(refused.decision == .deny && would(refused) == "allow policy_permit [new] 0")
+    #expect(would(try self.record(permit, answer: allowed)) == "allow policy_permit [new there] 0")
+    #expect(would(try self.record(permit, answer: forbidden)) == "-")
+    #expect(would(try self.record("", answer: allowed)) == "-")
+  }
+
+  @Test func whatFailsElsewhereOrInTheShadowIsCountedAndRefusesAsEver() throws {
+    let failing = "@id(\"new\") @mode(\"shadow\") forbid (principal, action, resource) when { context.nothing };"
+    let permit = "@id(\"new\") @mode(\"shadow\") permit (principal, action, resource);"
+    let allowed = AuthorizationAnswer(decision: .allow, determining: ["there"], errors: [])
+    let failed = AuthorizationAnswer(decision: .allow, determining: ["there"], errors: ["policy x"])
+    #expect(would(try record(failing, answer: allowed)) == "deny policy_error [there] 1")
+    #expect(would(try record(failing, answer: allowed, onPolicyError: "skip")) == "allow policy_permit [there] 1")
+    #expect(would(try record(permit, answer: failed)) == "deny policy_error [new there] 1")
+    #expect(would(try record(permit, answer: failed, onPolicyError: "skip")) == "allow policy_permit [new there] 1")
   }
 
   @Test func withoutPoliciesInTheShadowThereIsNothingToAsk() throws {

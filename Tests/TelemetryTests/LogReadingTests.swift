@@ -76,6 +76,7 @@ private let day = sampleDay().map(jsonLine).joined()
     record.detail = "d"
     record.upstreamError = "reset"
     record.lookupMicros = 7
+    record.signedWith = "keys"
     record.isAudited = true
     record.wasExplained = true
     record.token?.keysAreStale = true

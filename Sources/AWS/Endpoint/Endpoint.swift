@@ -32,6 +32,9 @@ public struct Endpoint: Sendable, Equatable {
     self.region = region
   }
 
+  /// Whether a text has the form of a region's name.
+  public static func isRegion(_ text: String) -> Bool { Partition(of: text) != nil }
+
   /// The endpoint of a service in a region; nil if the text is no region's name.
   public init?(_ service: AWSService, region: String, fips: Bool = false, dualStack: Bool = false) {
     guard let partition = Partition(of: region) else { return nil }

@@ -44,8 +44,12 @@ public enum SigV4 {
   /// The value of `Authorization` for a request.
   public static func authorization(_ request: Request, with key: SigningKey, at seconds: Int64) -> String {
     let canonical = CanonicalRequest(request)
-    let signature = key.signature(of: stringToSign(canonical.text, in: key.scope, at: seconds))
-    return "\(algorithm) Credential=\(key.accessKeyID)/\(key.scope), SignedHeaders=\(canonical.signedFields), Signature=\(signature)"
+    return authorization(by: key, of: canonical) + key.signature(of: stringToSign(canonical.text, in: key.scope, at: seconds))
+  }
+
+  /// The value of `Authorization` up to the signature.
+  static func authorization(by key: SigningKey, of canonical: CanonicalRequest) -> String {
+    "\(algorithm) Credential=\(key.accessKeyID)/\(key.scope), SignedHeaders=\(canonical.signedFields), Signature="
   }
 
   /// What the signature is computed of.
@@ -82,7 +86,7 @@ public struct SigningKey: Sendable {
   public func serves(_ seconds: Int64) -> Bool { scope.utf8.prefix(8).elementsEqual(Instant.basic(seconds).utf8.prefix(8)) }
 
   /// The lower-case hexadecimal signature of a string to sign.
-  public func signature(of stringToSign: String) -> String {
-    Hex.encode(HMAC.code(.sha256, key: key.exposed, message: Array(stringToSign.utf8)))
-  }
+  public func signature(of stringToSign: String) -> String { signature(of: Array(stringToSign.utf8)) }
+
+  func signature(of stringToSign: [UInt8]) -> String { Hex.encode(HMAC.code(.sha256, key: key.exposed, message: stringToSign)) }
 }

@@ -38,6 +38,8 @@ public struct AuthorizationCall: Sendable {
   public var context: Record
   /// What is known of all of these; no action among them.
   public var entities: [Entity]
+  /// The context's `token` as the API writes it, where that was written before.
+  public var writtenToken: [UInt8]?
 
   /// A question.
   public init(
@@ -100,6 +102,13 @@ public struct AuthorizationCall: Sendable {
     return out.bytes
   }
 
+  /// A record as a value of the API; nil for one that has a moment without text.
+  public static func written(_ record: Record) -> [UInt8]? {
+    var out = JSONWriter()
+    do throws(WireError) { try AttributeValue.write(.record(record), to: &out) } catch { return nil }
+    return out.bytes
+  }
+
   /// How many questions a batch may have.
   public static let mostInBatch = 30
   private static let largestBytes = 1 << 20
@@ -130,7 +139,16 @@ public struct AuthorizationCall: Sendable {
     out.name("context")
     out.beginObject()
     out.name("contextMap")
-    try AttributeValue.write(context, to: &out)
+    out.beginObject()
+    for field in context.fields {
+      out.name(field.key)
+      if let writtenToken, exactlyEquals(field.key, "token") {
+        out.raw(bytes: writtenToken)
+      } else {
+        try AttributeValue.write(field.value, to: &out)
+      }
+    }
+    out.endObject()
     out.endObject()
   }
 

@@ -6,10 +6,13 @@ public struct CredentialError: Error, Sendable, CustomStringConvertible {
   public let source: String
   /// What went wrong.
   public let reason: String
+  /// Whether the source could be asked, and gives whoever asks nothing.
+  public let isRefusal: Bool
 
-  init(_ source: CredentialSource, _ reason: String) {
+  init(_ source: CredentialSource, _ reason: String, isRefusal: Bool = false) {
     self.source = source.description
     self.reason = reason
+    self.isRefusal = isRefusal
   }
 
   /// One sentence.

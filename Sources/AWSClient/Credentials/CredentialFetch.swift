@@ -34,15 +34,19 @@ public final class CredentialFetch {
   private let services: HTTPClient
   /// Speaks to metadata endpoints, whose addresses every other client refuses.
   private let metadata: HTTPClient
-  private var identityIDs: [String: String] = [:]
+  private var identityIDs: [ExactString: String] = [:]
 
-  /// A fetch on a loop; `tls` says whom https is believed.
-  public init(_ loop: EventLoop, resolver: Resolver, tls: TLSContext, setting: Setting, proxies: HTTPProxies = HTTPProxies()) {
+  /// A fetch on a loop; `tls` says whom https is believed, and so many connections to a place are kept for the next call.
+  public init(
+    _ loop: EventLoop, resolver: Resolver, tls: TLSContext, setting: Setting, proxies: HTTPProxies = HTTPProxies(), connections: Int = 2
+  ) {
     self.loop = loop
     self.setting = setting
     services = HTTPClient(loop, resolver: resolver, tls: tls, rule: .noLinkLocal, proxies: proxies)
     services.limits.connectMillis = 3_000
     services.limits.totalMillis = 10_000
+    services.limits.idlePerPlace = connections
+    services.limits.idle = max(connections, services.limits.idle)
     metadata = HTTPClient(loop, resolver: resolver, tls: tls, rule: .any)
     metadata.limits.connectMillis = 1_000
     metadata.limits.totalMillis = 2_000
@@ -72,16 +76,18 @@ public final class CredentialFetch {
       } catch {
         return loop.later { completion(.failure(error)) }
       }
-      ask(pool, logins: logins, of: source, completion)
+      // A guest's identity is kept: every GetId would make another one.
+      ask(pool, logins: logins, owner: logins.isEmpty ? "" : nil, of: source, completion)
     }
   }
 
-  /// Asks an identity pool for the session of whoever has these tokens: providers and tokens.
+  /// Asks an identity pool for the session of whoever has these tokens: providers and tokens. The identity that it gives is kept for
+  /// the same `owner`, whose name nobody else has.
   public func fetch(
-    _ pool: CredentialSource.IdentityPool, logins: [String: String],
+    _ pool: CredentialSource.IdentityPool, logins: [String: String], of owner: String,
     _ completion: @escaping (Result<Credentials, CredentialError>) -> Void
   ) {
-    ask(pool, logins: logins, of: .identityPool(pool), completion)
+    ask(pool, logins: logins, owner: owner, of: .identityPool(pool), completion)
   }
 
   // MARK: - The Security Token Service
@@ -138,14 +144,22 @@ public final class CredentialFetch {
   // MARK: - Cognito identity pools
 
   private func ask(
-    _ pool: CredentialSource.IdentityPool, logins: [String: String], of source: CredentialSource, _ completion: @escaping Completion
+    _ pool: CredentialSource.IdentityPool, logins: [String: String], owner: String?, of source: CredentialSource,
+    _ completion: @escaping Completion
   ) {
     guard let region = pool.region, let (url, _) = place(of: .cognitoIdentity, in: region) else {
       return loop.later { completion(.failure(CredentialError(source, "\(pool.id) is no identity pool's id, such as us-east-1:…"))) }
     }
-    let isGuest = logins.isEmpty
-    // A guest's identity is kept: every GetId would make another one.
-    if isGuest, let id = identityIDs[pool.id] { return credentials(of: id, in: pool, at: url, logins, source, completion) }
+    let key = owner.map { ExactString("\(pool.id) \($0)") }
+    if let key, let id = identityIDs[key] {
+      return credentials(of: id, in: pool, at: url, logins, source) { [self] result in
+        // An identity that was deleted, or is another's by now: the pool is asked for the one of today.
+        guard case .failure = result, identityIDs[key] == nil else { return completion(result) }
+        ask(pool, logins: logins, owner: owner, of: source, completion)
+      } forget: { [self] in
+        identityIDs[key] = nil
+      }
+    }
     let body = IdentityPoolCall.getID(pool, logins: logins)
     let call = Attempt(source: source, client: services)
     attempt(
@@ -154,8 +168,8 @@ public final class CredentialFetch {
         switch result {
         case .failure(let error): completion(.failure(error))
         case .success(let id):
-          if isGuest { self.identityIDs[pool.id] = id }
-          self.credentials(of: id, in: pool, at: url, logins, source, completion)
+          if let key { self.keep(id, for: key) }
+          self.credentials(of: id, in: pool, at: url, logins, source, completion) {}
         }
       }
     ) {
@@ -170,7 +184,7 @@ public final class CredentialFetch {
 
   private func credentials(
     of id: String, in pool: CredentialSource.IdentityPool, at url: HTTPURL, _ logins: [String: String], _ source: CredentialSource,
-    _ completion: @escaping Completion
+    _ completion: @escaping Completion, forget: @escaping () -> Void
   ) {
     let body = IdentityPoolCall.getCredentials(of: id, pool, logins: logins)
     attempt(Attempt(source: source, client: services), completion) {
@@ -178,13 +192,21 @@ public final class CredentialFetch {
     } read: { response throws(WireError) in
       guard response.status == .ok else { throw WireError("") }
       return try CredentialAnswers.identityPool(response.body)
-    } error: { [self] response in
+    } error: { response in
       let error = ServiceError.read(status: response.status.code, header: response.field("x-amzn-ErrorType"), body: response.body)
-      // An identity that was deleted: the next fetch asks for another.
-      if error.code == "ResourceNotFoundException" { identityIDs[pool.id] = nil }
+      if error.code == "ResourceNotFoundException" || error.code == Self.refusal { forget() }
       return error
     }
   }
+
+  private func keep(_ id: String, for key: ExactString) {
+    // Whoever is forgotten is asked about again.
+    if identityIDs.count >= Self.mostIdentities { identityIDs.removeAll() }
+    identityIDs[key] = id
+  }
+
+  private static let refusal = "NotAuthorizedException"
+  private static let mostIdentities = 16_384
 
   private static func cognito(_ operation: String, _ url: HTTPURL, _ body: [UInt8]) -> HTTPClient.Request {
     var fields = FieldBlock()
@@ -324,9 +346,11 @@ public final class CredentialFetch {
     _ call: Attempt, _ completion: @escaping (Result<Value, CredentialError>) -> Void, request: @escaping () -> HTTPClient.Request,
     read: @escaping (HTTPClient.Response) throws(WireError) -> Value, error: @escaping (HTTPClient.Response) -> ServiceError
   ) {
-    func again(_ retryable: Retryable?, _ reason: String) {
+    func again(_ retryable: Retryable?, _ reason: String, isRefusal: Bool = false) {
       let kind = retryable ?? (call.triesAgainOnAnyFailure ? .transient : nil)
-      guard let kind, call.number + 1 < Self.mostAttempts else { return completion(.failure(CredentialError(call.source, reason))) }
+      guard let kind, call.number + 1 < Self.mostAttempts else {
+        return completion(.failure(CredentialError(call.source, reason, isRefusal: isRefusal)))
+      }
       var next = call
       next.number += 1
       let pause = call.pauseMillis ?? RetryDelay.millis(retry: call.number, kind, chance: Double.random(in: 0...1))
@@ -337,7 +361,7 @@ public final class CredentialFetch {
       case .failure(let failure): again(.transient, failure.description)
       case .success(let response) where response.status != .ok:
         let error = error(response)
-        again(Retryable(status: error.status, code: error.code), error.description)
+        again(Retryable(status: error.status, code: error.code), error.description, isRefusal: error.code == Self.refusal)
       case .success(let response):
         do throws(WireError) { completion(.success(try read(response))) } catch { again(nil, error.description) }
       }

@@ -80,9 +80,9 @@ public final class VerifiedPermissionsClient {
     }
 
     /// Whether nobody waits for it any more.
-    var isAbandoned: Bool { questions.allSatisfy(\.isDone) }
+    var isAbandoned: Bool { questions.allSatisfy { $0.isDone } }
     /// When the last of those who wait gives up.
-    var endsAt: UInt64 { questions.filter { !$0.isDone }.map(\.endsAt).max() ?? 0 }
+    var endsAt: UInt64 { questions.filter { !$0.isDone }.map { $0.endsAt }.max() ?? 0 }
   }
 
   private let loop: EventLoop
@@ -104,7 +104,7 @@ public final class VerifiedPermissionsClient {
     self.loop = loop
     self.url = url
     self.limits = limits
-    signer = RequestSigner(service: AWSService.verifiedPermissions.rawValue, region: region)
+    signer = RequestSigner(service: AWSService.verifiedPermissions.rawValue, region: region, unsigned: Self.plainAnswers)
     var bounds = HTTPClient.Limits()
     bounds.connectMillis = limits.connectMillis
     bounds.totalMillis = limits.attemptMillis
@@ -158,7 +158,7 @@ public final class VerifiedPermissionsClient {
   /// Takes the first question, and with it those that may go along, if questions travel together.
   private func nextFlight(_ first: Question) -> Flight {
     waiting.removeFirst()
-    let alone = Flight([first], first.body, first.call.operation)
+    let alone = Flight([first], first.body, "VerifiedPermissions.\(first.call.operation)")
     guard limits.batches, !waiting.isEmpty else { return alone }
     var batch = QuestionBatch(first.call)
     var taken = [first]
@@ -168,8 +168,9 @@ public final class VerifiedPermissionsClient {
       return true
     }
     guard taken.count > 1 else { return alone }
-    do throws(WireError) { return Flight(taken, try AuthorizationCall.batchBody(taken.map(\.call)), "Batch\(first.call.operation)") } catch
-    {
+    do throws(WireError) {
+      return Flight(taken, try AuthorizationCall.batchBody(taken.map { $0.call }), "VerifiedPermissions.Batch\(first.call.operation)")
+    } catch {
       // Together they are too large; the others have their turn next.
       waiting.insert(contentsOf: taken.dropFirst(), at: 0)
       return alone
@@ -183,11 +184,8 @@ public final class VerifiedPermissionsClient {
       return end(flight, .failed("the service did not answer before; it is asked again soon"))
     }
     flight.tries += 1
-    var fields = signer.fields(
-      to: url, contentType: Self.contentType, target: "VerifiedPermissions.\(flight.operation)", body: flight.body, by: keys,
-      at: loop.wallSeconds + skew.offset)
-    // An encoding would be one more thing between the answer and us.
-    fields.append("Accept-Encoding", "identity")
+    let fields = signer.fields(
+      to: url, contentType: Self.contentType, target: flight.operation, body: flight.body, by: keys, at: loop.wallSeconds + skew.offset)
     client.send(HTTPClient.Request(.post, url, fields: fields, body: flight.body)) { [self] result in
       switch result {
       case .failure(let error):
@@ -217,7 +215,7 @@ public final class VerifiedPermissionsClient {
       if flight.questions.count == 1 {
         answers = [try AuthorizationAnswer.read(response.body, answering: flight.questions[0].call)]
       } else {
-        answers = try AuthorizationAnswer.readBatch(response.body, answering: flight.questions.map(\.call))
+        answers = try AuthorizationAnswer.readBatch(response.body, answering: flight.questions.map { $0.call })
       }
       quota.succeeded(after: flight.lastRetry)
       for (question, answer) in zip(flight.questions, answers) { finish(question, .answered(answer)) }
@@ -237,6 +235,13 @@ public final class VerifiedPermissionsClient {
     // One that was seen before is an answer to an earlier question that somebody sends again.
     guard recent.isNew(id) else { throw WireError("it has the request id of an earlier answer") }
   }
+
+  // An encoding would be one more thing between the answer and us.
+  private static let plainAnswers: FieldBlock = {
+    var block = FieldBlock()
+    block.append("Accept-Encoding", "identity")
+    return block
+  }()
 
   private func again(_ flight: Flight, _ retryable: Retryable?, isTimeout: Bool, _ why: String, after: Int64? = nil) {
     guard !flight.isAbandoned else { return end(flight) }

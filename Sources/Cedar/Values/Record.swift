@@ -40,10 +40,33 @@ public struct Record: Hashable, Sendable, CustomStringConvertible {
 
   /// A record; of several values for a key the last counts.
   public init(lastWins fields: some Sequence<Field>) {
+    let given = Array(fields)
+    guard given.count > Self.fewFields else {
+      self.fields = Self.inserted(given)
+      return
+    }
     var byKey: [ExactString: Value] = [:]
-    for field in fields { byKey[ExactString(field.key)] = field.value }
+    for field in given { byKey[ExactString(field.key)] = field.value }
     self.fields = byKey.map { Field($0.key.string, $0.value) }.sorted { Text.precedes($0.key, $1.key) }
   }
+
+  // A few are put in order faster than they are hashed.
+  private static func inserted(_ fields: [Field]) -> [Field] {
+    var sorted: [Field] = []
+    sorted.reserveCapacity(fields.count)
+    for field in fields {
+      var place = sorted.count
+      while place > 0, Text.precedes(field.key, sorted[place - 1].key) { place -= 1 }
+      if place > 0, exactlyEquals(sorted[place - 1].key, field.key) {
+        sorted[place - 1] = field
+      } else {
+        sorted.insert(field, at: place)
+      }
+    }
+    return sorted
+  }
+
+  private static let fewFields = 16
 
   private init(sorted: [Field]) { fields = sorted }
 

@@ -73,7 +73,7 @@ public enum HeadWriter {
         out.put(ascii: "\r\n")
       }
     }
-    appendFraming(head.framing, to: &out)
+    appendFraming(rewrite.framing ?? head.framing, to: &out)
     for block in added { out.put(block.bytes) }
     out.put(ascii: "\r\n")
   }

@@ -4,6 +4,8 @@ public struct RequestRewrite: Sendable {
   public var owned: OwnedFields
   /// The `Host` to send; nil sends what the client sent.
   public var host: String?
+  /// The framing to send; nil sends what the client sent.
+  public var framing: BodyFraming?
   /// Whether the client's `Authorization` goes on to the upstream.
   public var keepsAuthorization = true
   /// Whether an upgrade that the client offered is offered to the upstream, RFC 9110 §7.8.

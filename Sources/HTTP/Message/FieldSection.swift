@@ -66,6 +66,18 @@ public struct FieldSection: Sendable {
     return lines.filter { $0.known == field }.map { text($0.value) }
   }
 
+  /// The value of the only line with a name, as `values(named:)`; nil without one, or with several.
+  public func onlyValue(named name: String) -> String? {
+    let wanted = name.utf8
+    var found: FieldLine?
+    for line in lines where line.isEvaluated && line.name.count == wanted.count {
+      guard withBytes(line.name, { ASCII.equalsIgnoringCase($0, wanted) }) else { continue }
+      guard found == nil else { return nil }
+      found = line
+    }
+    return found.map { text($0.value) }
+  }
+
   /// The values of all lines with a name, letters compared without case, in the order received; lines that are not
   /// forwarded as they are (hop-by-hop, forwarding fields) are left out, so that what is evaluated is what is forwarded.
   public func values(named name: String) -> [String] {

@@ -34,10 +34,7 @@ public final class HTTPClient {
     public let body: [UInt8]
 
     /// The value of a field that appears once; nil without it, or with several.
-    public func field(_ name: String) -> String? {
-      let values = head.fields.values(named: name)
-      return values.count == 1 ? values[0] : nil
-    }
+    public func field(_ name: String) -> String? { head.fields.onlyValue(named: name) }
   }
 
   /// What bounds a call.
@@ -67,6 +64,7 @@ public final class HTTPClient {
   let tls: TLSContext?
   let proxies: HTTPProxies
   private var idle: [IdleConnection] = []
+  private var sweep: TimerID?
 
   /// What bounds calls that begin from now on.
   public var limits: Limits
@@ -99,55 +97,66 @@ public final class HTTPClient {
   public func closeIdle() {
     let closing = idle
     idle = []
+    if let sweep { loop.cancel(sweep) }
+    sweep = nil
     for connection in closing { connection.close() }
   }
 
   // MARK: - Connections kept for reuse
 
   func takeIdle(for url: HTTPURL) -> ByteStream? {
-    let place = Self.place(of: url)
-    guard let index = idle.lastIndex(where: { $0.place == place }) else { return nil }
+    guard let index = idle.lastIndex(where: { $0.url.isSamePlace(as: url) }) else { return nil }
     return idle.remove(at: index).take()
   }
 
   func keep(_ stream: ByteStream, for url: HTTPURL) {
-    let place = Self.place(of: url)
-    guard idle.count < limits.idle, idle.count(where: { $0.place == place }) < limits.idlePerPlace else { return stream.close() }
-    idle.append(
-      IdleConnection(stream, place, loop, millis: limits.idleMillis) { [weak self] ended in
-        self?.idle.removeAll { $0 === ended }
-      })
+    guard idle.count < limits.idle, hasRoom(for: url) else { return stream.close() }
+    idle.append(IdleConnection(stream, url, of: self, until: loop.now + limits.idleMillis))
+    if sweep == nil { scheduleSweep() }
   }
 
-  private static func place(of url: HTTPURL) -> ExactString {
-    ExactString(url.socketPath.map { "unix:\($0)" } ?? "\(url.scheme)://\(url.authority)")
+  private func hasRoom(for url: HTTPURL) -> Bool {
+    // Where one place may have all of them, nobody needs counting.
+    limits.idlePerPlace >= limits.idle || idle.count { $0.url.isSamePlace(as: url) } < limits.idlePerPlace
+  }
+
+  fileprivate func forget(_ connection: IdleConnection) { idle.removeAll { $0 === connection } }
+
+  private func scheduleSweep() {
+    sweep = loop.after(min(limits.idleMillis, 1000)) { [weak self] in
+      guard let self else { return }
+      sweep = nil
+      for connection in idle where connection.until <= loop.now { connection.close() }
+      idle.removeAll { $0.until <= loop.now }
+      if !idle.isEmpty { scheduleSweep() }
+    }
   }
 }
 
 /// A connection that waits to be used again. Whatever happens to it while it waits means that it cannot be.
 private final class IdleConnection: StreamOwner {
-  let place: ExactString
+  let url: HTTPURL
+  /// Until when it is kept, in the loop's milliseconds.
+  let until: UInt64
   private var stream: ByteStream?
-  private let loop: EventLoop
-  private var timer: TimerID?
-  private let ended: (IdleConnection) -> Void
+  private weak var client: HTTPClient?
 
-  init(_ stream: ByteStream, _ place: ExactString, _ loop: EventLoop, millis: UInt64, ended: @escaping (IdleConnection) -> Void) {
+  init(_ stream: ByteStream, _ url: HTTPURL, of client: HTTPClient, until: UInt64) {
     self.stream = stream
-    self.place = place
-    self.loop = loop
-    self.ended = ended
-    timer = loop.after(millis) { [weak self] in self?.expire() }
+    self.url = url
+    self.client = client
+    self.until = until
     stream.owner = self
   }
 
   func streamReady(_ stream: ByteStream, _ readiness: Readiness) {
     // Room to write is no news; everything else is the peer's end, or bytes that nobody asked for.
-    if !readiness.subtracting(.writable).isEmpty { expire() }
+    guard !readiness.subtracting(.writable).isEmpty else { return }
+    close()
+    client?.forget(self)
   }
 
   func take() -> ByteStream? {
-    settle()
     let taken = stream
     taken?.owner = nil
     stream = nil
@@ -155,18 +164,7 @@ private final class IdleConnection: StreamOwner {
   }
 
   func close() {
-    settle()
     stream?.close()
     stream = nil
-  }
-
-  private func expire() {
-    close()
-    ended(self)
-  }
-
-  private func settle() {
-    if let timer { loop.cancel(timer) }
-    timer = nil
   }
 }

@@ -16,7 +16,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
   public let socketPath: String?
 
   /// Byte equality: names and paths are not compared by Unicode equivalence.
-  public static func == (a: HTTPURL, b: HTTPURL) -> Bool { exactlyEquals(a.description, b.description) }
+  public static func == (a: HTTPURL, b: HTTPURL) -> Bool { a.isSamePlace(as: b) && exactlyEquals(a.target, b.target) }
 
   /// Hashes the text.
   public func hash(into hasher: inout Hasher) { hasher.combine(ExactString(description)) }
@@ -87,6 +87,12 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     let looksNumeric = lastLabel.allSatisfy { ASCII.isDigit($0) } || lastLabel.starts(with: "0x".utf8) || lastLabel.starts(with: "0X".utf8)
     if looksNumeric, IPAddress(text) == nil { throw refuse("the host looks like an address, but is none") }
     return (text, colon.map { authority[($0 + 1)...] })
+  }
+
+  /// Whether the same server is reached, by scheme, host and port, or by the same socket.
+  func isSamePlace(as other: HTTPURL) -> Bool {
+    isSecure == other.isSecure && port == other.port && exactlyEquals(host, other.host)
+      && exactlyEquals(socketPath ?? "", other.socketPath ?? "")
   }
 
   /// This URL with another target, which begins with `/`.

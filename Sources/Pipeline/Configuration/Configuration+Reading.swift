@@ -76,6 +76,7 @@ extension Configuration {
         root["compare"], "this engine decides already, so there is nothing to compare", help: "name another engine, or leave it out")
     }
     engines = builder.engines.engines
+    signings = builder.signings.signings
     unrouted = root.text("unrouted").flatMap(Unrouted.init) ?? .deny
     if let unrouted = root["unrouted"], unrouted.origin != .byDefault, routes == nil, root["routes"]?.members.isEmpty ?? true {
       report.add(

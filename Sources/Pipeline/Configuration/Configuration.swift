@@ -57,6 +57,8 @@ public struct Configuration: Sendable {
   public var compare: Engine?
   /// The engines elsewhere.
   public var engines: [RemoteEngine] = []
+  /// How requests of routes are signed for services behind that are APIs of AWS.
+  public var signings: [UpstreamSigning] = []
   /// Whether some request is, or may be, decided by policies in files.
   public var needsPolicies: Bool {
     let choices = [engine] + [compare].compactMap { $0 } + (routes?.routes ?? []).compactMap(\.engine)

@@ -131,4 +131,20 @@ public enum Defaults {
   public static let keysMinimumIntervalMillis: UInt64 = 5_000
   /// How long the last good keys serve while fetching fails, in seconds, counted from when they were due.
   public static let keysMaximumStaleSeconds: Int64 = 86_400
+  /// The largest body whose hash is signed where a route says no other bound, and the largest bound that it may say.
+  public static let signedBodyBytes: UInt64 = 1 << 20
+  /// See `signedBodyBytes`.
+  public static let largestSignedBodyBytes: UInt64 = 16 << 20
+  /// How many callers' sessions are kept, by the process and by each worker.
+  public static let callerSessions = 4096
+  /// How many sessions are asked for at once, and how many more may wait for their turn.
+  public static let sessionCalls = 64
+  /// See `sessionCalls`.
+  public static let sessionCallsWaiting = 2048
+  /// How long before it ends a session is replaced, in seconds: a signature serves for five minutes, and what it is made with as long.
+  public static let sessionEndsEarlySeconds: Int64 = 60
+  /// How long a failure to get credentials is believed, in seconds; and how long an identity pool's refusal.
+  public static let credentialsFailedSeconds: Int64 = 1
+  /// See `credentialsFailedSeconds`.
+  public static let credentialsRefusedSeconds: Int64 = 10
 }

@@ -274,7 +274,23 @@ public enum Fields {
     Field("routes.*.paths.trailing_slash", .choice(["differs", "same"]), "same: /a/ is /a to it, and to policies", default: "differs"),
     Field(
       "routes.*.paths.case", .choice(["differs", "same"]), "same: /A is /a to it; policies see paths in lower case", default: "differs"),
-    Field("routes.*.body_limit", .size(0...(1 << 50)), "The largest request body; default: limits.body"),
+    Field(
+      "routes.*.body_limit", .size(0...(1 << 50)),
+      "The largest request body; default: limits.body, or 1MiB where `sign` signs a body's hash"),
+    Field(
+      "routes.*.sign", .object, "For a service that is an API of AWS: the request is signed (Signature Version 4)", shorthand: "service"),
+    Field("routes.*.sign.service", .text("NAME"), "The service's name in signatures, such as s3, execute-api or lambda"),
+    Field("routes.*.sign.region", .text("REGION"), "Its region; default: the environment's, else the profile's, else the identity pool's"),
+    Field(
+      "routes.*.sign.credentials", .choice(["own", "identity_pool"]),
+      "own: the proxy's, found as the AWS command line finds them; identity_pool: those that a Cognito identity pool gives for the identity token of whoever asks; default: own"
+    ),
+    Field("routes.*.sign.profile", .text("NAME"), "The profile of the AWS configuration whose credentials sign; default: the usual chain"),
+    Field("routes.*.sign.identity_pool", .text("ID"), "The Cognito identity pool"),
+    Field(
+      "routes.*.sign.body", .choice(UpstreamSigning.Body.allCases.map(\.rawValue)),
+      "hash: a body is read whole, within body_limit, and its hash is signed; unsigned: it goes on as it comes, where the service takes that over TLS; default: hash"
+    ),
   ]
 
   private static let unrouted = [

@@ -24,9 +24,12 @@ public struct ForwardedHead: Sendable {
     secure = proto(.https)
   }
 
-  /// Appends the head, with what `keys` sign about who asks. The permit is used up.
+  /// Appends the head, with what `keys` sign about who asks, and signed for the service if the route says so. The permit is used up.
+  ///
+  /// - Parameter seconds: the time of a signature, since 1970.
   public func append(
-    _ exchange: borrowing Exchange, with permit: consuming Permit, signing keys: AssertionKeys? = nil, to out: inout [UInt8]
+    _ exchange: borrowing Exchange, with permit: consuming Permit, signing keys: AssertionKeys? = nil, at seconds: Int64,
+    to out: inout [UInt8]
   ) throws(KeyError) {
     var lines = FieldBlock()
     if let path = exchange.client.path ?? exchange.peer.address { lines.append("X-Forwarded-For", path) }
@@ -41,6 +44,20 @@ public struct ForwardedHead: Sendable {
     let proto = exchange.client.scheme == .https ? secure : plain
     let identity = permit.identity?.headers ?? headers.nobody
     if let trace = exchange.trace { lines.append("traceparent", trace.upstream.description) }
+    if let signature = permit.signature {
+      var rewrite = headers.signedRewrite
+      rewrite.host = upstreamAuthority
+      rewrite.framing = exchange.forwardedFraming
+      if let trace = exchange.trace {
+        rewrite.replacesTraceParent = true
+        rewrite.dropsTraceState = !trace.keepsState
+      }
+      if exchange.hasContinued { rewrite.keepsExpect = false }
+      signature.appendFields(to: &lines, at: seconds)
+      let start = out.count
+      HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)
+      return signature.sign(&out, from: start, at: seconds)
+    }
     guard exchange.head.fields.has(.host), !exchange.hasContinued, exchange.trace == nil else {
       var rewrite = headers.rewrite
       if let trace = exchange.trace {

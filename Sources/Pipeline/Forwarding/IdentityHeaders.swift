@@ -39,6 +39,8 @@ public struct IdentityHeaders: Sendable {
   }
   /// How the head of a request is written for the service behind.
   private(set) var rewrite: RequestRewrite
+  /// The same for a request that is signed on its way there.
+  private(set) var signedRewrite: RequestRewrite
   /// Nobody: every header is there and empty, so that the upstream never reads an older or foreign value.
   private(set) var nobody = FieldBlock()
 
@@ -51,6 +53,7 @@ public struct IdentityHeaders: Sendable {
     self.groups = groups
     self.keepsAuthorization = keepsAuthorization
     rewrite = RequestRewrite(owned: OwnedFields())
+    signedRewrite = rewrite
     prepare()
   }
 
@@ -67,6 +70,9 @@ public struct IdentityHeaders: Sendable {
     rewrite.keepsExpect = true
     // Whoever is allowed to ask is allowed to ask for another protocol; what follows is tunnelled.
     rewrite.offersUpgrade = true
+    signedRewrite = rewrite
+    signedRewrite.owned = OwnedFields(names + RequestSignature.ownedFields, prefixes: ["x-amzn-oidc-"], evaluated: evaluated)
+    signedRewrite.keepsAuthorization = false
     nobody = block(principal: "", subject: "", groups: [], claims: JSONValue(.null))
   }
 

@@ -19,6 +19,8 @@ public struct Issuer: Sendable {
   public let loadBalancer: LoadBalancerSettings?
   /// How it is asked about tokens; nil if it is not.
   public let introspection: IntrospectionSettings?
+  /// What identity pools call it; nil for what a load balancer says.
+  let loginProvider: String?
 }
 
 /// Where an issuer's keys are found.

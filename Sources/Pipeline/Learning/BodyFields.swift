@@ -5,10 +5,8 @@ internal import JSON
 
 /// The fields of a JSON body that a route's policies see, and the bounds of a body that is read before the decision.
 public struct BodyFields: Sendable {
-  /// The most octets that are read.
-  public let maximumBytes: UInt64
-  /// How long the body may take to arrive, in milliseconds.
-  public let timeoutMillis: UInt64
+  /// The bounds of a body.
+  let bounds: BodyBounds
   /// Name by name, where in the body it is found (RFC 6901).
   let fields: [(name: String, pointer: JSONPointer)]
 
@@ -17,9 +15,7 @@ public struct BodyFields: Sendable {
 
   /// Refuses, before any of it is read, a body that is too long or that is no JSON by its own word.
   func requireReadable(_ head: RequestHead) throws(Stop) {
-    if case .length(let count) = head.framing, count > maximumBytes {
-      throw .refuse(.bodyTooLarge(limit: maximumBytes, setting: "body.max"))
-    }
+    try bounds.requireFitting(head)
     guard !head.fields.has(.contentEncoding) else {
       throw .refuse(.bodyUnsupported(detail: "the body has a Content-Encoding, and is read as it is"))
     }

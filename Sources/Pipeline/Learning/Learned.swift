@@ -9,6 +9,8 @@ struct Learned: Sendable {
   var entities: EntityAnswer?
   /// What another engine said.
   var remote: RemoteAnswer?
+  /// What of the body is signed; nil while it was not read, or is not to be.
+  var signedBody: SignedBody?
 
   /// The fields of the body, as the route wants them; waits, where there is a body that was not read yet.
   func body(_ wanted: BodyFields?, of head: RequestHead) throws(Stop) -> Record? {

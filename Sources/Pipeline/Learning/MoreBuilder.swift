@@ -30,7 +30,8 @@ enum MoreBuilder {
       fields.append((name, pointer))
     }
     return BodyFields(
-      maximumBytes: maximum, timeoutMillis: setting["timeout"]?.count ?? Defaults.bodyFieldsMillis, fields: fields)
+      bounds: BodyBounds(
+        maximumBytes: maximum, timeoutMillis: setting["timeout"]?.count ?? Defaults.bodyFieldsMillis, setting: "body.max"), fields: fields)
   }
 
   private static func isName(_ name: String) -> Bool {

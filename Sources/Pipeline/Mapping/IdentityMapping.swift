@@ -1,3 +1,4 @@
+internal import AWS
 internal import Bytes
 public import Cedar
 internal import HTTP
@@ -87,7 +88,7 @@ public struct IdentityMapping: Sendable, Equatable {
       token: token, issuer: issuer, principal: claimed.principal, groups: claimed.groups, groupNames: claimed.groupNames,
       entities: try snapshot.authorization.prepare(claimed.entities, token: claimed.context),
       shadowEntities: try snapshot.shadow?.prepare(claimed.entities, token: claimed.context), claimed: claimed.entities,
-      tokenContext: claimed.context,
+      tokenContext: claimed.context, writtenToken: snapshot.engines.isEmpty ? nil : claimed.context.flatMap(AuthorizationCall.written),
       scopes: claimed.scopes,
       headers: snapshot.identityHeaders.block(
         principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))

@@ -30,6 +30,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case policyForbids
   case noPolicyPermits
   case policyFailed(detail: String)
+  case credentialsRefused(detail: String)
 
   // Faults: it could not be decided, which refuses it.
   case keysUnavailable(issuer: String, detail: String)
@@ -37,6 +38,7 @@ public enum Rejection: Error, Sendable, Equatable {
   case engineFailed(detail: String)
   case engineTimedOut(detail: String)
   case entityLookupFailed(detail: String)
+  case credentialsUnavailable(detail: String)
   case overloaded(Limit, detail: String)
   case logFull
 
@@ -123,6 +125,12 @@ public enum Rejection: Error, Sendable, Equatable {
       Row(
         status: .serviceUnavailable, reason: .entityLookupFailed, publicText: "The request cannot be decided at the moment.", retryAfter: 1,
         passesWhenObserved: true)
+    case .credentialsRefused:
+      Row(status: .forbidden, reason: .credentialsRefused, publicText: "You are not allowed to do this.")
+    case .credentialsUnavailable:
+      Row(
+        status: .serviceUnavailable, reason: .credentialsUnavailable, publicText: "The request cannot be signed at the moment.",
+        retryAfter: 1)
     case .overloaded:
       Row(status: .serviceUnavailable, reason: .overload, publicText: "The service is busy.", retryAfter: 1)
     case .logFull:
@@ -164,13 +172,13 @@ public enum Rejection: Error, Sendable, Equatable {
   /// Whether it means that we could not decide, rather than that we decided.
   public var isFault: Bool {
     switch self {
-    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .overloaded, .logFull,
-      .proof(.overloaded):
+    case .keysUnavailable, .introspectionUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .credentialsUnavailable,
+      .overloaded, .logFull, .proof(.overloaded):
       true
     case .syntax, .headTimeout, .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyTooLarge,
       .bodyTimeout, .bodyTooSlow, .bodyUnsupported, .bodyInvalid, .insufficientScope, .insufficientAuthentication, .policyForbids,
       .noPolicyPermits,
-      .policyFailed:
+      .policyFailed, .credentialsRefused:
       false
     }
   }
@@ -197,7 +205,7 @@ public enum Rejection: Error, Sendable, Equatable {
       "wanted: " + wanted.parameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
     case .untraceable(let detail), .multipleCredentials(let detail), .unmappable(let detail), .policyFailed(let detail),
       .engineFailed(let detail), .engineTimedOut(let detail), .entityLookupFailed(let detail), .bodyUnsupported(let detail),
-      .bodyInvalid(let detail),
+      .bodyInvalid(let detail), .credentialsRefused(let detail), .credentialsUnavailable(let detail),
       .overloaded(_, let detail):
       detail
     case .introspectionUnavailable(let issuer, let detail): "issuer \(issuer): \(detail)"

@@ -73,11 +73,14 @@ public final class Route: Sendable {
   public let bodyLimit: UInt64?
   /// Who decides; nil as for all requests.
   let engine: Engine?
+  /// How requests are signed for the service behind; nil if they are not.
+  public let signing: RouteSigning?
 
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
     resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], demandsProof: Bool, stepUp: StepUp?,
-    mode: Snapshot.Mode?, closeStreams: StreamRule? = nil, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
+    mode: Snapshot.Mode?, closeStreams: StreamRule? = nil, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil,
+    signing: RouteSigning? = nil
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -99,6 +102,7 @@ public final class Route: Sendable {
     self.timeouts = timeouts
     self.bodyLimit = bodyLimit
     self.engine = engine
+    self.signing = signing
   }
 }
 

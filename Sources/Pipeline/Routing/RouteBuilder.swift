@@ -10,6 +10,8 @@ struct RouteBuilder {
   private(set) var upstreams: [UpstreamSettings]
   /// The engines elsewhere, each once.
   var engines = EngineBuilder()
+  /// How requests are signed, each way once.
+  private(set) var signings = SigningBuilder()
 
   init(namespace: String, upstreams: [UpstreamSettings]) {
     self.namespace = namespace
@@ -67,6 +69,9 @@ struct RouteBuilder {
     let access = setting.text("access").flatMap(Route.Access.init) ?? .policy
     checkAccess(access, methods, setting, &report)
     let engine = engines.engine(setting["engine"], &report)
+    let signing = signings.signing(setting, access, &report)
+    let upstream = upstream(setting["upstream"], &report)
+    checkTransport(signing, to: upstream, setting, &report)
     let body = MoreBuilder.body(setting, &report)
     var sources = TextTemplate.Sources(body: body?.fields.map(\.name) ?? [])
     let resource = resource(setting["resource"], path, sources, &report)
@@ -77,11 +82,21 @@ struct RouteBuilder {
       scopes: setting["scopes"]?.texts ?? [], demandsProof: setting["dpop"]?.bool ?? false,
       stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       closeStreams: setting.text("close_streams").flatMap(StreamRule.init),
-      upstream: upstream(setting["upstream"], &report),
+      upstream: upstream,
       timeouts: Route.Timeouts(
         connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count,
         total: setting["total_timeout"]?.count),
-      bodyLimit: setting["body_limit"]?.count, engine: engine)
+      bodyLimit: setting["body_limit"]?.count, engine: engine, signing: signing)
+  }
+
+  // A body that no signature covers is protected by TLS alone.
+  private func checkTransport(_ signing: RouteSigning?, to service: Int, _ setting: Setting, _ report: inout ConfigurationReport) {
+    guard signing?.settings.body == .unsigned, upstreams.indices.contains(service) else { return }
+    for address in upstreams[service].addresses where !ASCII.equalsIgnoringCase(Array(address.utf8.prefix(8)), "https://".utf8) {
+      report.add(
+        setting["sign"]?["body"], "\(address) is reached without TLS, which alone would protect a body that is not signed",
+        help: "use https, or leave body out")
+    }
   }
 
   // How the service reads paths, where that is said.

@@ -1,16 +1,20 @@
+internal import AWS
 internal import Cedar
 
 /// What would be decided if the policies in the shadow (`@mode("shadow")`) were in force as well.
 ///
 /// A class, so that the exchange of a request that has none carries one word for it.
 final class ShadowDecision: Sendable {
-  /// Cedar's answer by all policies.
-  let response: Response
+  /// The policies that would determine the decision.
+  let determining: [PolicyID]
+  /// How many policies would fail.
+  let errors: Int
   /// What would refuse the request; nil if it would pass.
   let rejection: Rejection?
 
-  init(_ response: Response, refusedBy rejection: Rejection?) {
-    self.response = response
+  init(_ response: Response, errorsElsewhere: Int = 0, refusedBy rejection: Rejection?) {
+    determining = response.determining
+    errors = response.errors.count + errorsElsewhere
     self.rejection = rejection
   }
 }
@@ -32,6 +36,30 @@ extension Exchange {
       return ShadowDecision(together, refusedBy: nil)
     } catch {
       // The same facts have just been good enough for the policies in force.
+      return nil
+    }
+  }
+
+  /// The same beside the answer of an engine elsewhere: the policies in the shadow are in files, and are asked here, with the entities
+  /// that are known here. Policies of two places are disjoint, so that their answers join as those of two sets.
+  func askShadow(_ question: Question, by identity: Identity, beside answer: AuthorizationAnswer, _ facts: Facts) -> ShadowDecision? {
+    guard let shadow = snapshot.shadow else { return nil }
+    do throws(Stop) {
+      let own = Response(decision: answer.decision, determining: answer.determining, errors: [])
+      let said = try snapshot.mapping.ask(question, by: identity, from: client.peer, head, at: time, of: shadow, facts.evaluation)
+      let together = own.joined(with: said)
+      guard together != own else { return nil }
+      do throws(Stop) {
+        // Any policy that fails elsewhere refuses, and here one that forbids.
+        try shadow.enforce(AuthorizationAnswer(decision: .allow, determining: [], errors: answer.errors))
+        try shadow.enforce(together)
+      } catch {
+        guard case .refuse(let rejection) = error else { return nil }
+        return ShadowDecision(together, errorsElsewhere: answer.errors.count, refusedBy: rejection)
+      }
+      return ShadowDecision(together, errorsElsewhere: answer.errors.count, refusedBy: nil)
+    } catch {
+      // What cannot be asked here has no say.
       return nil
     }
   }

@@ -168,7 +168,16 @@ public enum SnapshotBuilder {
     }
     return Issuer(
       name: item.name, index: index, rules: rules, mapping: mapping, acceptsBareToken: item.acceptsBareToken ?? (rules.profile == .cognito),
-      keys: keys, loadBalancer: item.loadBalancer, introspection: item.introspection)
+      keys: keys, loadBalancer: item.loadBalancer, introspection: item.introspection,
+      loginProvider: item.loadBalancer == nil ? loginProvider(item.kind.identifier) : nil)
+  }
+
+  // GetId, "Logins": an issuer without its scheme; of a user pool the name that it has had from the beginning.
+  private static func loginProvider(_ identifier: String) -> String {
+    for scheme in ["https://", "http://"] where identifier.utf8.starts(with: scheme.utf8) {
+      return String(decoding: identifier.utf8.dropFirst(scheme.utf8.count), as: UTF8.self)
+    }
+    return identifier
   }
 
   private static func buildMapping(

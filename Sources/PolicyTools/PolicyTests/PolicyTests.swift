@@ -122,12 +122,12 @@ public struct PolicyTests {
   private func decide(
     _ exchange: inout Exchange, _ question: PolicyTestFile.HTTPQuestion, _ stage: PolicyTestStage, _ forwarded: inout [UInt8]
   ) -> Int64? {
-    for _ in 0..<4 {
+    for _ in 0..<6 {
       switch exchange.decide(stage.facts) {
       case .forward(let permit):
         // Nothing is signed here, so nothing can fail.
         do throws(KeyError) {
-          try ForwardedHead(upstreamAuthority: "localhost").append(exchange, with: permit, to: &forwarded)
+          try ForwardedHead(upstreamAuthority: "localhost").append(exchange, with: permit, at: question.time, to: &forwarded)
         } catch {
           forwarded = []
         }
@@ -143,6 +143,8 @@ public struct PolicyTests {
           stage.facts.learn(IntrospectionAnswer(isActive: true, problem: nil, askedAt: .max, until: .max), to: asked, at: question.time)
         case .decision:
           exchange.decisionArrived(.failed("tests ask no service; policies in files decide routes with engine: { local: {} }"))
+        // Nothing is sent, so nobody's credentials will do.
+        case .credentials(let asked): stage.facts.learn(.ofNobody, to: asked)
         case .keys, .loadBalancerKey: return nil
         }
       }

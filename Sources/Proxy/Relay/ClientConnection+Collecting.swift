@@ -73,8 +73,8 @@ extension ClientConnection {
   }
 
   func refuseCollected(_ limit: UInt64) {
-    let isOurs = exchange.bodyWanted?.maximumBytes == limit
-    refuse(.bodyTooLarge(limit: limit, setting: isOurs ? "the route's body.max" : exchange.bodyLimit?.setting ?? "limits.body"))
+    let wanted = exchange.bodyWanted.flatMap { $0.maximumBytes == limit ? "the route's \($0.setting)" : nil }
+    refuse(.bodyTooLarge(limit: limit, setting: wanted ?? exchange.bodyLimit?.setting ?? "limits.body"))
   }
 
   func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {

@@ -15,11 +15,12 @@ extension ClientConnection {
     isObserved = permit.refusalObserved != nil
     forwardedHead.removeAll(keepingCapacity: true)
     do throws(KeyError) {
-      try service.forwardedHeads[exchange.upstream].append(exchange, with: permit, signing: worker.assertionKeys, to: &forwardedHead)
+      try service.forwardedHeads[exchange.upstream].append(
+        exchange, with: permit, signing: worker.assertionKeys, at: worker.loop.wallSeconds, to: &forwardedHead)
     } catch {
       return refuse(.engineFailed(detail: "the identity assertion cannot be signed: \(error)"))
     }
-    requestBody.asChunks = exchange.head.framing == .chunked
+    requestBody.asChunks = exchange.forwardedFraming == .chunked
     requestBody.left = exchange.bodyLimit?.bytes
     if phase == .collecting || phase == .parked, !continueBody() { return refuse(bodyTooLarge) }
     if let millis = exchange.route?.timeouts.total ?? service.limits.totalMillis { totalDue = beganMillis + millis }

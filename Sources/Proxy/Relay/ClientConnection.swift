@@ -253,7 +253,7 @@ final class ClientConnection: Waiter, StreamOwner {
   func wait(for dependency: Dependency) {
     switch dependency {
     case .body: return collect()
-    case .keys, .loadBalancerKey, .introspection: break
+    case .keys, .loadBalancerKey, .introspection, .credentials: break
     case .entities(let lookup):
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }

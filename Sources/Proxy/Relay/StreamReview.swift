@@ -112,7 +112,7 @@ final class StreamReview: Waiter {
     switch dependency {
     case .entities(let lookup): if let answer = worker.answer(to: lookup) { return received(answer) }
     case .decision(let question): if let answer = worker.answer(to: question) { return received(answer) }
-    case .keys, .loadBalancerKey, .introspection, .body: break
+    case .keys, .loadBalancerKey, .introspection, .credentials, .body: break
     }
     worker.park(self, until: dependency)
   }

@@ -23,7 +23,7 @@ extension Dependency {
   /// How long to wait for it.
   var patienceMillis: UInt64 {
     switch self {
-    case .keys, .loadBalancerKey, .introspection, .body: Defaults.keysWaitMillis
+    case .keys, .loadBalancerKey, .introspection, .body, .credentials: Defaults.keysWaitMillis
     case .entities(let lookup): lookup.source.timeoutMillis
     // The engine's own clock ends first and says why.
     case .decision(let question): question.timeoutMillis + Defaults.remoteGraceMillis
@@ -37,6 +37,7 @@ extension Dependency {
     case .entities: .entityLookupFailed(detail: why)
     case .decision: .engineFailed(detail: why)
     case .body: .bodyTimeout
+    case .credentials: .credentialsUnavailable(detail: why)
     case .keys, .loadBalancerKey: .keysUnavailable(issuer: issuer ?? "", detail: why)
     }
   }

@@ -9,6 +9,8 @@
 /// connections that a worker takes, so that requests which need not wait are served as ever.
 struct WaitingRoom<Client: AnyObject> {
   private let limit: Int
+  // Most facts have one request that waits for them: it needs no table.
+  private var lone: (client: Client, origin: [UInt8])?
   private var places: [[UInt8]: [ObjectIdentifier: Client]] = [:]
   private var origins: [ObjectIdentifier: [UInt8]] = [:]
 
@@ -16,16 +18,27 @@ struct WaitingRoom<Client: AnyObject> {
   init(limit: Int) { self.limit = max(limit, 1) }
 
   /// Whether nobody waits.
-  var isEmpty: Bool { origins.isEmpty }
+  var isEmpty: Bool { lone == nil && origins.isEmpty }
 
   /// How many wait.
-  var count: Int { origins.count }
+  var count: Int { lone == nil ? origins.count : 1 }
 
   /// All who wait.
-  var all: [Client] { places.values.flatMap(\.values) }
+  var all: [Client] {
+    if let lone { return [lone.client] }
+    return places.values.flatMap { $0.values }
+  }
 
   /// Takes one in, and says who has to leave for it: nobody, another, or the newcomer itself.
   mutating func admit(_ client: Client, from origin: [UInt8]) -> Client? {
+    if isEmpty {
+      lone = (client, origin)
+      return nil
+    }
+    if let lone {
+      self.lone = nil
+      seat(lone.client, from: lone.origin)
+    }
     var leaving: Client?
     if origins.count >= limit {
       let mine = places[origin]?.count ?? 0
@@ -35,13 +48,18 @@ struct WaitingRoom<Client: AnyObject> {
       remove(one)
       leaving = one
     }
+    seat(client, from: origin)
+    return leaving
+  }
+
+  private mutating func seat(_ client: Client, from origin: [UInt8]) {
     places[origin, default: [:]][ObjectIdentifier(client)] = client
     origins[ObjectIdentifier(client)] = origin
-    return leaving
   }
 
   /// Lets one go.
   mutating func remove(_ client: Client) {
+    if lone?.client === client { lone = nil }
     guard let origin = origins.removeValue(forKey: ObjectIdentifier(client)) else { return }
     places[origin]?[ObjectIdentifier(client)] = nil
     if places[origin]?.isEmpty ?? false { places[origin] = nil }

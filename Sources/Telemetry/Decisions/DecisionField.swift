@@ -98,6 +98,9 @@ public struct DecisionField: Sendable {
     DecisionField(
       "keys_stale", in: "token", .flag, optional: true, "true: it was judged by keys that could not be renewed when they were due."),
     DecisionField("engine", .text(longest: Limits.name), nullable: true, "Which engine answered; null if none was asked."),
+    DecisionField(
+      "signed_with", .text(longest: Limits.name), optional: true,
+      "Where the credentials came from that signed the request for the service behind; left out where it was not signed."),
     DecisionField("authz_us", .count, nullable: true, "Microseconds spent on deciding."),
     DecisionField("lookup_us", .count, optional: true, "Microseconds that the request waited for entities."),
     DecisionField("total_us", .count, nullable: true, "Microseconds from the request's first byte to the response's head."),

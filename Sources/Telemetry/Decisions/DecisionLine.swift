@@ -46,6 +46,7 @@ struct DecisionLine {
     line.append(record.client.forwarded ? #","forwarded":true},"# : #","forwarded":false},"#)
     appendToken(record.token, to: &line)
     member(#","engine":"#, record.engine, limit: Limits.name, to: &line)
+    if let source = record.signedWith { member(#","signed_with":"#, source, limit: Limits.name, to: &line) }
     member(#","authz_us":"#, record.authorizeMicros, to: &line)
     if let micros = record.lookupMicros { member(#","lookup_us":"#, micros, to: &line) }
     member(#","total_us":"#, record.totalMicros, to: &line)

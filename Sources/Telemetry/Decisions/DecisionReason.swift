@@ -30,6 +30,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case insufficientScope = "insufficient_scope"
   /// The sign-in behind the token is too weak or too old.
   case insufficientAuthentication = "insufficient_authentication"
+  /// The identity pool gives whoever asks no credentials.
+  case credentialsRefused = "credentials_refused"
 
   // Refused for the credential.
 
@@ -95,6 +97,8 @@ public enum DecisionReason: String, Sendable, CaseIterable {
   case engineTimeout = "engine_timeout"
   /// The route's entities could not be looked up.
   case entityLookupFailed = "entity_lookup_failed"
+  /// There are no credentials to sign the request with.
+  case credentialsUnavailable = "credentials_unavailable"
   /// Too many requests at once.
   case overload = "overload"
   /// The decision log has no room, and the configuration says to refuse then.
@@ -115,6 +119,7 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .insufficientScope: "The token lacks a scope that the route wants."
     case .insufficientAuthentication:
       "A route or policy wants another or a more recent sign-in than the one behind the token."
+    case .credentialsRefused: "The route's identity pool gives whoever asks no credentials to sign the request with."
     case .noToken: "The request carries no credential."
     case .multipleCredentials: "The request carries more than one credential, so nobody can say whose it is."
     case .tokenMalformed: "The credential is not a JWT, or one of its claims has the wrong type."
@@ -144,6 +149,7 @@ public enum DecisionReason: String, Sendable, CaseIterable {
     case .engineError: "The policy engine could not answer."
     case .engineTimeout: "The policy engine did not answer in time."
     case .entityLookupFailed: "The entities that the decision needs could not be looked up."
+    case .credentialsUnavailable: "The request was to be signed for the service behind, and there are no credentials for that."
     case .overload: "Too many requests are in flight."
     case .logFull: "The decision log has no room, and the configuration says to refuse rather than to decide unrecorded."
     }

@@ -50,6 +50,8 @@ public struct DecisionRecord: Sendable {
   public var token: TokenFacts?
   /// Which engine answered.
   public var engine: String?
+  /// Where the credentials came from that signed the request for the service behind; nil if it was not signed. Never a credential.
+  public var signedWith: String?
   /// Microseconds spent on deciding.
   public var authorizeMicros: Int?
   /// Microseconds that the request waited for entities; nil if none were looked up.

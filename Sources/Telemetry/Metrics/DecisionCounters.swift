@@ -115,7 +115,7 @@ public final class DecisionCounters {
         .insufficientScope, .insufficientAuthentication, .noToken, .multipleCredentials, .tokenMalformed, .tokenTooLarge, .tokenSignature,
         .tokenExpired, .tokenNotYetValid, .tokenIssuer, .tokenAudience, .tokenUse, .tokenAlgorithm, .tokenLifetime, .tokenBinding,
         .dpopProof, .dpopNonce, .tokenRevoked, .keyUnknown, .jwksUnavailable, .introspectionUnavailable, .engineError, .engineTimeout,
-        .entityLookupFailed:
+        .entityLookupFailed, .credentialsUnavailable, .credentialsRefused:
         return nil
       }
     }

@@ -171,7 +171,8 @@ extension MetricFamily {
       build, developmentMode, observeMode, observedRoutes, requests, requestDuration, requestsInFlight, connections, connectionsLimit,
       limitsReached, bufferedBytes,
       rejected, heldBodyBytes, decisions, shadowDecisions, determinations, policyErrors, authorizeDuration, compared, tokenValidation,
-      tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors, streamsClosed, entityLookups,
+      tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors,
+      streamsClosed, entityLookups,
       entityLookupDuration, remoteDecisions, remoteDuration, policies, shadowPolicies, generation, reloads, lastReloadGood, lastReloadAt,
       logDropped, logFailures, otlpRecords, logQueue,
     ] + ProcessMetrics.families
