@@ -104,7 +104,7 @@ let package = Package(
     room("AWSClient", on: ["Bytes", "JSON", "HTTP", "AWS", "Net"]),
 
     // Floor 5: the product.
-    room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
+    room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Telemetry", "Pipeline"]),
     room(
       "Proxy",
       on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "AWSClient", "CSystem"]),
