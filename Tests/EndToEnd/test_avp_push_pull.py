@@ -25,13 +25,13 @@ POLICIES = """// The shop's policies. This line belongs to the first of them.
 @id("viewers-read")
 @owner("team-orders")
 permit (
-  principal in Group::"viewers", // whoever signed up
-  action == Action::"read",
+  principal in Shop::Group::"viewers", // whoever signed up
+  action == Shop::Action::"read",
   resource
 );  // until further notice
 
-@id("no-secrets") forbid(principal, action, resource == Order::"secret") unless { principal in Group::"ädmins 🦊" };
-permit(principal == User::"root", action, resource);
+@id("no-secrets") forbid(principal, action, resource == Shop::Order::"secret") unless { principal in Shop::Group::"ädmins 🦊" };
+permit(principal == Shop::User::"root", action, resource);
 
 /* no id, and no line end behind it */"""
 POLICIES = POLICIES.replace("/* no id, and no line end behind it */", "// no id, and no line end behind it")
@@ -39,7 +39,7 @@ POLICIES = POLICIES.replace("/* no id, and no line end behind it */", "// no id,
 TEMPLATES = """@id("share")
 permit (
   principal == ?principal,
-  action == Action::"read",
+  action == Shop::Action::"read",
   resource == ?resource
 );
 
@@ -48,17 +48,19 @@ forbid (principal == ?principal, action, resource in ?resource);
 """
 
 SCHEMA = """// Everything there is.
+namespace Shop {
 entity Group;
 entity User in [Group] = { age?: Long };
 entity Folder;
 entity Order in [Folder] = { owner?: User };
 action all;
 action read, write in [all] appliesTo { principal: [User], resource: [Order] };
+}
 """
 
 
 def uid(kind, name):
-    return {"type": kind, "id": name}
+    return {"type": f"Shop::{kind}", "id": name}
 
 
 def link(identifier, template, principal, resource):
@@ -213,7 +215,7 @@ def stored(api, store):
 
 
 QUESTIONS = list(itertools.product(
-    ["alice", "bob", "eve", "root", "json"], ["read", "write"], ["1", "2", "secret"],
+    ["alice", "bob", "eve", "root", "json"], ["read", "write"], ["1", "secret"],
     [[], ["viewers"], ["ädmins 🦊", "viewers"]], [[], ["all"]],
 ))  # fmt: skip
 
@@ -221,13 +223,13 @@ QUESTIONS = list(itertools.product(
 def remote_decisions(api, store, ids):
     answers = []
     for user, action, order, groups, folders in QUESTIONS:
-        user = {"entityType": "User", "entityId": user}
-        order = {"entityType": "Order", "entityId": order}
+        user = {"entityType": "Shop::User", "entityId": user}
+        order = {"entityType": "Shop::Order", "entityId": order}
         answer = api.is_authorized(
-            policyStoreId=store, principal=user, action={"actionType": "Action", "actionId": action}, resource=order,
+            policyStoreId=store, principal=user, action={"actionType": "Shop::Action", "actionId": action}, resource=order,
             entities={"entityList": [
-                {"identifier": user, "parents": [{"entityType": "Group", "entityId": g} for g in groups]},
-                {"identifier": order, "parents": [{"entityType": "Folder", "entityId": f} for f in folders]},
+                {"identifier": user, "parents": [{"entityType": "Shop::Group", "entityId": g} for g in groups]},
+                {"identifier": order, "parents": [{"entityType": "Shop::Folder", "entityId": f} for f in folders]},
             ]},
         )  # fmt: skip
         assert not answer["errors"]
@@ -248,8 +250,8 @@ def local_decisions(tmp_path, path):
         ]
         (folder / "entities.json").write_text(json.dumps(entities))
         done = subprocess.run(
-            [binary(), "authorize", "--policies", folder, "--principal", f'User::"{user}"', "--action", f'Action::"{action}"',
-             "--resource", f'Order::"{order}"', "--verbose"],
+            [binary(), "authorize", "--policies", folder, "--principal", f'Shop::User::"{user}"', "--action", f'Shop::Action::"{action}"',
+             "--resource", f'Shop::Order::"{order}"'],
             capture_output=True, text=True, timeout=30, env=outside(),
         )  # fmt: skip
         assert done.returncode in (0, 2), done.stdout + done.stderr
@@ -276,7 +278,7 @@ def test_push_then_pull_changes_no_text_name_link_or_decision(server, api, store
     }
     assert len(found) == 8
     schema = json.loads(api.get_schema(policyStoreId=store)["schema"])
-    assert set(schema[""]["entityTypes"]) == {"Group", "User", "Folder", "Order"}
+    assert set(schema["Shop"]["entityTypes"]) == {"Group", "User", "Folder", "Order"}
     assert "Nothing to do" in plan(server.url, store, path)
 
     # The same folder is left as it is, byte for byte.
@@ -310,7 +312,7 @@ def test_three_hundred_policies_are_more_than_a_page(server, api, loose, tmp_pat
     path.mkdir()
     for file in range(10):
         (path / f"f{file}.cedar").write_text(
-            "".join(f'// {n}\n@id("p{file}-{n}") permit(principal == User::"u{n}", action, resource == Order::"{file}");\n\n' for n in range(30))
+            "".join(f'// {n}\n@id("p{file}-{n}") permit(principal == Shop::User::"u{n}", action, resource == Shop::Order::"{file}");\n\n' for n in range(30))
         )
     before = contents(path)
     push(server.url, loose, path)
@@ -327,18 +329,18 @@ def test_no_moment_allows_what_neither_before_nor_after_allows(server, api, loos
     path = tmp_path / "moving"
     path.mkdir()
     (path / "a.cedar").write_text(
-        '@id("out") forbid(principal, action, resource) when { resource == Order::"1" };\n'
-        '@id("in") permit(principal == User::"alice", action, resource);\n'
-        '@id("same") permit(principal == User::"bob", action, resource);\n'
-        '@id("gone") permit(principal == User::"carol", action, resource);\n'
+        '@id("out") forbid(principal, action, resource) when { resource == Shop::Order::"1" };\n'
+        '@id("in") permit(principal == Shop::User::"alice", action, resource);\n'
+        '@id("same") permit(principal == Shop::User::"bob", action, resource);\n'
+        '@id("gone") permit(principal == Shop::User::"carol", action, resource);\n'
     )
     push(server.url, loose, path)
     names = ids_of(path, loose)
     (path / "a.cedar").write_text(
-        '@id("out") forbid(principal, action, resource) when { resource == Order::"2" };\n'
-        '@id("in") permit(principal == User::"alicia", action, resource);\n'
-        '@id("same") permit(principal == User::"bob", action, resource) when { resource != Order::"3" };\n'
-        '@id("new") permit(principal == User::"dan", action, resource);\n'
+        '@id("out") forbid(principal, action, resource) when { resource == Shop::Order::"2" };\n'
+        '@id("in") permit(principal == Shop::User::"alicia", action, resource);\n'
+        '@id("same") permit(principal == Shop::User::"bob", action, resource) when { resource != Shop::Order::"3" };\n'
+        '@id("new") permit(principal == Shop::User::"dan", action, resource);\n'
     )
     users, orders = ["alice", "alicia", "bob", "carol", "dan"], ["1", "2", "3"]
 
@@ -346,8 +348,8 @@ def test_no_moment_allows_what_neither_before_nor_after_allows(server, api, loos
         return {
             (u, o) for u in users for o in orders
             if api.is_authorized(
-                policyStoreId=loose, principal={"entityType": "User", "entityId": u}, action={"actionType": "Action", "actionId": "read"},
-                resource={"entityType": "Order", "entityId": o},
+                policyStoreId=loose, principal={"entityType": "Shop::User", "entityId": u}, action={"actionType": "Shop::Action", "actionId": "read"},
+                resource={"entityType": "Shop::Order", "entityId": o},
             )["decision"] == "ALLOW"
         }  # fmt: skip
 
@@ -385,9 +387,9 @@ def test_a_push_that_was_cut_off_is_ended_by_the_next(server, api, loose, tmp_pa
     push(server.url, loose, path)
     text = (path / "orders.cedar").read_text()
     (path / "orders.cedar").write_text(
-        text.replace('Order::"secret"', 'Order::"hidden"').replace('User::"root"', 'User::"boss"').replace("viewers\",", "members\",")
+        text.replace('Shop::Order::"secret"', 'Shop::Order::"hidden"').replace('Shop::User::"root"', 'Shop::User::"boss"').replace("viewers\",", "members\",")
     )
-    (path / "shared.cedar").write_text(TEMPLATES.replace("action == Action::\"read\"", "action").replace("action, resource in", "action == Action::\"write\", resource in"))
+    (path / "shared.cedar").write_text(TEMPLATES.replace("action == Shop::Action::\"read\"", "action").replace("action, resource in", "action == Shop::Action::\"write\", resource in"))
     (path / "more.cedar.json").unlink()
     watcher.limit = done
     process = subprocess.Popen(
@@ -415,7 +417,7 @@ def test_a_push_that_was_cut_off_is_ended_by_the_next(server, api, loose, tmp_pa
 def test_what_was_not_made_from_the_files_is_kept(server, api, loose, tmp_path):
     path = write_folder(tmp_path / "policies")
     theirs = api.create_policy(
-        policyStoreId=loose, definition={"static": {"statement": 'permit(principal == User::"x", action, resource);'}}
+        policyStoreId=loose, definition={"static": {"statement": 'permit(principal == Shop::User::"x", action, resource);'}}
     )["policyId"]
     text = push(server.url, loose, path)
     assert f"permit {theirs} is kept" in text and "--prune" in text
@@ -439,7 +441,7 @@ def test_what_somebody_else_changed_is_a_conflict(server, api, loose, tmp_path, 
         old = api.get_policy(policyStoreId=loose, policyId=ids["viewers-read"])["definition"]["static"]["statement"]
         api.update_policy(policyStoreId=loose, policyId=ids["viewers-read"], definition={"static": {"statement": old.replace("resource\n", text)}})
 
-    edit("resource\n) when { true }\nunless { false /* theirs */ }".replace("/* theirs */", "") and "resource // theirs\n")
+    edit("resource // theirs\n")
     (path / "orders.cedar").write_text(POLICIES.replace("whoever signed up", "whoever is here"))
     assert "conflict: permit viewers-read was changed in the store" in plan(server.url, loose, path, code=1)
     assert "changed here and in the store" in pull(server.url, loose, path, code=1)
@@ -474,7 +476,7 @@ def test_pull_brings_what_was_made_changed_and_deleted_in_the_store(server, api,
     ids = {name: identifier for identifier, name in ids_of(path, loose).items()}
     api.delete_policy(policyStoreId=loose, policyId=ids["no-secrets"])
     api.delete_policy(policyStoreId=loose, policyId=ids["bob-sees-1"])
-    statement = '\n// made by hand\nforbid(principal, action, resource == Order::"9");\n\n'
+    statement = '\n// made by hand\nforbid(principal, action, resource == Shop::Order::"9");\n\n'
     api.create_policy(policyStoreId=loose, definition={"static": {"statement": statement, "description": "by hand"}}, name="name/by/hand")
     text = pull(server.url, loose, path)
     assert "wrote" in text
@@ -489,7 +491,7 @@ def test_the_shadow_is_not_pushed_and_limits_are_known(server, api, loose, tmp_p
     path = tmp_path / "shadow"
     path.mkdir()
     (path / "a.cedar").write_text(
-        '@id("real") permit(principal == User::"a", action, resource);\n@id("trial") @mode("shadow") permit(principal, action, resource);\n'
+        '@id("real") permit(principal == Shop::User::"a", action, resource);\n@id("trial") @mode("shadow") permit(principal, action, resource);\n'
     )
     text = push(server.url, loose, path)
     assert "trial is not pushed: it is in the shadow" in text
@@ -498,6 +500,11 @@ def test_the_shadow_is_not_pushed_and_limits_are_known(server, api, loose, tmp_p
     assert "template t must say something of both principal and resource" in plan(server.url, loose, path, code=3)
     (path / "b.cedar").write_text('@id("big") permit(principal, action, resource) when { "%s" == "" };' % ("x" * 10_000))
     assert "and a store takes 10000" in plan(server.url, loose, path, code=3)
+    (path / "b.cedar").unlink()
+    (path / "schema.cedarschema").write_text("entity User; entity Order; action read appliesTo { principal: [User], resource: [Order] };")
+    (path / "a.cedar").write_text('@id("real") permit(principal == User::"a", action, resource);')
+    assert "the schema has declarations outside of namespaces" in plan(server.url, loose, path, code=3)
+    (path / "schema.cedarschema").unlink()
     (path / "b.cedar").write_text("permit(principal, action")
     assert avp(server.url, "push", "--policy-store", loose, "--apply", path).returncode == 3
     assert avp(server.url, "push", "--policy-store", loose, path).returncode == 64
@@ -511,8 +518,8 @@ def test_groups_of_actions_move_between_forbids_and_permits(server, api, tmp_pat
     store = api.create_policy_store(validationSettings={"mode": "STRICT"})["policyStoreId"]
     path = write_folder(tmp_path / "policies")
     push(server.url, store, path)
-    (path / "schema.cedarschema").write_text(SCHEMA.replace("action read, write in [all]", "action write in [all]").replace("};\n", "};\n", 1) + "action read appliesTo { principal: [User], resource: [Order] };\n".replace("action read appliesTo", "action read appliesTo") if False else SCHEMA.replace("action read, write in [all]", "action read, write"))
-    (path / "new.cedar").write_text('@id("f") forbid(principal, action, resource == Order::"7");\n@id("p") permit(principal == User::"z", action, resource);\n')
+    (path / "schema.cedarschema").write_text(SCHEMA.replace("action read, write in [all]", "action read, write"))
+    (path / "new.cedar").write_text('@id("f") forbid(principal, action, resource == Shop::Order::"7");\n@id("p") permit(principal == Shop::User::"z", action, resource);\n')
     text = push(watcher.url, store, path)
     assert "which changes groups of actions" in text
     assert watcher.names() == ["CreatePolicy", "PutSchema", "CreatePolicy"]

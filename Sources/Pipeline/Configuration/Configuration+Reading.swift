@@ -94,6 +94,7 @@ extension Configuration {
     if let decisions { readShape(decisions, &report) }
     if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+    policySource = PolicySource(root["policies"]?["store"], beside: root["policies"]?["dir"], &report)
   }
 
   private func keyFile(_ issuer: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) -> SourceText? {

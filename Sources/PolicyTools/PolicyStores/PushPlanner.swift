@@ -88,8 +88,7 @@ struct PushPlanner {
       }
       if item.text.map({ .statement($0) == stored.content }) ?? isSame(item, stored) {
         plan.sameCount += 1
-        let name = exactlyEqual(entry?.id, stored.id) ? entry?.name : stored.name
-        if !exactlyEqual(name, stored.name) { rename(item, stored, to: name ?? "") }
+        rename(item, stored)
         continue
       }
       if let entry, !exactlyEquals(entry.digest, stored.content.digest) { conflict("\(item.noun) \(item.id) was changed in the store") }
@@ -268,12 +267,16 @@ struct PushPlanner {
   private mutating func update(_ item: LocalItem, _ stored: StoredItem, _ words: String) {
     guard let text = item.text else { return }
     add(.update, .update(id: stored.id, text: text), item, stored, words)
+    rename(item, stored)
   }
 
-  private mutating func rename(_ item: LocalItem, _ stored: StoredItem, to name: String) {
+  /// Gives something the name that it had when both sides agreed, where it has another by now.
+  private mutating func rename(_ item: LocalItem, _ stored: StoredItem) {
+    guard let entry = plan.manifest.entry(item), !exactlyEqual(entry.name, stored.name) else { return }
+    let name = entry.name ?? ""
     let words = name.isEmpty ? "no name" : name
     add(
-      .rename, .rename(id: stored.id, name: name, text: item.isTemplate ? stored.text : nil), item, stored,
+      .rename, .rename(id: stored.id, name: name, text: item.isTemplate ? item.text : nil), item, stored,
       "give \(item.noun) \(item.id) \(words)" + (stored.name.map { " in place of \($0)" } ?? ""))
   }
 
@@ -342,6 +345,9 @@ struct PushPlanner {
     }
     guard let (text, json) = StoreText.schemaJSON(source) else { return plan.invalid.append("the schema cannot be said in JSON") }
     if text.utf8.count > 100_000 { plan.invalid.append("the schema has \(text.utf8.count) bytes in JSON, and a store takes 100000") }
+    if json.object?.contains(where: { $0.name.isEmpty }) ?? false {
+      plan.invalid.append("the schema has declarations outside of namespaces, and a store takes none")
+    }
     plan.manifest.schema = known.schema
     if let stored, stored == json {
       plan.manifest.schema = (StoreContent.digest(schema: json), known.schema?.isMade ?? false)

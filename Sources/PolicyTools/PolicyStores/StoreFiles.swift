@@ -20,6 +20,8 @@ public struct StoreFiles: Sendable {
   public let schema: File?
   /// Ids that two of the store's policies have by their `@id`.
   public private(set) var repeated: [String] = []
+  /// What says `@mode("shadow")`: the store enforces it, and an engine here would not.
+  public private(set) var shadowed: [String] = []
   // What everything is called by the engine that reads these files.
   private(set) var names: [ExactString: String] = [:]
 
@@ -56,8 +58,9 @@ public struct StoreFiles: Sendable {
     for item in items {
       guard let text = item.fullText else { continue }
       let name = title(item, file: true) + ".cedar"
-      let annotated = ids == .annotation ? StoreText.policy(text)?.annotation("id") : nil
-      let id = annotated ?? "\(name)#0"
+      let policy = StoreText.policy(text)
+      let id = (ids == .annotation ? policy?.annotation("id") : nil) ?? "\(name)#0"
+      if policy?.annotation(PolicyMode.annotation) == PolicyMode.shadow.rawValue { shadowed.append(id) }
       if !used.insert(ExactString(id)).inserted { repeated.append(id) }
       names[ExactString(item.id)] = id
       policies.append(File(name: name, text: Self.lines(text)))

@@ -105,6 +105,14 @@ extension MetricFamily {
   /// `stockade_policy_last_reload_timestamp_seconds`.
   public static let lastReloadAt = MetricFamily(
     "stockade_policy_last_reload_timestamp_seconds", .gauge, "When the last successful reload was; 0 before the first.")
+  /// `stockade_policy_store_polls_total{result}`.
+  public static let storePolls = MetricFamily(
+    "stockade_policy_store_polls", .counter,
+    "Looks at the policy store that is followed: unchanged, changed (and in force), refused (what was before is kept) or failed.")
+  /// `stockade_policy_store_last_success_timestamp_seconds`.
+  public static let storeRead = MetricFamily(
+    "stockade_policy_store_last_success_timestamp_seconds", .gauge,
+    "When the policy store that is followed was last read; 0 if never by this process.")
   /// `stockade_policy_errors_total`.
   public static let policyErrors = MetricFamily("stockade_policy_errors", .counter, "Policies that failed to evaluate.")
   /// `stockade_snapshot_generation`.
