@@ -34,13 +34,12 @@ final class StoreFollower {
     self.source = source
     self.followed = followed
     self.serverLog = serverLog
+    let tls: TLSContext
+    do throws(NetError) { tls = try TLSContext(clientTrusting: .system) } catch { throw ConfigurationError([error.description]) }
+    var problems: [String] = []
+    guard let plan = EnginePlan.make(source.store, AWSFiles.read(), tls: tls, &problems) else { throw ConfigurationError(problems) }
     do throws(NetError) {
       let resolver = try Resolver(loop)
-      let tls = try TLSContext(clientTrusting: .system)
-      var problems: [String] = []
-      guard let plan = EnginePlan.make(source.store, AWSFiles.read(), tls: tls, &problems) else {
-        throw NetError.invalidRequest(problems.joined(separator: "; "))
-      }
       let fetch = CredentialFetch(loop, resolver: resolver, tls: tls, setting: plan.setting)
       keeper = CredentialKeeper(loop, source: plan.source, fetch: fetch) { _ in }
       let calls = PolicyStoreCalls(loop, resolver: resolver, tls: tls, at: plan.url, region: plan.region, credentials: keeper, attempts: 3)
