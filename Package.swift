@@ -59,6 +59,7 @@ let fuzzTargets: [Target] =
     fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
     fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
     fuzz("FuzzConfiguration", of: ["Bytes", "HTTP", "JSON", "Pipeline"]),
+    fuzz("FuzzJSON", of: ["JSON"]),
     fuzz("FuzzJWS", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
     fuzz("FuzzJWKSet", of: ["JOSE"]),
     fuzz("FuzzProfileFile", of: ["AWS", "Bytes"]),

@@ -58,7 +58,7 @@ import Testing
     do {
       _ = try EntitiesJSON.entities(JSONParser.parse(json))
       Issue.record("accepted")
-    } catch let errors as ParseErrors { #expect(errors.errors.count == 2) }
+    } catch let errors as ParseErrors { #expect(errors.errors.count == 3) }
   }
 
   @Test func `every mistake of an entity is reported`() throws {
@@ -68,6 +68,42 @@ import Testing
       _ = try EntitiesJSON.entities(JSONParser.parse(json))
       Issue.record("accepted")
     } catch let errors as ParseErrors { #expect(errors.errors.count == 5) }
+  }
+
+  @Test func `every mistake within one value is reported`() throws {
+    struct Schema: EntitySchema {
+      let attributes = [
+        ExpectedAttribute(
+          "r", .record([ExpectedAttribute("ip", .extension(.ipaddr)), ExpectedAttribute("n", .long)], isOpen: false))
+      ]
+      func expectedEntity(of type: EntityType) -> ExpectedEntity? { ExpectedEntity(attributes: attributes, tags: nil, isOpen: false) }
+      func expectedContext(of action: EntityUID) -> [ExpectedAttribute]? { attributes }
+    }
+    let value = #"{"r": {"ip": "300.0.0.1", "x": 1, "y": [null, 1.5, {"a": null, "b": null}]}}"#
+    let json = try JSONParser.parse(#"[{"uid": {"type": "U", "id": "a"}, "attrs": \#(value), "parents": []}]"#)
+    let open = EntitiesJSON.readable(json).errors.map(\.message)
+    #expect(open.count == 4 && open.filter { $0.contains("null") }.count == 3 && open.contains { $0.contains("1.5") })
+    // The address, two attributes too many, and one that is missing.
+    let closed = EntitiesJSON.readable(json, schema: Schema()).errors.map(\.message)
+    #expect(closed.count == 4)
+    #expect(closed.contains { $0.contains("300.0.0.1") } && closed.contains { $0.contains("attribute `n`") })
+    #expect(closed.contains { $0.contains("`x`") } && closed.contains { $0.contains("`y`") })
+    do {
+      _ = try EntitiesJSON.context(
+        JSONParser.parse(value), action: EntityUID(type: EntityType(unchecked: "Action"), id: "a"), schema: Schema())
+      Issue.record("accepted")
+    } catch let errors as ParseErrors { #expect(errors.errors.count == 4) }
+    do {
+      _ = try EntitiesJSON.partialEntities(
+        JSONParser.parse(#"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": null}, "parents": [1], "tags": {"t": 1.5}}]"#))
+      Issue.record("accepted")
+    } catch let errors as ParseErrors { #expect(errors.errors.count == 3) }
+  }
+
+  @Test func `mistakes of one value are told up to a limit`() throws {
+    let nulls = Array(repeating: "null", count: 3 * ParseErrors.limit).joined(separator: ",")
+    let json = try JSONParser.parse(#"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": [\#(nulls)]}, "parents": []}]"#)
+    #expect(EntitiesJSON.readable(json).errors.count == ParseErrors.limit)
   }
 
   @Test func `what is written is read as the same`() throws {

@@ -67,6 +67,21 @@ def test_pipelined_requests_are_answered_in_order(stockade, head):
     assert statuses(answer) == [200, 404, 401, 200]
 
 
+@pytest.mark.parametrize("line", [b"User-Agent: GoogleHC/1.0", b"User-Agent: kube-probe/1.30", b"X-Forwarded-User: alice", b"Via: 1.1 health"])
+def test_nothing_but_the_credential_says_who_asks(stockade, nginx, head, line):
+    before = len(nginx.requests())
+    answer, _ = exchange(stockade, head(b"GET /orders/42 HTTP/1.1", line, token=False))
+    assert statuses(answer) == [401] and len(nginx.requests()) == before
+
+
+@pytest.mark.parametrize("path", [b"/metrics", b"/livez", b"/readyz", b"/assertion/jwks.json"])
+def test_operations_are_not_on_the_data_port(stockade, head, path):
+    """Like any path: not known without a token, and decided by the policies with one."""
+    assert statuses(exchange(stockade, head(b"GET " + path + b" HTTP/1.1", token=False))[0]) == [401]
+    answer, _ = exchange(stockade, head(b"GET " + path + b" HTTP/1.1"))
+    assert statuses(answer) == [403] and b"stockade_" not in answer and b"keys" not in answer
+
+
 REFUSED = [
     ("two lengths that differ", [b"Content-Length: 3", b"Content-Length: 4"], b"abc"),
     ("two lengths that agree", [b"Content-Length: 3", b"Content-Length: 3"], b"abc"),

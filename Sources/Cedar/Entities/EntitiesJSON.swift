@@ -33,25 +33,20 @@ public enum EntitiesJSON {
   public static func context(
     _ json: JSONValue, action: EntityUID, schema: (any EntitySchema)? = nil
   ) throws(ParseErrors) -> Record {
-    do throws(ParseError) {
-      guard let members = json.object else {
-        throw ParseError("expected the context to be a record, but got \(json.kindName)", at: span(json))
+    func mistake(_ message: String) -> ParseErrors { ParseErrors([ParseError(message, at: span(json))]) }
+    guard let members = json.object else { throw mistake("expected the context to be a record, but got \(json.kindName)") }
+    let reader = ValueReader(place: .context)
+    guard let schema else {
+      // Read like any value: `{"__entity": …}` is an entity here as elsewhere, and no context.
+      guard case .record(let record) = try reader.value(json, expecting: nil) else {
+        throw mistake("expected the context to be a record, but it is written as an entity or an extension value")
       }
-      let reader = ValueReader(place: .context)
-      guard let schema else {
-        // Read like any value: `{"__entity": …}` is an entity here as elsewhere, and no context.
-        guard case .record(let record) = try reader.value(json, expecting: nil) else {
-          throw ParseError("expected the context to be a record, but it is written as an entity or an extension value", at: span(json))
-        }
-        return record
-      }
-      guard let expected = schema.expectedContext(of: action) else {
-        throw ParseError("action `\(action)` does not exist in the supplied schema", at: span(json))
-      }
-      return try reader.record(members, expecting: expected, isOpen: false, in: json, depth: 0)
-    } catch {
-      throw ParseErrors([error])
+      return record
     }
+    guard let expected = schema.expectedContext(of: action) else {
+      throw mistake("action `\(action)` does not exist in the supplied schema")
+    }
+    return try reader.record(members, expecting: expected, isOpen: false, in: json, depth: 0)
   }
 
   /// An entity reference, `{"type", "id"}` or `{"__entity": {"type", "id"}}`.
@@ -62,26 +57,23 @@ public enum EntitiesJSON {
   static func span(_ json: JSONValue) -> SourceSpan { SourceSpan(json.span.lowerBound, json.span.upperBound) }
 
   private static func entity(_ json: JSONValue, _ schema: (any EntitySchema)?) throws(ParseErrors) -> Entity {
+    guard let members = json.object else {
+      throw ParseErrors([ParseError("expected an entity, but got \(json.kindName)", at: span(json))])
+    }
+    var errors = mistakenFields(members, json)
+    guard let uidJSON = json["uid"] else { throw ParseErrors(errors) }
     let uid: EntityUID
     let expected: ExpectedEntity?
     do throws(ParseError) {
-      guard let members = json.object else { throw ParseError("expected an entity, but got \(json.kindName)", at: span(json)) }
-      try checkFields(members)
-      guard let uidJSON = json["uid"] else { throw missing("uid", json) }
       uid = try ValueReader(place: .uid).entity(uidJSON)
       expected = try expectation(of: uid, schema, uidJSON)
-    } catch { throw ParseErrors([error]) }
+    } catch { throw ParseErrors(errors + [error]) }
     var entity = Entity(uid: uid)
-    var errors: [ParseError] = []
     if let attributes = json["attrs"] {
       do throws(ParseErrors) { entity.attributes = try attributeRecord(attributes, of: uid, expected) } catch { errors += error.errors }
-    } else {
-      errors.append(missing("attrs", json))
     }
     if let list = json["parents"] {
       do throws(ParseErrors) { entity.parents = try parents(list, of: uid) } catch { errors += error.errors }
-    } else {
-      errors.append(missing("parents", json))
     }
     if let tags = json["tags"] {
       do throws(ParseErrors) { entity.tags = try tagRecord(tags, of: uid, expected) } catch { errors += error.errors }
@@ -92,15 +84,19 @@ public enum EntitiesJSON {
 
   private static let fieldNames = ["uid", "attrs", "parents", "tags"]
 
-  /// Holds the fields that mean something to being there once; what others there are is ignored.
-  private static func checkFields(_ members: [JSONValue.Member]) throws(ParseError) {
+  /// What is wrong with the fields that mean something: each is there once, and only `tags` may be missing. What others there are is
+  /// ignored.
+  private static func mistakenFields(_ members: [JSONValue.Member], _ json: JSONValue) -> [ParseError] {
+    var errors: [ParseError] = []
     for name in fieldNames {
       var isThere = false
       for member in members where exactlyEquals(member.name, name) {
-        if isThere { throw ParseError("field `\(name)` occurs twice", at: span(member.value)) }
+        if isThere { errors.append(ParseError("field `\(name)` occurs twice", at: span(member.value))) }
         isThere = true
       }
+      if !isThere, name != "tags" { errors.append(missing(name, json)) }
     }
+    return errors
   }
 
   /// What the schema expects of an entity; nil for actions, and without a schema.
@@ -179,8 +175,8 @@ public enum EntitiesJSON {
         continue
       }
       let reader = ValueReader(place: place(member.name, uid))
-      do throws(ParseError) { fields.append(Record.Field(member.name, try reader.value(member.value, expecting: expected))) } catch {
-        errors.append(error)
+      do throws(ParseErrors) { fields.append(Record.Field(member.name, try reader.value(member.value, expecting: expected))) } catch {
+        errors += error.errors
       }
     }
     guard errors.isEmpty else { throw ParseErrors(errors) }

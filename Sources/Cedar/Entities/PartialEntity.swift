@@ -47,11 +47,20 @@ extension EntitiesJSON {
       }
       expected = try expectation(of: uid, schema, uidJSON)
     } catch { throw ParseErrors([error]) }
+    var errors: [ParseError] = []
+    func read<Part>(_ name: String, _ part: (JSONValue) throws(ParseErrors) -> Part) -> Part? {
+      guard let json = field(name) else { return nil }
+      do throws(ParseErrors) { return try part(json) } catch {
+        errors += error.errors
+        return nil
+      }
+    }
     let entity = PartialEntity(
       uid: uid,
-      attributes: try field("attrs").map { (attributes) throws(ParseErrors) in try attributeRecord(attributes, of: uid, expected) },
-      parents: try field("parents").map { (list) throws(ParseErrors) in try parents(list, of: uid) },
-      tags: try field("tags").map { (tags) throws(ParseErrors) in try tagRecord(tags, of: uid, expected) })
+      attributes: read("attrs") { (attributes) throws(ParseErrors) in try attributeRecord(attributes, of: uid, expected) },
+      parents: read("parents") { (list) throws(ParseErrors) in try parents(list, of: uid) },
+      tags: read("tags") { (tags) throws(ParseErrors) in try tagRecord(tags, of: uid, expected) })
+    guard errors.isEmpty else { throw ParseErrors(errors) }
     for record in [entity.attributes, entity.tags] {
       guard let record, Value.record(record).holdsUnknown else { continue }
       throw ParseErrors([

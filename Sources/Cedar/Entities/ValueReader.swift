@@ -1,7 +1,7 @@
 internal import Bytes
 internal import JSON
 
-/// Reads Cedar values from JSON, with or without a schema's expectation (spec: "JSON data format").
+/// Reads Cedar values from JSON, with or without a schema's expectation (spec: "JSON data format"); all mistakes of a value at once.
 struct ValueReader {
   /// What values belong to, for messages; put into words only when there is one.
   enum Place {
@@ -26,17 +26,20 @@ struct ValueReader {
   /// What the values belong to.
   let place: Place
 
-  private func failure(_ message: String, _ json: JSONValue) -> ParseError {
+  private func mistake(_ message: String, _ json: JSONValue) -> ParseError {
     ParseError("in \(place.words), \(message)", at: SourceSpan(json.span.lowerBound, json.span.upperBound))
   }
 
+  private func failure(_ message: String, _ json: JSONValue) -> ParseErrors { ParseErrors([mistake(message, json)]) }
+
   /// A value; `depth` counts the levels above it.
-  func value(_ json: JSONValue, expecting type: ExpectedType?, depth: Int = 0) throws(ParseError) -> Value {
+  func value(_ json: JSONValue, expecting type: ExpectedType?, depth: Int = 0) throws(ParseErrors) -> Value {
     guard depth < Self.maximumDepth else { throw failure("values are nested deeper than \(Self.maximumDepth) levels", json) }
     // The escape for something unknown is read whatever is expected.
     if type != nil || depth == 0, let name = Self.unknownName(json) { return .unknown(Unknown(Self.unknown, [.string(name)])) }
     switch type {
-    case .entity: return .entity(try entity(json))
+    case .entity:
+      do throws(ParseError) { return .entity(try entity(json)) } catch { throw ParseErrors([error]) }
     case .extension(let type): return try extensionValue(json, type, depth)
     case .set(let element):
       guard let elements = json.array else { throw failure("expected a set, but got \(json.kindName)", json) }
@@ -50,7 +53,7 @@ struct ValueReader {
 
   private static let maximumDepth = 200
 
-  private func plain(_ json: JSONValue, _ depth: Int) throws(ParseError) -> Value {
+  private func plain(_ json: JSONValue, _ depth: Int) throws(ParseErrors) -> Value {
     switch json.kind {
     case .bool(let flag): return .bool(flag)
     case .integer(let number): return .long(number)
@@ -67,7 +70,9 @@ struct ValueReader {
         if exactlyEquals(member.name, "__expr"), member.value.string != nil {
           throw failure("the `__expr` escape is no longer supported", json)
         }
-        if exactlyEquals(member.name, "__entity"), let parts = Self.entityParts(member.value) { return .entity(try uid(parts, json)) }
+        if exactlyEquals(member.name, "__entity"), let parts = Self.entityParts(member.value) {
+          do throws(ParseError) { return .entity(try uid(parts, json)) } catch { throw ParseErrors([error]) }
+        }
         if exactlyEquals(member.name, "__extn"), let call = Self.callParts(member.value) {
           return try self.call(call.function, call.arguments, json, depth, typed: false)
         }
@@ -76,31 +81,50 @@ struct ValueReader {
     }
   }
 
-  private func set(_ elements: [JSONValue], expecting type: ExpectedType?, _ depth: Int) throws(ParseError) -> Value {
+  private func set(_ elements: [JSONValue], expecting type: ExpectedType?, _ depth: Int) throws(ParseErrors) -> Value {
+    .set(ValueSet(try values(elements, depth) { _ in type }))
+  }
+
+  /// Each value, or the mistakes of all.
+  private func values(
+    _ elements: [JSONValue], _ depth: Int, expecting type: (Int) -> ExpectedType?
+  ) throws(ParseErrors) -> [Value] {
     var values: [Value] = []
     values.reserveCapacity(elements.count)
-    for element in elements { values.append(try value(element, expecting: type, depth: depth + 1)) }
-    return .set(ValueSet(values))
+    var errors: [ParseError] = []
+    for (index, element) in elements.enumerated() where errors.count < ParseErrors.limit {
+      do throws(ParseErrors) {
+        values.append(try value(element, expecting: type(index), depth: depth + 1))
+      } catch { errors += error.errors }
+    }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    return values
   }
 
   /// A record; keys that are not expected are an error unless it is open.
   func record(
     _ members: [JSONValue.Member], expecting attributes: [ExpectedAttribute], isOpen: Bool, in json: JSONValue, depth: Int
-  ) throws(ParseError) -> Record {
+  ) throws(ParseErrors) -> Record {
     let expected = ExpectedAttributes(attributes)
     var fields: [Record.Field] = []
     fields.reserveCapacity(members.count)
-    for member in members {
+    var errors: [ParseError] = []
+    for member in members where errors.count < ParseErrors.limit {
       let attribute = expected[member.name]
       guard attribute != nil || isOpen else {
-        throw failure("record attribute `\(member.name)` should not exist according to the schema", member.value)
+        errors.append(mistake("record attribute `\(member.name)` should not exist according to the schema", member.value))
+        continue
       }
-      fields.append(Record.Field(member.name, try value(member.value, expecting: attribute?.type, depth: depth + 1)))
+      do throws(ParseErrors) {
+        fields.append(Record.Field(member.name, try value(member.value, expecting: attribute?.type, depth: depth + 1)))
+      } catch { errors += error.errors }
     }
+    // Whether an attribute is there does not depend on whether its value can be read.
+    for attribute in attributes where attribute.isRequired && !members.contains(where: { exactlyEquals($0.name, attribute.key) }) {
+      errors.append(mistake("expected the record to have an attribute `\(attribute.key)`, but it does not", json))
+    }
+    guard errors.isEmpty else { throw ParseErrors(errors) }
     guard let record = Record(fields) else { throw failure("a key occurs twice", json) }
-    for attribute in attributes where attribute.isRequired && record[attribute.key] == nil {
-      throw failure("expected the record to have an attribute `\(attribute.key)`, but it does not", json)
-    }
     return record
   }
 
@@ -115,7 +139,7 @@ struct ValueReader {
     do throws(NameError) {
       return EntityUID(type: try EntityType(normalized: parts.type), id: parts.id)
     } catch {
-      throw failure(error.description, json)
+      throw mistake(error.description, json)
     }
   }
 
@@ -148,7 +172,7 @@ struct ValueReader {
     return nil
   }
 
-  private func extensionValue(_ json: JSONValue, _ type: ExtensionType, _ depth: Int) throws(ParseError) -> Value {
+  private func extensionValue(_ json: JSONValue, _ type: ExtensionType, _ depth: Int) throws(ParseErrors) -> Value {
     if let escape = json["__extn"], let call = Self.callParts(escape) {
       return try self.call(call.function, call.arguments, json, depth, typed: true)
     }
@@ -158,7 +182,7 @@ struct ValueReader {
 
   private func call(
     _ name: String, _ arguments: [JSONValue], _ json: JSONValue, _ depth: Int, typed: Bool
-  ) throws(ParseError) -> Value {
+  ) throws(ParseErrors) -> Value {
     let function = ExtensionFunction(rawValue: name)
     guard function != nil || !typed else { throw failure("extension function `\(name)` does not exist", json) }
     let parameters = typed ? function?.parameters ?? [] : []
@@ -167,10 +191,7 @@ struct ValueReader {
         "extension function `\(name)` takes \(parameters.count == 1 ? "1 argument" : "\(parameters.count) arguments"), but got \(arguments.count)",
         json)
     }
-    var values: [Value] = []
-    for (index, argument) in arguments.enumerated() {
-      values.append(try value(argument, expecting: typed ? parameters[index] : nil, depth: depth + 1))
-    }
+    let values = try values(arguments, depth) { typed ? parameters[$0] : nil }
     if let function { return try apply(function, values, json) }
     // As long as an argument is unknown nobody looks the function up; a policy that needs the value fails.
     guard values.contains(where: \.holdsUnknown), Self.isName(name) else {
@@ -186,7 +207,7 @@ struct ValueReader {
     } catch { return false }
   }
 
-  private func apply(_ function: ExtensionFunction, _ arguments: [Value], _ json: JSONValue) throws(ParseError) -> Value {
+  private func apply(_ function: ExtensionFunction, _ arguments: [Value], _ json: JSONValue) throws(ParseErrors) -> Value {
     do throws(EvaluationError) {
       return try function.apply(arguments)
     } catch {
