@@ -55,6 +55,7 @@ let fuzzTargets: [Target] =
     fuzz("FuzzChunked", of: ["HTTP"]),
     fuzz("FuzzTarget", of: ["HTTP"]),
     fuzz("FuzzProxyProtocol", of: ["HTTP"]),
+    fuzz("FuzzTraceContext", of: ["HTTP"]),
     fuzz("FuzzPolicyText", of: ["Cedar"]),
     fuzz("FuzzEntitiesJSON", of: ["Cedar", "JSON"]),
     fuzz("FuzzCompiledVsInterpreter", of: ["Cedar"]),
@@ -134,7 +135,7 @@ let package = Package(
     test("CedarSchemaTests", of: ["Bytes", "JSON", "Cedar", "CedarSchema", "TestSupport"]),
     test("AWSTests", of: ["Bytes", "JSON", "Crypto", "Cedar", "AWS", "TestSupport"]),
     test("NetTests", of: ["Bytes", "HTTP", "Net", "CSystem", "TestSupport"]),
-    test("TelemetryTests", of: ["Bytes", "JSON", "Net", "Telemetry", "TestSupport"]),
+    test("TelemetryTests", of: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "TestSupport"]),
     test("DevelopmentTests", of: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Net", "Development", "TestSupport"]),
     test("AWSClientTests", of: ["Bytes", "JSON", "HTTP", "AWS", "Net", "AWSClient", "TestSupport"]),
     test(

@@ -22,7 +22,7 @@ public final class ControlServer {
   /// Listens at a path; `reload` is called for each `POST /reload` and calls back when it is done, `checks` is asked at every
   /// `GET /readyz`.
   public init(
-    _ loop: EventLoop, at path: String, checks: @escaping () -> [OpsServer.Check],
+    _ loop: EventLoop, at path: String, checks: @escaping OpsServer.Checks,
     enforcement: @escaping () -> OpsServer.Enforcement,
     reload: @escaping (@escaping (ReloadOutcome) -> Void) -> Void
   ) throws(NetError) {
@@ -31,7 +31,7 @@ public final class ControlServer {
       respond: { request, answer in
         switch (request.head.method, request.head.rawPath) {
         case (.post, "/reload"): reload { outcome in answer.send(Self.response(outcome)) }
-        case (.get, "/readyz"): answer.send(OpsServer.readiness(checks(), enforcement()))
+        case (.get, "/readyz"): checks(.ready) { answer.send(OpsServer.answer(to: .ready, $0, enforcement())) }
         default: answer.send(HTTPServer.Response(.notFound, "text/plain; charset=utf-8", "Here are POST /reload and GET /readyz.\n"))
         }
       })

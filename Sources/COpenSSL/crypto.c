@@ -6,6 +6,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -30,6 +31,8 @@ static const EVP_MD *digest_of(int digest) {
   pthread_once(&fetched_once, fetch_digests);
   return fetched[digest];
 }
+
+const char *copenssl_version(void) { return OpenSSL_version(OPENSSL_VERSION_STRING); }
 
 int copenssl_digest(int digest, const void *data, size_t length, uint8_t *out) {
   const EVP_MD *md = digest_of(digest);

@@ -55,12 +55,16 @@ extension Exchange {
     }
     if let identity = trail.identity {
       record.token = DecisionRecord.TokenFacts(
-        issuer: identity.issuer, use: identity.tokenUse.rawValue, algorithm: identity.algorithm.rawValue, keyID: identity.kid,
+        issuer: identity.issuer, use: identity.tokenUse.rawValue, algorithm: identity.algorithm?.rawValue, keyID: identity.kid,
         clientID: identity.clientID, expiresInSeconds: identity.expiresAt &- time, jtiHash: identity.jtiHash)
     } else if let token = trail.token {
-      record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm.rawValue, keyID: token.kid)
+      record.token = DecisionRecord.TokenFacts(issuer: token.issuer, algorithm: token.algorithm?.rawValue, keyID: token.kid)
     }
     record.token?.keysAreStale = trail.keysAreStale
+    if let trace = trace?.context ?? TraceParent(of: head.fields) {
+      record.traceID = trace.traceText
+      record.spanID = trace.spanText
+    }
     record.client = DecisionRecord.ClientFacts(ip: client.peer.address, forwarded: client.isForwarded)
     guard !head.methodRange.isEmpty else { return record }
     record.http = DecisionRecord.HTTPFacts(
@@ -72,6 +76,15 @@ extension Exchange {
     case .chunked, .untilClose: record.http.requestBytes = nil
     }
     return record
+  }
+
+  /// What is counted of it beside its record.
+  public var aside: DecisionCounters.Aside {
+    var aside = DecisionCounters.Aside()
+    aside.trace = trace?.context ?? TraceParent(of: head.fields)
+    if let errors = trail.response?.errors, !errors.isEmpty { aside.failedPolicies = errors.map(\.policy.description) }
+    if trail.verifyingNanos != 0 { aside.tokenMicros = Int(clamping: trail.verifyingNanos / 1000) }
+    return aside
   }
 
   // What JSON cannot hold is left out whole: a record is replayed as it was, or not at all.

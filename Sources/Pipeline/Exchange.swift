@@ -19,6 +19,10 @@ public struct Exchange: Sendable {
   public var time: Int64 = 0
   /// When the head was complete, in monotonic nanoseconds: tells what was fetched before from what was fetched after.
   public var arrival: UInt64 = 0
+  /// The trace that it belongs to; nil where traces are off: then what the client says of one goes by unchanged.
+  public var trace: RequestTrace?
+  /// Whether it is recorded as part of a trace.
+  public var isTraced: Bool { trace?.context.isSampled ?? false }
   /// What was in force when the request arrived; it stays in force for this request.
   public var snapshot: Snapshot
   // A proof of possession is used once, however often the page runs.
@@ -141,33 +145,33 @@ public struct Trail: Sendable {
   var shadow: ShadowDecision?
   /// What refused the request.
   public internal(set) var rejection: Rejection?
+  /// The issuer whose key did not make the signature that names it, by its place: its keys may have changed.
+  public internal(set) var issuerDoubted: Int?
   /// Whether the request was for a document of ours.
   var isOwn = false
   /// Whether the token was judged by keys that could not be renewed.
   var keysAreStale = false
+  /// Nanoseconds that verifying the token took; 0 if it was not verified here and now.
+  public internal(set) var verifyingNanos: UInt64 = 0
+  /// When it was known who asks, by the facts' stopwatch; 0 if it is not, or the request is not traced.
+  public internal(set) var authenticatedAt: UInt64 = 0
 }
 
 /// What an unverified token says about itself: for the record of a refusal, and for nothing else.
 struct TokenTrace: Sendable {
   let issuer: String
-  let algorithm: JWSAlgorithm
+  let algorithm: JWSAlgorithm?
   let kid: String?
 
-  init(_ identity: Identity) {
-    issuer = identity.issuer
-    algorithm = identity.algorithm
-    kid = identity.kid
+  init(issuer: String, algorithm: JWSAlgorithm?, kid: String?) {
+    self.issuer = issuer
+    self.algorithm = algorithm
+    self.kid = kid
   }
 
-  init(_ token: LoadBalancerToken, from issuer: Issuer) {
-    self.issuer = issuer.name
-    algorithm = .es256
-    kid = token.kid
-  }
+  init(_ identity: Identity) { self.init(issuer: identity.issuer, algorithm: identity.algorithm, kid: identity.kid) }
 
-  init(_ token: UnverifiedToken, from issuer: Issuer) {
-    self.issuer = issuer.name
-    algorithm = token.algorithm
-    kid = token.kid
-  }
+  init(_ token: LoadBalancerToken, from issuer: Issuer) { self.init(issuer: issuer.name, algorithm: .es256, kid: token.kid) }
+
+  init(_ token: UnverifiedToken, from issuer: Issuer) { self.init(issuer: issuer.name, algorithm: token.algorithm, kid: token.kid) }
 }

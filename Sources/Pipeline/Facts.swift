@@ -16,13 +16,15 @@ public final class Facts {
   /// The keys of load balancers.
   var loadBalancerKeys: [LoadBalancerKeyQuestion: LoadBalancerKeyAnswer] = [:]
   /// What issuers said about tokens.
-  var introspections: [IntrospectionQuestion: IntrospectionAnswer] = [:]
+  var introspections = IntrospectionMemo()
   /// This thread's signature contexts.
   public let verifier = SignatureVerifier()
   /// The signature contexts for proofs of possession: every client has another key, and the issuers' should not make room for them.
   let proofVerifier = SignatureVerifier()
   /// What is remembered of proofs of possession.
   let proofs: ProofMemory
+  /// Nanoseconds that only go forward, for telling what a decision costs: nothing is decided by it.
+  public var stopwatch: () -> UInt64 = { 0 }
   /// This thread's memory for evaluating policies.
   let evaluation = Evaluation()
   private let tokens: TokenCache<Identity>
@@ -72,6 +74,12 @@ public final class Facts {
   public func learn(_ revocations: RevocationList) {
     self.revocations = revocations
     tokens.removeAll()
+    introspections.forgetIdentities()
+  }
+
+  /// Learns what an issuer said about a token.
+  public func learn(_ answer: IntrospectionAnswer, to question: IntrospectionQuestion, at time: Int64) {
+    introspections.keep(answer, to: question, at: time)
   }
 
   /// Refuses a token that was revoked.
@@ -127,6 +135,12 @@ public final class Facts {
     let generation = TokenCache<Identity>.Generation(
       snapshot: snapshot.generation, issuer: issuer.index, keys: generation(of: issuer.index, at: time))
     tokens.insert(token, entry: identity, generation: generation, now: time)
+  }
+
+  /// Counted up whenever the keys of an issuer change; 0 if there are none.
+  public func generation(of issuer: Int) -> UInt64 {
+    guard keys.indices.contains(issuer), case .known(let known) = keys[issuer] else { return 0 }
+    return known.generation
   }
 
   // Sets of keys count from 1: an entry is never current while its issuer's keys are unknown, or too old.

@@ -27,7 +27,9 @@ extension Exchange {
       // authenticate: whose token is this, and is it valid now?                                    400, 401, or wait
       let credential = try Credential.find(in: head, for: snapshot.issuers, from: peer, proven: question.demandsProof)
       let identity: Identity
-      if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
+      if let issuer = credential.opaqueIssuer {
+        identity = try introspected(credential, by: issuer, facts)
+      } else if let known = facts.identity(of: credential, in: head, under: snapshot, at: time) {
         identity = known
       } else if let issuer = credential.loadBalancer {
         let token = try verified(credential, from: issuer, facts)
@@ -40,7 +42,9 @@ extension Exchange {
         trail.token = TokenTrace(unverified, from: issuer)
         let keys = try facts.keys(of: issuer, for: unverified, since: arrival, at: time)
         trail.keysAreStale = facts.keysAreStale(of: issuer.index)
-        let token = try issuer.verify(unverified, keys: keys, at: time, facts)
+        let beganAt = facts.stopwatch()
+        let token = try verified(unverified, by: issuer, keys, facts)
+        trail.verifyingNanos = facts.stopwatch() &- beganAt
         try facts.requireUnrevoked(token)
         identity = try issuer.mapping.identity(of: token, from: issuer, for: snapshot)  // map
         facts.remember(identity, of: token, from: issuer, under: snapshot, at: time)
@@ -48,7 +52,8 @@ extension Exchange {
       try requireActive(identity, by: credential, facts)
       try requireProof(of: identity, by: credential, for: question, facts)
       trail.identity = identity
-      trail.keysAreStale = facts.keysAreStale(of: identity.issuerIndex)
+      if isTraced { trail.authenticatedAt = facts.stopwatch() }
+      trail.keysAreStale = credential.opaqueIssuer == nil && facts.keysAreStale(of: identity.issuerIndex)
       try question.requireScopes(of: identity)
       try question.requireSignIn(of: identity, at: time)
       if question.access == .authenticated { return .forward(Permit(identity: identity, refusalObserved: nil)) }

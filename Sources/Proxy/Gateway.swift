@@ -14,6 +14,8 @@ public final class Gateway {
     public var log: DecisionLog
     /// The numbers.
     public var metrics: Metrics
+    /// Traces; nil where they are off.
+    public var tracing: Tracing?
     /// Messages for the operator.
     public var serverLog: ServerLog
     /// The host or pod, for records.
@@ -41,15 +43,7 @@ public final class Gateway {
     }
   }
 
-  /// One thing that must be well for the gateway to be ready.
-  public struct Check: Sendable {
-    /// What: `listener`, `keys:main`.
-    public let name: String
-    /// What is wrong with it; nil if nothing is.
-    public let problem: String?
-  }
-
-  private let loop: EventLoop
+  let loop: EventLoop
   private var configuration: Configuration
   private var snapshot: Snapshot
   private var revocations: RevocationList
@@ -75,8 +69,9 @@ public final class Gateway {
   private var cutOff: TimerID?
   private var adopting: (waiting: Set<Int>, completion: (Result<Void, ConfigurationError>) -> Void)?
   private var isDraining = false
-  private var unanswered: Set<Int> = []
-  private var whenAnswered: [() -> Void] = []
+  let rollCall: RollCall
+  /// Whether every worker has listened at some time.
+  private(set) var hasStarted = false
 
   /// Checks what can be checked without starting anything, and starts. `listen` is what the configuration's `listen` comes to.
   public init(
@@ -109,6 +104,7 @@ public final class Gateway {
       var workers: [Mailbox<WorkerMessage>] = []
       for _ in 0..<count { workers.append(try Mailbox()) }
       self.workers = workers
+      rollCall = RollCall(loop, workers)
       lookups.tell = { message, worker in workers[worker].post(message) }
     } catch {
       throw ConfigurationError([error.description])
@@ -133,12 +129,11 @@ public final class Gateway {
 
   /// Calls back when every worker has answered a message, which shows that its loop turns; while one does not, nobody is called.
   public func whenWorkersAnswer(_ completion: @escaping () -> Void) {
-    whenAnswered.append(completion)
-    // One question at a time: a worker that is stuck must not find thousands when it comes back.
-    guard unanswered.isEmpty else { return }
-    unanswered = Set(workers.indices)
-    for worker in workers { worker.post(.answer) }
+    rollCall.whenAllAnswer(completion)
   }
+
+  var workerCount: Int { workers.count }
+  var listeningCount: Int { addresses.count }
 
   // MARK: - Starting
 
@@ -158,11 +153,14 @@ public final class Gateway {
       for index in workers.indices {
         let setup = WorkerSetup(
           index: index, listen: listen, sharesPlace: workers.count > 1, plan: plan, log: environment.log, metrics: environment.metrics,
+          tracing: environment.tracing,
           control: mailbox, mailbox: workers[index], cacheKey: Self.randomKey(),
           assertionKeys: assertions?.keys, nonces: nonces, usedProofs: usedProofs,
           instance: environment.instance, clockOffsetMillis: environment.clockOffsetMillis)
         threads.append(try startThread(name: "worker-\(index)", stackBytes: 4 << 20) { runWorker(setup) })
       }
+      let limit = Double(workers.count * Defaults.clientConnections)
+      environment.metrics.collect { [.init(.connectionsLimit, [MetricLabel("state", "client")], value: limit)] }
       ring.start()
       credentials.start()
     } catch {
@@ -179,7 +177,9 @@ public final class Gateway {
   }
 
   /// The public keys of our assertions, for the service behind; nil if there are none.
-  public var assertionKeys: JSONValue? { assertions?.keys.document }
+  public var assertionKeys: (document: JSONValue, cacheSeconds: Int64)? {
+    assertions.map { ($0.keys.document, $0.keys.cacheSeconds) }
+  }
 
   private func makeLoadBalancerKeys() -> LoadBalancerKeys {
     LoadBalancerKeys(loop, client: client, snapshot: snapshot, serverLog: environment.serverLog) { [unowned self] question, answer in
@@ -260,6 +260,7 @@ public final class Gateway {
     ] where now != then {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
+    if self.configuration.traces != configuration.traces { problems.append("traces cannot change while running; restart for the new ones") }
     guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment.aws(), &problems) else {
       return completion(.failure(ConfigurationError(problems)))
     }
@@ -337,7 +338,9 @@ public final class Gateway {
       case .jwks(let url): text = url
       case .discovery(let issuer): text = issuer
       case .file: continue
-      case .single: text = issuer.loadBalancer?.keysURL ?? ""
+      case .noSet:
+        guard let balancer = issuer.loadBalancer else { continue }
+        text = balancer.keysURL
       }
       guard let problem = problem(of: text, for: .keys(mayBePlain: settings.allowsInsecureKeys)) else { continue }
       problems.append("issuer \(issuer.name): \(problem.message)" + (problem.help.map { "; \($0)" } ?? ""))
@@ -354,22 +357,18 @@ public final class Gateway {
     case .wantEntities(let lookup, let worker): lookups.want(lookup, for: worker)
     case .listening(let worker, let address):
       addresses[worker] = address
-      if addresses.count == workers.count, let started {
-        self.started = nil
-        started(.success(address))
-      }
+      guard addresses.count == workers.count else { break }
+      hasStarted = true
+      let started = started
+      self.started = nil
+      started?(.success(address))
     case .startFailed(_, let why):
       let started = started
       self.started = nil
       started?(.failure(ConfigurationError([why])))
     case .adopted(let worker, _): adopted(worker, problem: nil)
     case .adoptionFailed(let worker, let why): adopted(worker, problem: why)
-    case .answered(let worker):
-      unanswered.remove(worker)
-      guard unanswered.isEmpty else { return }
-      let completions = whenAnswered
-      whenAnswered = []
-      for completion in completions { completion() }
+    case .answered(let worker): rollCall.answered(worker)
     case .drained(let worker):
       drained.insert(worker)
       if drained.count == workers.count { leave(inTime: true) }

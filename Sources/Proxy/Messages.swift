@@ -78,6 +78,8 @@ struct WorkerSetup: Sendable {
   var plan: ServicePlan
   var log: DecisionLog
   var metrics: Metrics
+  /// Traces; nil where they are off.
+  var tracing: Tracing?
   var control: Mailbox<ControlMessage>
   var mailbox: Mailbox<WorkerMessage>
   var cacheKey: (UInt64, UInt64)

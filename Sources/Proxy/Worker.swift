@@ -24,6 +24,7 @@ final class Worker {
 
   private let control: Mailbox<ControlMessage>
   private let metrics: WorkerMetrics
+  private let spans: SpanPort?
   private let instance: String
   private var listener: Listener?
   private var ids = DecisionIDGenerator()
@@ -32,8 +33,11 @@ final class Worker {
   private var decisions = RemoteAnswers()
   private var heldBytes = 0
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
-  private var parked: [Dependency: WaitingRoom<ClientConnection>] = [:]
-  private var woken: [ClientConnection] = []
+  private var parked: [Dependency: WaitingRoom<Waiter>] = [:]
+  // Strangers can make any number of tokens to be asked about: whoever waits for a word on one shares one room.
+  private var asking = WaitingRoom<Waiter>(limit: Defaults.waitingRequests)
+  private var doubtedAt: [Int: UInt64] = [:]
+  private var woken: [Waiter] = []
   private var isWaking = false
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
@@ -45,6 +49,8 @@ final class Worker {
   static let roundsPerTurn = 16
   // How many requests that waited are decided in one turn: others have not waited, and should not begin to.
   private static let wakingsPerTurn = 32
+  // The ring fetches once an interval, whatever it is told; this only keeps its mailbox short.
+  private static let doubtMillis: UInt64 = 500
   // 16 KiB a read was the fastest measured for relaying bodies, and keeps a turn short.
   private static let readBytes = 16 * 1024
 
@@ -55,6 +61,7 @@ final class Worker {
     log = setup.log.port()
     control = setup.control
     metrics = WorkerMetrics(setup.metrics.shard())
+    spans = setup.tracing?.port()
     instance = setup.instance
     assertionKeys = setup.assertionKeys
     let used = setup.usedProofs
@@ -68,6 +75,7 @@ final class Worker {
           return error
         }
       })
+    facts.stopwatch = LoopClock.monotonicNanos
     facts.learn(setup.plan.revocations)
     service = try Service(setup.plan, after: nil, loop: loop)
     listener = try Listener(loop, at: setup.listen, options: Self.listenerOptions(setup)) { [unowned self] fd, peer in
@@ -125,7 +133,10 @@ final class Worker {
   /// A connection whose proxy said nothing that can be read is no more.
   func forget(_ greeting: ProxyGreeting, because why: String?) {
     guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
-    if let why { note(why, event: .proxyHeaderRefused) }
+    if let why {
+      metrics.proxyHeaderRefused()
+      note(why, event: .proxyHeaderRefused)
+    }
     connectionEnded()
   }
 
@@ -150,8 +161,13 @@ final class Worker {
   func nextID() -> DecisionID { ids.next(milliseconds: UInt64(max(loop.wallMillis, 0))) }
 
   /// Keeps an exchange until a fact arrives, and asks for the fact.
-  func park(_ client: ClientConnection, until dependency: Dependency) {
+  func park(_ client: Waiter, until dependency: Dependency) {
     let isFirst = parked[dependency]?.isEmpty ?? true
+    if case .introspection = dependency, let leaving = asking.admit(client, from: client.origin) {
+      unpark(leaving)
+      leaving.turnedAway()
+      guard leaving !== client else { return }
+    }
     let turnedAway = parked[dependency, default: WaitingRoom(limit: Defaults.waitingRequests)].admit(client, from: client.origin)
     if isFirst {
       switch dependency {
@@ -167,7 +183,7 @@ final class Worker {
   }
 
   /// Lets requests go on that waited, some in this turn and the others in the next ones.
-  private func wake(_ clients: [ClientConnection]) {
+  private func wake(_ clients: [Waiter]) {
     woken += clients
     guard !isWaking, !woken.isEmpty else { return }
     isWaking = true
@@ -206,7 +222,7 @@ final class Worker {
         decisions.keep(answer, to: question, at: loop.now, wallMillis: loop.wallMillis)
       }
       let waiting = parked.removeValue(forKey: .decision(question))?.all ?? []
-      for client in waiting where client.phase == .parked { client.received(answer) }
+      for client in waiting where client.isWaiting { client.received(answer) }
     }
   }
 
@@ -244,9 +260,18 @@ final class Worker {
     return answer
   }
 
+  /// A signature was not that of the key it names. That key may be another one by now, under its old name: a fresh copy of the set is
+  /// asked for. The token was refused all the same: forgeries are common, and the names of keys are rarely used again.
+  func doubtKeys(of issuer: Int) {
+    guard loop.now >= (doubtedAt[issuer] ?? 0) else { return }
+    doubtedAt[issuer] = loop.now &+ Self.doubtMillis
+    control.post(.wantKeys(issuer: issuer))
+  }
+
   /// A parked exchange waits no longer.
-  func unpark(_ client: ClientConnection) {
+  func unpark(_ client: Waiter) {
     guard let dependency = client.waitsFor else { return }
+    asking.remove(client)
     parked[dependency]?.remove(client)
     if parked[dependency]?.isEmpty ?? false { parked[dependency] = nil }
   }
@@ -268,20 +293,26 @@ final class Worker {
   private func received(_ message: WorkerMessage) {
     switch message {
     case .keys(let keys, let issuer):
+      let before = facts.generation(of: issuer)
       facts.learn(keys, of: issuer)
       wake(parked.removeValue(forKey: .keys(issuer: issuer))?.all ?? [])
+      if facts.generation(of: issuer) != before { reviewStreams() }
     case .loadBalancerKey(let question, let answer):
       facts.learn(answer, to: question)
       wake(parked.removeValue(forKey: .loadBalancerKey(question))?.all ?? [])
     case .introspected(let question, let answer):
       facts.learn(answer, to: question, at: loop.wallSeconds)
-      wake(parked.removeValue(forKey: .introspection(question))?.all ?? [])
-    case .revoke(let list): facts.learn(list)
+      let waiting = parked.removeValue(forKey: .introspection(question))?.all ?? []
+      for client in waiting { asking.remove(client) }
+      wake(waiting)
+    case .revoke(let list):
+      facts.learn(list)
+      reviewStreams()
     case .sign(let keys): assertionKeys = keys
     case .entities(let lookup, let answer, let until):
       if lookup.generation == service.snapshot.generation { answers.keep(answer, to: lookup, until: until, at: loop.now) }
       let waiting = parked.removeValue(forKey: .entities(lookup))?.all ?? []
-      for client in waiting where client.phase == .parked { client.received(answer) }
+      for client in waiting where client.isWaiting { client.received(answer) }
     case .credentials(let state, let engine, let generation):
       guard generation == service.snapshot.generation, service.engines.indices.contains(engine) else { break }
       service.engines[engine].credentials = state
@@ -293,6 +324,7 @@ final class Worker {
       for client in Array(clients.values) { client.cutOff() }
     case .stop:
       log.flush()
+      spans?.flush()
       metrics.publish()
       loop.stop()
     }
@@ -321,9 +353,15 @@ final class Worker {
     answers = EntityAnswers()
     decisions = RemoteAnswers()
     parked = [:]
+    asking = WaitingRoom(limit: Defaults.waitingRequests)
+    doubtedAt = [:]
     for client in Array(clients.values) where client.phase == .parked || client.phase == .collecting { client.beginAnew() }
+    reviewStreams()
     control.post(.adopted(worker: index, generation: plan.snapshot.generation))
   }
+
+  // What was allowed under other policies, tokens or keys is asked about again.
+  private func reviewStreams() { wake(clients.values.compactMap(\.review)) }
 
   // MARK: - What connections share
 
@@ -352,13 +390,25 @@ final class Worker {
   // MARK: - Log and count
 
   /// Writes a decision's record: called once an exchange, from one place.
-  func write(_ record: consuming DecisionRecord, in slot: DecisionLogPort.Slot?) {
+  func write(_ record: consuming DecisionRecord, of exchange: borrowing Exchange, _ facts: SpanFacts, in slot: DecisionLogPort.Slot?) {
     record.instance = instance
-    metrics.count(record)
+    metrics.count(record, exchange.aside)
+    if let spans, let trace = exchange.trace { spans.write(record, trace, facts) }
     log.write(record, in: slot)
   }
 
+  /// Writes the record of a decision about a stream that had begun: the part of its trace that is ours was told then.
+  func write(_ record: consuming DecisionRecord, ofStream exchange: borrowing Exchange) {
+    record.instance = instance
+    metrics.count(record, exchange.aside)
+    log.write(record, in: log.reserve())
+  }
+
+  /// Begins a request's part of a trace; nil where traces are off.
+  func beginTrace(_ head: borrowing RequestHead) -> RequestTrace? { spans?.begin(head.fields) }
+
   func requestsInFlight(_ change: Int) { metrics.requestsInFlight(change) }
+  func upstreamConnections(_ change: Int) { metrics.upstreamConnections(change) }
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
@@ -373,6 +423,7 @@ final class Worker {
 
   private func endTurn() {
     log.flush()
+    spans?.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
     metrics.remoteHits(facts.decisionHits + remoteHits)
     metrics.publish()

@@ -14,8 +14,8 @@ struct WorkerMetrics {
   private let remoteAnswers: [String: MetricsShard.Counter]
   private let remoteDuration: MetricsShard.Histogram
   private let heldBytes: MetricsShard.Counter
-  private let duration: MetricsShard.Histogram
-  private let authorize: MetricsShard.Histogram
+  private let upstreamConnections: MetricsShard.Counter
+  private let decisions: DecisionCounters
   private let upstreamFaults: [UpstreamFault: MetricsShard.Counter]
 
   init(_ shard: MetricsShard) {
@@ -34,8 +34,8 @@ struct WorkerMetrics {
       uniqueKeysWithValues: ["answered", "failed", "timeout"].map { ($0, shard.counter(.remoteDecisions, MetricLabel("result", $0))) })
     remoteDuration = shard.histogram(.remoteDuration)
     heldBytes = shard.counter(.heldBodyBytes)
-    duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
-    authorize = shard.histogram(.authorizeDuration, MetricLabel("engine", "local"))
+    upstreamConnections = shard.counter(.connections, MetricLabel("state", "upstream"))
+    decisions = DecisionCounters(shard)
     upstreamFaults = Dictionary(
       uniqueKeysWithValues: UpstreamFault.allCases.map { ($0, shard.counter(.upstreamErrors, MetricLabel("reason", $0.rawValue))) })
   }
@@ -43,13 +43,10 @@ struct WorkerMetrics {
   func connections(_ change: Int) { shard.add(clientConnections, change) }
   func requestsInFlight(_ change: Int) { shard.add(inFlight, change) }
 
-  func count(_ record: borrowing DecisionRecord) {
-    shard.countDecision(record.decision, reason: record.reason, enforced: record.enforced)
-    if let would = record.would { shard.countShadow(would.decision, beside: record.decision) }
-    shard.countRequest(method: record.http.method, status: record.status)
-    if let micros = record.totalMicros { shard.observe(duration, micros: micros) }
-    if let micros = record.authorizeMicros { shard.observe(authorize, micros: micros) }
-  }
+  func upstreamConnections(_ change: Int) { shard.add(upstreamConnections, change) }
+  func proxyHeaderRefused() { decisions.countProxyHeaderRefused() }
+
+  func count(_ record: borrowing DecisionRecord, _ aside: DecisionCounters.Aside) { decisions.count(record, aside) }
 
   func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
 

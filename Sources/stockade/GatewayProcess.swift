@@ -14,6 +14,7 @@ final class GatewayProcess {
   private let serverLog: ServerLog
   private let log: DecisionLog
   private let gateway: Gateway
+  private let traces: Traces?
   private let ops: OpsServer
   private let supervisor: Supervisor
   private let supervision: Supervision
@@ -66,13 +67,16 @@ final class GatewayProcess {
     environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
     environment.proxies = try Self.proxies()
     environment.aws = AWSFiles.read
+    traces = try Traces.start(
+      configuration, host: environment.instance, loop: loop, proxies: environment.proxies, metrics: metrics, serverLog: serverLog)
+    environment.tracing = traces?.tracing
     gateway = try Gateway(
       configuration, snapshot: snapshot, revocations: loaded.revocations.list, listen: listen, environment: environment, loop: loop)
     let gateway = gateway
     do throws(NetError) {
       ops = try OpsServer(
-        loop, at: opsListen, metrics: metrics, assertionKeys: { gateway.assertionKeys }, whenAlive: { gateway.whenWorkersAnswer($0) },
-        checks: { Self.checks(of: gateway) }, enforcement: { numbers.withLock { $0.enforcement } })
+        loop, at: opsListen, metrics: metrics, assertionKeys: { gateway.assertionKeys },
+        checks: gateway.answer, enforcement: { numbers.withLock { $0.enforcement } })
     } catch {
       throw ConfigurationError(["ops.listen: \(error)"])
     }
@@ -131,7 +135,8 @@ final class GatewayProcess {
       if !inTime { serverLog.warn("drain_cut_off", ["why": "requests were still in flight when the time was over"]) }
       ops.close()
       control?.close()
-      loop.stop()
+      guard let traces else { return loop.stop() }
+      traces.export.drain(withinMillis: Traces.drainMillis) { [self] in loop.stop() }
     }
   }
 
@@ -256,10 +261,6 @@ extension GatewayProcess {
 }
 
 extension GatewayProcess {
-  private static func checks(of gateway: Gateway) -> [OpsServer.Check] {
-    gateway.checks.map { OpsServer.Check(name: $0.name, problem: $0.problem) }
-  }
-
   private static func place(_ text: String, of setting: String, _ supervisor: Supervisor) throws(ConfigurationError) -> ListenPlace {
     do throws(ListenPlace.Problem) { return try ListenPlace.parse(text, among: supervisor.sockets) } catch {
       throw ConfigurationError(["\(setting): \(error.message)" + (error.help.map { "; \($0)" } ?? "")])
@@ -364,7 +365,8 @@ extension GatewayProcess {
       let gateway = gateway
       let numbers = numbers
       control = try ControlServer(
-        loop, at: StateDirectory.controlSocket, checks: { Self.checks(of: gateway) }, enforcement: { numbers.withLock { $0.enforcement } }
+        loop, at: StateDirectory.controlSocket, checks: gateway.answer,
+        enforcement: { numbers.withLock { $0.enforcement } }
       ) { [self] done in
         reload(because: "command") { error in
           done(error.map { .failure(ControlServer.ReloadProblem($0.report)) } ?? .success(self.generation))

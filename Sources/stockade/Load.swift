@@ -1,5 +1,6 @@
 internal import Admin
 internal import Bytes
+internal import Crypto
 internal import Pipeline
 internal import Telemetry
 
@@ -61,6 +62,7 @@ struct Reading {
 struct LoadNumbers: Sendable {
   var generation: UInt64
   var policies: Int
+  var forbids: Int
   var isDevelopment: Bool
   var mode: String
   var observedRoutes: Int
@@ -73,6 +75,7 @@ struct LoadNumbers: Sendable {
   init(_ configuration: Configuration, _ snapshot: Snapshot) {
     generation = snapshot.generation
     policies = snapshot.authorization.policyCount
+    forbids = snapshot.authorization.forbidCount
     isDevelopment = configuration.isDevelopment
     mode = snapshot.mode.rawValue
     observedRoutes = snapshot.observedRoutes.count
@@ -85,8 +88,12 @@ struct LoadNumbers: Sendable {
 
   var samples: [Metrics.Sample] {
     [
-      Metrics.Sample(.build, [MetricLabel("version", Version.number), MetricLabel("swift", Version.swift)], value: 1),
-      Metrics.Sample(.generation, value: Double(generation)), Metrics.Sample(.policies, value: Double(policies)),
+      Metrics.Sample(
+        .build, [MetricLabel("version", Version.number), MetricLabel("swift", Version.swift), MetricLabel("openssl", OpenSSL.version)],
+        value: 1),
+      Metrics.Sample(.generation, value: Double(generation)),
+      Metrics.Sample(.policies, [MetricLabel("effect", "permit")], value: Double(policies - forbids)),
+      Metrics.Sample(.policies, [MetricLabel("effect", "forbid")], value: Double(forbids)),
       Metrics.Sample(.developmentMode, value: isDevelopment ? 1 : 0),
       Metrics.Sample(.observeMode, value: mode == Snapshot.Mode.observe.rawValue ? 1 : 0),
       Metrics.Sample(.observedRoutes, value: Double(observedRoutes)), Metrics.Sample(.shadowPolicies, value: Double(shadowPolicies)),

@@ -38,23 +38,34 @@ import Testing
     }
   }
 
-  @Test func aliveIsSaidWhenTheWorkersAreAndNotBefore() throws {
+  @Test func eachProbeHasItsChecksAndTheirReasons() throws {
     let desk = try Desk()
-    var waiting: [() -> Void] = []
+    var waiting: [([OpsServer.Check]) -> Void] = []
     let place = ListenPlace.address(.ip(.loopbackV4, port: 0))
     let ops = try OpsServer(
-      desk.loop, at: place, metrics: Metrics(), whenAlive: { waiting.append($0) },
-      checks: { [OpsServer.Check(name: "listener", problem: nil)] },
+      desk.loop, at: place, metrics: Metrics(),
+      checks: { probe, completion in
+        switch probe {
+        case .alive: waiting.append(completion)
+        case .ready: completion([.init(name: "listener", problem: nil), .init(name: "keys:main", problem: "no \"answer\"")])
+        case .started: completion([.init(name: "listener", problem: nil)])
+        }
+      },
       enforcement: { OpsServer.Enforcement(mode: "enforce", observedRoutes: 0, shadowPolicies: 0) })
-    var live: Int?
-    var ready: Int?
-    try desk.ask(.get, "http://\(ops.address)", "/livez") { status, _ in live = status }
-    try desk.ask(.get, "http://\(ops.address)", "/readyz") { status, _ in ready = status }
-    #expect(try desk.turn { ready != nil && !waiting.isEmpty })
-    #expect(ready == 200 && live == nil)
-    waiting[0]()
-    #expect(try desk.turn { live != nil })
-    #expect(live == 200)
+    var answers: [String: String] = [:]
+    for path in ["/livez", "/readyz", "/startupz"] {
+      try desk.ask(.get, "http://\(ops.address)", path) { answers[path] = "\($0) \($1)" }
+    }
+    #expect(try desk.turn { answers.count == 2 && !waiting.isEmpty })
+    #expect(
+      answers["/readyz"]
+        == "503 {\"ready\":false,\"checks\":{\"listener\":\"ok\",\"keys:main\":\"no \\\"answer\\\"\"},\"mode\":\"enforce\",\"observed_routes\":0,\"shadow_policies\":0}\n"
+    )
+    #expect(answers["/startupz"] == "200 {\"started\":true,\"checks\":{\"listener\":\"ok\"}}\n")
+    #expect(answers["/livez"] == nil)
+    waiting[0]([.init(name: "worker:0", problem: nil), .init(name: "worker:1", problem: "has not answered for 2 s")])
+    #expect(try desk.turn { answers["/livez"] != nil })
+    #expect(answers["/livez"] == "503 {\"alive\":false,\"checks\":{\"worker:0\":\"ok\",\"worker:1\":\"has not answered for 2 s\"}}\n")
     ops.close()
   }
 
@@ -62,7 +73,7 @@ import Testing
     let desk = try Desk()
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("control-\(UUID().uuidString.prefix(8))").path
     let control = try ControlServer(
-      desk.loop, at: path, checks: { [OpsServer.Check(name: "keys:main", problem: "no answer")] },
+      desk.loop, at: path, checks: { $1([OpsServer.Check(name: "keys:main", problem: "no answer")]) },
       enforcement: { OpsServer.Enforcement(mode: "observe", observedRoutes: 1, shadowPolicies: 2) }, reload: { $0(.success(7)) })
     var answers: [String] = []
     for (method, target) in [(HTTP.Method.get, "/readyz"), (.post, "/reload"), (.get, "/reload")] {

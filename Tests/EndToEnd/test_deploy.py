@@ -368,8 +368,8 @@ def test_stockade_is_a_native_sidecar_that_is_probed_where_it_listens(rendered, 
     assert (sidecar["name"], sidecar["restartPolicy"], sidecar["args"]) == ("stockade", "Always", ["run"])
     settings = json.loads(run(binary(), "config", "show", "--json", "--config", laid_out(rendered[folder], tmp_path) / "stockade.json5").stdout)
     ops = int(settings["ops"]["listen"].removeprefix(":"))
-    assert {sidecar[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness")} == {"/livez"}
-    assert sidecar["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    paths = {kind: sidecar[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    assert paths == {"startup": "/startupz", "liveness": "/livez", "readiness": "/readyz"}
     assert {sidecar[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")} == {ops}
     # The kubelet's patience outlasts the service's last requests and then Stockade's.
     sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]

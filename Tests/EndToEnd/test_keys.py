@@ -296,6 +296,32 @@ def test_keys_come_through_the_proxy_that_the_environment_names(workplace, nginx
     assert server.end() == 0, server.text()
 
 
+def test_a_key_that_is_replaced_under_its_name_is_known_an_interval_later(workplace, nginx, provider, report):
+    folder = workplace / "same-name"
+    folder.mkdir()
+    server = start(folder, "gateway", configuration(folder, provider, nginx.url))
+    server.until("its keys are there", lambda: is_ready(server))
+    old = provider.keys[0]
+    hot = provider.token()
+    assert get(server, hot).status_code == 200
+    # Forged tokens are refused at once, and all of them together cause one fetch an interval.
+    session = requests.Session()
+    began, asked, waits = time.monotonic(), len(provider.served), []
+    while time.monotonic() < began + 3:
+        at = time.monotonic()
+        assert get(server, provider.token(key=Key(), kid=old.kid), session).status_code == 401
+        waits.append(time.monotonic() - at)
+    assert 1 <= len(provider.served) - asked <= 5
+    assert statistics.median(waits) < 0.1, "no forgery is waited for"
+
+    provider.keys = [Key(kid=old.kid)]
+    replaced = time.monotonic()
+    eventually("the new key is known", lambda: get(server, provider.token()).status_code == 200, 5)
+    report(f"a key replaced under its name: known {time.monotonic() - replaced:.1f} s later (min_interval 1 s)")
+    assert get(server, hot).status_code == 401, "what the old one signed is dead"
+    assert server.end() == 0, server.text()
+
+
 def test_requests_that_wait_for_keys_take_nothing_from_those_that_do_not(workplace, nginx, provider):
     folder = workplace / "crowded"
     folder.mkdir()

@@ -84,11 +84,11 @@ def test_a_policy_in_the_shadow_is_told_of_and_not_enforced(folder, issuer):
     warning = next(line for line in server.err.read_text().splitlines() if "shadow_policies" in line)
     assert "no-secret, writers" in warning and "NOT enforced" in warning
     assert ready(server) == {
-        "ready": True, "checks": {"listener": "ok", "keys:main": "ok"}, "mode": "enforce", "observed_routes": 0, "shadow_policies": 2,
+        "ready": True, "checks": {"listener": "ok", "keys:main": "ok", "worker:0": "ok"}, "mode": "enforce", "observed_routes": 0, "shadow_policies": 2,
     }  # fmt: skip
     server.until("it is counted", lambda: 'stockade_shadow_decisions_total{would="deny",changes="true"}' in metrics(server))
     numbers = metrics(server)
-    assert numbers["stockade_shadow_policies"] == "2" and numbers["stockade_policies"] == "1"
+    assert numbers["stockade_shadow_policies"] == "2" and numbers['stockade_policies{effect="permit"}'] == "1"
     assert numbers['stockade_shadow_decisions_total{would="allow",changes="true"}'] == "1"
     checked = subprocess.run(
         [binary(), "check", "--config", folder / "stockade.json5"], env=outside(), capture_output=True, text=True, timeout=60

@@ -63,6 +63,31 @@ import Testing
     Case(name: "an origin with a path", file: with("dpop: { origin: 'https://api.example.com/v1' },")),
     Case(name: "an introspection without credentials", file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i' }")),
     Case(
+      name: "opaque tokens of a user pool",
+      file: with("", issuer: pool + ", introspection: { url: 'https://a.example/i', client_id: 'a', client_secret: 'b', opaque: true }")),
+    Case(
+      name: "opaque tokens of two issuers",
+      file: """
+        {
+          upstream: 'http://127.0.0.1:3000',
+          issuers: {
+            one: { issuer: 'https://one.example', client_ids: ['app'], introspection: { url: 'https://one.example/i', client_id: 'a', client_secret: 'b', opaque: true } },
+            two: { issuer: 'https://two.example', client_ids: ['app'], introspection: { url: 'https://two.example/i', client_id: 'a', client_secret: 'b', opaque: true } },
+          },
+        }
+        """),
+    Case(
+      name: "opaque tokens for a service that reads tokens",
+      file: """
+        {
+          upstream: 'http://127.0.0.1:3000',
+          engine: { verified_permissions: { policy_store: 'PSEXAMPLEabcdefg111111', region: 'eu-west-1', operation: 'IsAuthorizedWithToken' } },
+          issuers: {
+            one: { issuer: 'https://one.example', client_ids: ['app'], introspection: { url: 'https://one.example/i', client_id: 'a', client_secret: 'b', opaque: true } },
+          },
+        }
+        """),
+    Case(
       name: "a load balancer from anywhere",
       file: with(
         "",
@@ -249,6 +274,13 @@ import Testing
       name: "many mistakes at once",
       file: "{\n  mod: 'observe',\n  listen: 8080,\n  upstream: '${UP}',\n  issuers: { main: { cognito: 'x', client_ids: ['a'] } },\n}"),
     Case(name: "a file that writes to the terminal", file: with("mode: '\u{1b}[31m\u{202e}evil',")),
+
+    // Traces.
+    Case(name: "a collector without a scheme", file: with("traces: 'collector:4318',")),
+    Case(name: "a part that is more than the whole", file: with("traces: { endpoint: 'http://c:4318', ratio: '1.5' },")),
+    Case(name: "a part without quotes", file: with("traces: { endpoint: 'http://c:4318', ratio: 0.5 },")),
+    Case(name: "a sampler that nobody knows", file: with("traces: { endpoint: 'http://c:4318', sample: 'parentbased_always_of' },")),
+    Case(name: "a field for the collector that is none", file: with("traces: { endpoint: 'http://c:4318', headers: { 'api key': 'x' } },")),
   ]
 
   @Test func everyMistakeIsToldWithItsPlaceAndRemedy() {

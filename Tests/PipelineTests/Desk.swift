@@ -56,7 +56,7 @@ final class Desk {
     files.entities = entities.map { SourceText(name: "entities.json", $0) }
     files.schema = schema.map { SourceText(name: "schema.cedarschema", $0) }
     snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
-    facts = Facts(issuers: 1, cacheKey: (1, 2))
+    facts = Facts(issuers: snapshot.issuers.issuers.count, cacheKey: (1, 2))
     learnKeys()
   }
 
@@ -79,7 +79,7 @@ final class Desk {
       .known(
         .init(
           set: issuer.keySet, generation: generation, askedAt: askedAt, failedAt: failedAt, usableUntil: usableUntil, isStale: isStale)),
-      of: 0)
+      of: snapshot.issuers.issuers.first { $0.name == "main" }?.index ?? 0)
   }
 
   func token(

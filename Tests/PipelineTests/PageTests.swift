@@ -118,6 +118,19 @@ import Testing
     #expect(desk.verdict(&madeUp) == "401 key_unknown", "a set of now does not have it")
   }
 
+  @Test func aBadSignatureIsRefusedAtOnceAndCastsDoubtOnTheKeys() throws {
+    let desk = try Desk(hasKeys: false)
+    desk.learnKeys(askedAt: 100)
+    for (flaw, doubts) in [
+      (.forged, true), (.tampered, true), (.embeddedKey, true), (.none, false), (.expired, false), (.algNone, false), (.hmac, false),
+      (.otherIssuer, false), (.critical, false),
+    ] as [(TokenFlaw, Bool)] {
+      var exchange = try desk.exchange("GET /orders/42", token: try desk.token("alice", .access, flaw), arrival: 150)
+      #expect(!desk.verdict(&exchange).hasPrefix("wait"), "\(flaw)")
+      #expect(exchange.trail.issuerDoubted == (doubts ? 0 : nil), "\(flaw)")
+    }
+  }
+
   @Test func anUnknownKeyIs503WhenNoFreshSetIsToBeHad() throws {
     let desk = try Desk(hasKeys: false)
     desk.learnKeys(askedAt: 100, failedAt: 120, isStale: true)

@@ -65,6 +65,24 @@ import Testing
     #expect(life >= 790_000_000 && life < 1_000_000_000, "renewed before they were due, not at once: \(life) ns")
   }
 
+  @Test func keysAreFreshForAMinuteAtLeastWhateverTheirIssuerSays() throws {
+    var freshness = KeyFreshness()
+    for (said, life) in [(0, 60), (59, 60), (60, 60), (600, 600), (3600, 3600), (86_400, 3600), (nil, 3600)] as [(Int64?, Int64)] {
+      #expect(freshness.life(said: said) == life, "\(said ?? -1)")
+    }
+    // What the operator sets is shorter than either.
+    freshness.refreshSeconds = 10
+    #expect(freshness.life(said: 0) == 10 && freshness.life(said: nil) == 10 && freshness.life(said: 100) == 10)
+
+    let bench = try KeyBench()
+    let body = KeyBench.set("a")
+    let url = try bench.provider { _ in KeyBench.response(body, cacheControl: "max-age=0") }
+    try bench.start([url], "jwks: { min_interval: '100ms' }")
+    try bench.wait(for: 1)
+    try bench.turn("some seconds") { bench.ageMillis > 1500 }
+    #expect(bench.asked[0] == 1)
+  }
+
   @Test func theLastGoodKeysServeThroughEveryKindOfFailure() throws {
     let bench = try KeyBench()
     let body = KeyBench.set("good")

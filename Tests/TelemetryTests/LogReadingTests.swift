@@ -78,6 +78,7 @@ private let day = sampleDay().map(jsonLine).joined()
     record.lookupMicros = 7
     record.isAudited = true
     record.weight = 10
+    record.streamOf = record.id
     record.redacted = ["/client/ip"]
     record.input = .object(["context": .object([:])])
     record.policies = (0..<100).map { "p\($0)" }

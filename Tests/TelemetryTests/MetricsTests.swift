@@ -1,3 +1,4 @@
+import HTTP
 import TestSupport
 import Testing
 
@@ -14,7 +15,7 @@ private func filled() -> Metrics {
     let shard = metrics.shard()
     shard.countDecision(.allow, reason: .policyPermit, enforced: true)
     shard.countDecision(.deny, reason: .tokenExpired, enforced: true)
-    shard.countDecision(.deny, reason: .noPermit, enforced: worker == 0)
+    shard.countDecision(.deny, reason: .noPermit, enforced: worker == 0, route: "GET /orders/{id}")
     shard.countShadow(.deny, beside: .allow)
     shard.countShadow(.deny, beside: .deny)
     shard.countRequest(method: "GET", status: 200)
@@ -22,6 +23,12 @@ private func filled() -> Metrics {
     shard.countRequest(method: nil, status: 0)
     let duration = shard.histogram(.requestDuration, MetricLabel("listener", "proxy"))
     for micros in [0, 100, 101, 800, 70_000_000, -5] { shard.observe(duration, micros: micros) }
+    let sampled = TraceParent(trace: (0x4bf9_2f35_77b3_4da6, UInt64(worker)), span: 1, isSampled: true)
+    let traced = shard.histogram(.upstreamDuration, showsTraces: true)
+    shard.observe(traced, micros: 90, in: sampled, wallMillis: 1_795_424_494_007 + UInt64(worker))
+    shard.observe(traced, micros: 240, in: sampled, wallMillis: 1_795_424_494_120 - UInt64(worker))
+    shard.observe(traced, micros: 250, in: TraceParent(trace: (1, 1), span: 1, isSampled: false), wallMillis: 1_795_424_495_000)
+    shard.observe(traced, micros: 70_000_000, in: sampled, wallMillis: 1_795_424_494_120)
     let open = shard.counter(.connections, MetricLabel("state", "client"))
     shard.add(open, 3)
     shard.add(open, -1)
@@ -63,6 +70,85 @@ private func filled() -> Metrics {
     shard.add(counter, 41)
     shard.publish()
     #expect(metrics.text(as: .openMetrics).contains("stockade_token_cache_total{result=\"hit\"} 42\n"))
+  }
+
+  @Test func whatIsWithdrawnIsShownAgainWhenItComesBack() {
+    let metrics = Metrics()
+    let shard = metrics.shard()
+    func shown() -> Bool {
+      shard.publish()
+      return metrics.text(as: .openMetrics).contains("\nstockade_jwks_keys{issuer=\"main\"} 3\n")
+    }
+    shard.set(shard.counter(.keys, MetricLabel("issuer", "main")), 3)
+    #expect(shown())
+    shard.withdraw(.keys, MetricLabel("issuer", "main"))
+    shard.withdraw(.keys, MetricLabel("issuer", "other"))
+    #expect(!shown())
+    shard.set(shard.counter(.keys, MetricLabel("issuer", "main")), 3)
+    #expect(shown())
+  }
+
+  @Test func routesBeyondAHundredAreOne() {
+    let metrics = Metrics()
+    let shard = metrics.shard()
+    for number in 0..<300 {
+      shard.countDecision(.allow, reason: .policyPermit, enforced: true, route: "GET /\(number)")
+      shard.countDecision(.deny, reason: .noPermit, enforced: true, route: "GET /\(number)")
+    }
+    shard.publish()
+    let lines = metrics.text(as: .openMetrics).split(separator: "\n").filter { $0.hasPrefix("stockade_decisions_total") }
+    #expect(lines.count == 202)
+    #expect(
+      lines.contains("stockade_decisions_total{decision=\"allow\",reason=\"policy_permit\",enforced=\"true\",route=\"_other\"} 200"))
+  }
+
+  @Test func everyFamilyIsInTheTableOnce() {
+    let names = MetricFamily.all.map(\.name)
+    #expect(Set(names).count == names.count)
+    for family in MetricFamily.all {
+      #expect(family.help.hasSuffix("."), "\(family.name)")
+      #expect(!family.name.hasSuffix("_total") && !family.name.hasSuffix("_info"), "\(family.name)")
+    }
+  }
+
+  @Test func theTableIsThePublishedOne() {
+    #expect(Golden.difference(MetricTable.text, from: "../../../deploy/observability/metrics.md") == nil)
+  }
+
+  @Test func whatAWorkersFamiliesAreLabelledWithIsInTheTable() {
+    let metrics = Metrics()
+    let shard = metrics.shard()
+    let counters = DecisionCounters(shard)
+    for reason in DecisionReason.allCases {
+      var record = DecisionRecord(
+        timeMillis: 0, id: DecisionID(milliseconds: 0, random: (0, 0)), decision: .deny, enforced: true, reason: reason)
+      record.policies = ["one", "two"]
+      record.token = DecisionRecord.TokenFacts(issuer: "main")
+      record.totalMicros = 1
+      record.authorizeMicros = 1
+      record.upstreamMicros = 1
+      var aside = DecisionCounters.Aside()
+      aside.failedPolicies = ["three"]
+      aside.tokenMicros = 1
+      counters.count(record, aside)
+    }
+    shard.publish()
+    let documented = Dictionary(uniqueKeysWithValues: MetricFamily.all.map { ($0.name, $0.labels) })
+    let text = metrics.text(as: .openMetrics)
+    var seen: Set<String> = []
+    for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+      let name = String(line.prefix { $0 != "{" && $0 != " " })
+      let family = ["_total", "_bucket", "_sum", "_count", "_info"].reduce(name) { $0.hasSuffix($1) ? String($0.dropLast($1.count)) : $0 }
+      let labels = line.contains("{") ? line.drop { $0 != "{" }.dropFirst().prefix { $0 != "}" }.split(separator: ",") : []
+      let found = labels.map { String($0.prefix { $0 != "=" }) }.filter { $0 != "le" }
+      #expect(documented[family] == found, "\(line)")
+      seen.insert(family)
+    }
+    #expect(
+      seen.isSuperset(of: ["stockade_policy_errors", "stockade_policy_determinations", "stockade_jwks_unknown_kid", "stockade_rejected"]))
+    #expect(text.contains("stockade_policy_determinations_total{policy=\"one\",effect=\"permit\"} 1\n"))
+    #expect(text.contains("stockade_policy_determinations_total{policy=\"one\",effect=\"forbid\"} 2\n"))
+    #expect(text.contains("stockade_jwks_unknown_kid_total{issuer=\"main\"} 1\n"))
   }
 
   @Test func seriesAreBoundedWhateverLabelsCome() {

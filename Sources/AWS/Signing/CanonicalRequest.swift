@@ -32,7 +32,9 @@ public struct CanonicalRequest: Sendable {
   private static func path(_ request: SigV4.Request) -> String {
     let path = request.normalizesPath ? normalized(request.path) : request.path.isEmpty ? "/" : request.path
     // Encoded once, a `%` of the path is itself encoded: that is what services see as encoded twice.
-    return encoded(path.utf8, keeping: request.encodesPathTwice ? "/" : "/%")
+    return PercentEncoding.encode(path.utf8) {
+      PercentEncoding.isUnreserved($0) || $0 == UInt8(ascii: "/") || (!request.encodesPathTwice && $0 == UInt8(ascii: "%"))
+    }
   }
 
   // RFC 3986 §5.2.4, and empty segments go as well.
@@ -53,7 +55,7 @@ public struct CanonicalRequest: Sendable {
     let pairs = query.utf8.split(separator: UInt8(ascii: "&")).map { pair in
       let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
       let value = equals == pair.endIndex ? pair[equals...] : pair[pair.index(after: equals)...]
-      return (name: encoded(decoded(pair[..<equals]), keeping: ""), value: encoded(decoded(value), keeping: ""))
+      return (name: PercentEncoding.encode(decoded(pair[..<equals])), value: PercentEncoding.encode(decoded(value)))
     }
     let sorted = pairs.sorted {
       exactlyEquals($0.name, $1.name)
@@ -79,24 +81,6 @@ public struct CanonicalRequest: Sendable {
     }
     return out
   }
-
-  /// Percent-encodes all but the unreserved characters (RFC 3986 §2.3) and `kept`.
-  static func encoded(_ bytes: some Sequence<UInt8>, keeping kept: StaticString) -> String {
-    var out: [UInt8] = []
-    for byte in bytes {
-      let isKept = kept.withUTF8Buffer { $0.contains(byte) }
-      if ASCII.isAlpha(byte) || ASCII.isDigit(byte) || isKept || "-._~".utf8.contains(byte) {
-        out.append(byte)
-      } else {
-        out.append(UInt8(ascii: "%"))
-        out.append(upperHex(byte >> 4))
-        out.append(upperHex(byte & 0xf))
-      }
-    }
-    return String(decoding: out, as: UTF8.self)
-  }
-
-  private static func upperHex(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x37 &+ value }
 
   private static func lowercased(_ name: String) -> String { String(decoding: name.utf8.map { ASCII.lowercased($0) }, as: UTF8.self) }
 

@@ -116,7 +116,7 @@ public final class CredentialFetch {
     guard let (url, region) = place(of: .sts, in: setting.region) else {
       return loop.later { completion(.failure(CredentialError(source, "there is no endpoint of sts in region \(self.setting.region)"))) }
     }
-    let body = Array(form.map { "\(Self.formEncoded($0.0))=\(Self.formEncoded($0.1))" }.joined(separator: "&").utf8)
+    let body = Array(form.map { "\(PercentEncoding.encode($0.0.utf8))=\(PercentEncoding.encode($0.1.utf8))" }.joined(separator: "&").utf8)
     let type = "application/x-www-form-urlencoded; charset=utf-8"
     attempt(Attempt(source: source, client: services), completion) { [loop] in
       var fields = FieldBlock()
@@ -372,19 +372,6 @@ public final class CredentialFetch {
   }
 
   private static let longestToken = 131_072
-
-  private static func formEncoded(_ text: String) -> String {
-    var out: [UInt8] = []
-    for byte in text.utf8 {
-      if ASCII.isAlpha(byte) || ASCII.isDigit(byte) || "-._~".utf8.contains(byte) {
-        out.append(byte)
-      } else {
-        out.append(UInt8(ascii: "%"))
-        out.append(contentsOf: Hex.encode([byte]).uppercased().utf8)
-      }
-    }
-    return String(decoding: out, as: UTF8.self)
-  }
 }
 
 extension [String: String] {

@@ -20,6 +20,9 @@
 #define COPENSSL_P384 2
 #define COPENSSL_P521 3
 
+// The library's version, such as 3.0.17: of what runs, not of what was built with.
+const char *_Nonnull copenssl_version(void);
+
 // One-shot digest; out holds 32, 48 or 64 bytes. 1 on success.
 int copenssl_digest(int digest, const void *_Nullable data, size_t length, uint8_t *_Nonnull out);
 // One-shot HMAC; out holds 32, 48 or 64 bytes. 1 on success.

@@ -40,20 +40,16 @@ public struct FieldBlock: Sendable, Equatable {
     var out: [UInt8] = []
     let count = value.utf8.count
     out.reserveCapacity(count)
-    for (index, byte) in value.utf8.enumerated() {
-      let isInnerSpace = byte == ASCII.space && index != 0 && index != count - 1
-      if isInnerSpace || (byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "%")) {
-        out.append(byte)
-      } else {
-        out.append(UInt8(ascii: "%"))
-        out.append(upperHex(byte >> 4))
-        out.append(upperHex(byte & 0xf))
-      }
-    }
+    var index = -1
+    PercentEncoding.append(
+      value.utf8,
+      keeping: { byte in
+        index += 1
+        let isInnerSpace = byte == ASCII.space && index != 0 && index != count - 1
+        return isInnerSpace || (byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "%"))
+      }, to: &out)
     return out
   }
-
-  private static func upperHex(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x37 &+ value }
 
   static func isPlain(_ value: String) -> Bool {
     let bytes = value.utf8

@@ -58,6 +58,8 @@ public enum HeadWriter {
       var removed = KnownField.hopByHop | KnownField.forwarding | KnownField.host.bit | KnownField.contentLength.bit
       if !rewrite.keepsAuthorization { removed |= KnownField.authorization.bit }
       if !rewrite.keepsExpect || !head.expectsContinue { removed |= KnownField.expect.bit }
+      if rewrite.replacesTraceParent { removed |= KnownField.traceparent.bit }
+      if rewrite.dropsTraceState { removed |= KnownField.tracestate.bit }
       copyLines(of: fields, bytes, removing: removed, owned: rewrite.owned, to: &out)
 
       if let clientHost {

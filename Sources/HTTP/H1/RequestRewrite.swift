@@ -11,6 +11,11 @@ public struct RequestRewrite: Sendable {
   /// Whether the client's `Expect: 100-continue` goes on to the upstream; if not, whoever forwards answers it.
   public var keepsExpect = false
 
+  /// Whether the client's `traceparent` is left out, because another is said in its place.
+  public var replacesTraceParent = false
+  /// Whether the client's `tracestate` is left out.
+  public var dropsTraceState = false
+
   /// A rewrite that keeps Host and Authorization.
   public init(owned: OwnedFields) { self.owned = owned }
 }

@@ -58,19 +58,19 @@ public struct AssertionKeys: Sendable {
     let until: Int64
   }
 
-  /// How long services may keep the key set, in seconds. A new key is shown that long before it signs, so that no service meets a key
-  /// that it cannot know.
-  public static let cacheSeconds: Int64 = 300
-
   /// `iss` of assertions.
   public let issuer: String
+  /// How long services may keep the key set, in seconds. A new key is shown that long before it signs, so that no service meets a key
+  /// that it cannot know.
+  public let cacheSeconds: Int64
   private var current: JWSSigner
   private var next: (signer: JWSSigner, signsFrom: Int64)?
   private var former: [Former] = []
 
   /// Keys with one that signs at once.
-  public init(issuer: String) throws(KeyError) {
+  public init(issuer: String, cacheSeconds: Int64 = 300) throws(KeyError) {
     self.issuer = issuer
+    self.cacheSeconds = max(cacheSeconds, 0)
     current = try Self.fresh()
   }
 
@@ -79,13 +79,14 @@ public struct AssertionKeys: Sendable {
     advance(now: now)
     // One announcement at a time: the one before takes its turn first.
     guard next == nil else { return }
-    next = (try Self.fresh(), now &+ Self.cacheSeconds)
+    // `now` is the second that has begun: a copy of a moment ago serves until that part of the second.
+    next = (try Self.fresh(), now &+ cacheSeconds &+ 1)
   }
 
   /// Lets an announced key take over whose time has come, and forgets former keys whose last assertion has expired.
   public mutating func advance(now: Int64) {
     if let next, now >= next.signsFrom {
-      former.append(Former(jwk: current.publicJWK, until: now &+ IdentityAssertion.lifetime &+ Self.cacheSeconds))
+      former.append(Former(jwk: current.publicJWK, until: now &+ IdentityAssertion.lifetime &+ cacheSeconds))
       current = next.signer
       self.next = nil
     }

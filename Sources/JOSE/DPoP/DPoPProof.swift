@@ -141,15 +141,8 @@ struct DPoPTarget: Equatable {
         continue
       }
       guard let high = rest.popFirst().flatMap(ASCII.hexValue), let low = rest.popFirst().flatMap(ASCII.hexValue) else { return nil }
-      let value = high << 4 | low
-      if ASCII.isAlpha(value) || ASCII.isDigit(value) || "-._~".utf8.contains(value) {
-        out.append(value)
-      } else {
-        out += [UInt8(ascii: "%"), upper(high), upper(low)]
-      }
+      PercentEncoding.append([high << 4 | low], to: &out)
     }
     return out
   }
-
-  private static func upper(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
 }

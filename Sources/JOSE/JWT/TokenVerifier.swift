@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 public import Crypto
 public import JSON
 
@@ -26,8 +26,8 @@ public struct VerifiedToken: Sendable {
   public let issuedAt: Int64?
   /// The key that signed it.
   public let kid: String?
-  /// The algorithm it is signed by.
-  public let alg: JWSAlgorithm
+  /// The algorithm it is signed by; nil for an opaque token, which its issuer spoke for.
+  public let alg: JWSAlgorithm?
   /// `jti`.
   public let jti: String?
   /// `acr`: the authentication context class, if it is a string.
@@ -86,6 +86,23 @@ public struct VerifiedToken: Sendable {
     self.claims = claims
     bytes = token.jws.bytes
   }
+
+  fileprivate init(_ token: Secret<[UInt8]>, of issuer: String, _ checked: CheckedClaims) {
+    self.issuer = issuer
+    subject = checked.subject
+    tokenUse = checked.tokenUse
+    clientID = checked.clientID
+    audiences = checked.audiences
+    scopes = checked.scopes
+    expiresAt = checked.expiresAt
+    notBefore = checked.notBefore
+    issuedAt = checked.issuedAt
+    kid = nil
+    alg = nil
+    jti = checked.jti
+    claims = checked.claims
+    bytes = token
+  }
 }
 
 extension VerifiedToken: CustomStringConvertible, CustomReflectable {
@@ -140,5 +157,34 @@ public enum TokenVerifier {
     }
     guard let subject = claims["sub"]?.string, !subject.isEmpty else { throw .missing("sub") }
     return VerifiedToken(token, rules, claims: claims, subject: subject, expiresAt: expiresAt)
+  }
+  /// Verifies an opaque token by what its issuer has said of it, which stands in the place of a signature. `iss` may be left out of
+  /// that, for the issuer is who was asked; every other rule is that of signed access tokens.
+  public static func verify(
+    _ token: Secret<[UInt8]>, introspected: IntrospectedClaims, rules: ClaimRules, now: Int64
+  ) throws(TokenError) -> VerifiedToken {
+    let claims = introspected.value
+    func text(_ name: String) throws(TokenError) -> String? {
+      guard let value = claims[name] else { return nil }
+      guard let text = value.string else { throw .wrongType(name, expected: "a string", found: value.kindName) }
+      return text
+    }
+    let named = try text("iss")
+    guard let issuer = named ?? rules.issuers.first, rules.issuers.contains(where: { exactlyEquals($0, issuer) }) else {
+      throw .issuer(found: named ?? "", expected: rules.issuers)
+    }
+    // RFC 6749 §7.1: how it may be used. A token of a type that is not known must not be used.
+    if let type = try text("token_type") {
+      let isBound = ASCII.equalsIgnoringCase(type.utf8, "dpop".utf8)
+      guard isBound || ASCII.equalsIgnoringCase(type.utf8, "bearer".utf8) else { throw .type(found: type) }
+      guard !isBound || claims["cnf"] != nil else { throw .missing("cnf") }
+    }
+    // Some servers answer about refresh tokens as well, and say so here.
+    if let use = try text("token_use"), !["access", "access_token"].contains(where: { exactlyEquals($0, use) }) {
+      throw .tokenUse(found: use, expected: [.access])
+    }
+    // The one type of RFC 9068: of opaque tokens only access tokens are shown to services.
+    let checked = try ClaimCheck(claims: claims, type: "at+jwt", rules: rules, now: now).checked()
+    return VerifiedToken(token, of: issuer, checked)
   }
 }

@@ -28,6 +28,7 @@ extension Configuration {
     self.init(upstream: root["upstream"]?.text("url") ?? "")
     settings = root
     self.source = source
+    traces = TraceSettings.read(root, &report, surroundings)
     warnings = report.warnings
     if upstream.isEmpty {
       report.add(
@@ -71,6 +72,7 @@ extension Configuration {
 
   private mutating func readProcess(_ root: Setting, _ report: inout ConfigurationReport) {
     if let text = root.text("mode"), let mode = Snapshot.Mode(rawValue: text) { self.mode = mode }
+    if let text = root.text("close_streams"), let rule = StreamRule(rawValue: text) { closeStreams = rule }
     if let text = root["policies"]?.text("ids"), let ids = PolicyBundle.Options.PolicyIDs(rawValue: text) { policyIDs = ids }
     if let text = root.text("on_policy_error"), let rule = Authorization.OnPolicyError(rawValue: text) { onPolicyError = rule }
     if let text = root.text("listen") { listen = text }
@@ -146,6 +148,7 @@ extension Configuration {
     var settings = AssertionSettings(audience: audience)
     settings.issuer = setting.text("issuer") ?? settings.issuer
     if let millis = setting["rotate"]?.integer { settings.rotationSeconds = millis / 1000 }
+    if let millis = setting["announce"]?.integer { settings.announcementSeconds = millis / 1000 }
     assertion = settings
     return setting.text("header") ?? IdentityHeaders.assertionName
   }
@@ -320,6 +323,7 @@ extension IssuerConfiguration {
     }
     var settings = IntrospectionSettings(url: url, clientID: id, clientSecret: Secret(secret))
     if let millis = setting["cache"]?.integer { settings.cacheSeconds = millis / 1000 }
+    settings.identifiesOpaqueTokens = setting["opaque"]?.bool ?? false
     return settings
   }
 
@@ -349,6 +353,9 @@ extension IssuerConfiguration {
       }
     }
     introspection = Self.introspection(setting["introspection"], &report)
+    if case .cognito = kind, introspection?.identifiesOpaqueTokens ?? false {
+      report.add(setting["introspection"]?["opaque"], "a user pool has no opaque tokens", help: "leave it out")
+    }
     if let millis = setting["jwks"]?["refresh"]?.integer { keyFreshness.refreshSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["max_stale"]?.integer { keyFreshness.maximumStaleSeconds = millis / 1000 }
     if let millis = setting["jwks"]?["min_interval"]?.count { keyFreshness.minimumIntervalMillis = millis }

@@ -9,7 +9,7 @@ public import Telemetry
 public struct Configuration: Sendable {
   /// Where requests arrive: `address:port`, or `unix:PATH`.
   public var listen = Defaults.listen
-  /// Where `/livez`, `/readyz` and `/metrics` are served.
+  /// Where `/livez`, `/readyz`, `/startupz` and `/metrics` are served.
   public var opsListen = Defaults.opsListen
   /// The service behind.
   public var upstream: String
@@ -23,6 +23,8 @@ public struct Configuration: Sendable {
   public var issuers: [IssuerConfiguration] = []
   /// Whether decisions are enforced.
   public var mode = Snapshot.Mode.enforce
+  /// Which streams end when their request would be refused by now.
+  public var closeStreams = StreamRule.upgrades
   /// What the failure of a policy means.
   public var onPolicyError = Authorization.OnPolicyError.deny
   /// What policies are called.
@@ -88,6 +90,8 @@ public struct Configuration: Sendable {
   public var logQueue = 8192
   /// What of decisions is written.
   public var logShape = DecisionShape()
+  /// Where spans are sent, and of which requests; nil if traces are off.
+  public var traces: TraceSettings?
   /// Whether records hold what the policies saw, so that `why` and `replay` can ask again.
   public var recordsInput = false
   /// Every setting with its origin, if the configuration was read and not made by a program.
@@ -154,7 +158,7 @@ public struct IssuerConfiguration: Sendable {
   public var keyFile: SourceText?
   /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
   public var loadBalancer: LoadBalancerSettings?
-  /// How it is asked whether a token is still active; nil if it is not.
+  /// How it is asked about tokens; nil if it is not.
   public var introspection: IntrospectionSettings?
   /// How fresh the keys are kept.
   public var keyFreshness = KeyFreshness()
@@ -231,6 +235,8 @@ public struct AssertionSettings: Sendable, Equatable {
   public var issuer = "stockade"
   /// How long a key signs, in seconds.
   public var rotationSeconds: Int64 = 86_400
+  /// How long a new key is shown before it signs, in seconds.
+  public var announcementSeconds: Int64 = 300
 
   /// Settings for a service.
   public init(audience: String) { self.audience = audience }
@@ -247,6 +253,11 @@ public struct KeyFreshness: Sendable, Equatable {
 
   /// The defaults.
   public init() {}
+
+  /// How long keys are taken for fresh that the issuer says may be kept so long, in seconds; nil where it says nothing.
+  public func life(said: Int64?) -> Int64 {
+    min(max(said ?? refreshSeconds, Defaults.keysShortestLifeSeconds), refreshSeconds)
+  }
 }
 
 /// Every number that has a default, with its unit and reason.

@@ -20,6 +20,7 @@ struct ConfigurationReader {
       guard let flag = field.flag, let given = flags[flag] else { continue }
       readGiven(given, to: field, from: .flag(flag))
     }
+    readSharedVariables()
     root.fillDefaults(of: Shape.root)
   }
 
@@ -298,6 +299,62 @@ struct ConfigurationReader {
       let near = Spelling.nearest(to: name, among: known.sorted()).map { "; did you mean \($0)?" } ?? ""
       report.warnings.append("the variable \(name) is none of ours and has no effect\(near)")
     }
+  }
+
+  // Variables that are not ours alone: whoever set them may have meant others, so whatever was said to us counts before them, and
+  // what we cannot use is told and stops nothing.
+  private mutating func readSharedVariables() {
+    for field in Fields.all where !field.environment.isEmpty && !root.has(field.path[...]) {
+      // OpenTelemetry: an empty variable is as good as none.
+      let set = field.environment.first { surroundings.variables[$0]?.isEmpty == false }
+      guard let name = set, let text = surroundings.variables[name] else { continue }
+      if field.kind == .names {
+        readPairs(text, to: field, from: name)
+        continue
+      }
+      // Times there are milliseconds without saying so.
+      let isDuration = if case .duration = field.kind { true } else { false }
+      guard let value = Scalar.read(isDuration ? text + "ms" : text, as: field.kind) else {
+        ignore(name, field)
+        continue
+      }
+      root.set(field.path[...], of: Shape.root, to: value, from: .variable(name))
+    }
+  }
+
+  // `name=value,…`, values percent-encoded (W3C Baggage, as OpenTelemetry says).
+  private mutating func readPairs(_ text: String, to field: Field, from variable: String) {
+    for pair in text.utf8.split(separator: UInt8(ascii: ",")) {
+      let parts = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+      let name = parts.first.map { String(decoding: $0.filter { $0 != ASCII.space }, as: UTF8.self) } ?? ""
+      guard parts.count == 2, !name.isEmpty, let value = Self.percentDecoded(parts[1]) else {
+        ignore(variable, field)
+        continue
+      }
+      let path = field.path + [name]
+      root.set(path[...], of: Shape.root, to: .text(value), from: .variable(variable))
+      root.mask(path[...])
+    }
+  }
+
+  // The value may be a secret.
+  private mutating func ignore(_ variable: String, _ field: Field) {
+    report.warnings.append("the variable \(variable) says nothing that \(field.path.joined(separator: ".")) can be, and is ignored")
+  }
+
+  private static func percentDecoded(_ text: Substring.UTF8View) -> String? {
+    var out: [UInt8] = []
+    var rest = text[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        out.append(byte)
+        continue
+      }
+      guard let high = rest.popFirst().flatMap(ASCII.hexValue), let low = rest.popFirst().flatMap(ASCII.hexValue) else { return nil }
+      out.append(high << 4 | low)
+    }
+    while out.last == ASCII.space { out.removeLast() }
+    return String(validating: out.drop { $0 == ASCII.space }, as: UTF8.self)
   }
 
   // Read elsewhere.

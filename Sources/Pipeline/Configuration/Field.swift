@@ -14,6 +14,9 @@ public struct Field: Sendable {
   public let shorthand: String?
   /// Whether the value is never shown.
   public let isSecret: Bool
+  /// Variables that others have given the same meaning, such as OpenTelemetry's: the first that is set counts where neither the file
+  /// nor a variable or flag of ours says anything.
+  public let environment: [String]
 
   /// What may stand at a place.
   public enum Kind: Sendable, Equatable {
@@ -43,7 +46,7 @@ public struct Field: Sendable {
 
   init(
     _ path: String, _ kind: Kind, _ help: String, default fallback: String? = nil, flag: String? = nil, shorthand: String? = nil,
-    secret: Bool = false
+    secret: Bool = false, environment: [String] = []
   ) {
     self.path = path.split(separator: ".").map(String.init)
     self.kind = kind
@@ -52,6 +55,7 @@ public struct Field: Sendable {
     self.flag = flag
     self.shorthand = shorthand
     isSecret = secret
+    self.environment = environment
   }
 
   /// The name in the file, without what it stands in.

@@ -7,7 +7,7 @@ internal import Telemetry
 public enum Fields {
   /// Settings with a default or without, outer ones before what stands in them.
   public static let all: [Field] =
-    process + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
+    process + traces + issuers + routes + engine("routes.*.engine", "Who decides, for this route") + unrouted + policies
     + engine("engine", "Who decides")
     + engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted")
 
@@ -23,6 +23,10 @@ public enum Fields {
     Field(
       "mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "observe: decide and log, and let pass what would be refused",
       default: "enforce", flag: "mode"),
+    Field(
+      "close_streams", .choice(StreamRule.allCases.map(\.rawValue)),
+      "What is closed when its token ends or its request would be refused by now: upgrades (WebSocket), all responses that still flow, or never",
+      default: "upgrades"),
     Field("upstream", .object, "The service behind", shorthand: "url"),
     Field("upstream.url", .text("URL"), "the service behind: http://127.0.0.1:3000, https://…, unix:/path", flag: "to"),
     Field("upstream.connect_timeout", .duration(timeout), "How long connecting may take", default: millis(Defaults.connectTimeoutMillis)),
@@ -53,7 +57,8 @@ public enum Fields {
       default: "false"),
     Field("ops", .object, "The listener for operations", shorthand: "listen"),
     Field(
-      "ops.listen", .text("ADDRESS"), "where /livez, /readyz and /metrics are; as listen", default: Defaults.opsListen, flag: "ops-listen"),
+      "ops.listen", .text("ADDRESS"), "where /livez, /readyz, /startupz and /metrics are; as listen", default: Defaults.opsListen,
+      flag: "ops-listen"),
     Field("workers", .integer(0...64), "how many threads serve requests; 0: one a processor", default: "0", flag: "workers"),
     Field("drain", .object, "Leaving in good order"),
     Field(
@@ -120,6 +125,9 @@ public enum Fields {
       "identity_assertion.rotate", .duration(1000...(366 * 86_400_000)),
       "How long a signing key is used, default: 1d; the keys are at /assertion/jwks.json of the ops listener"),
     Field(
+      "identity_assertion.announce", .duration(1000...86_400_000),
+      "How long the next key is shown there before it signs: services may keep the keys as long; default: 5m"),
+    Field(
       "protected_resource", .object, "What clients may learn about the service (RFC 9728), and where: challenges name it",
       shorthand: "resource"),
     Field("protected_resource.resource", .text("URL"), "The service's address for its clients, such as https://api.example.com"),
@@ -169,6 +177,10 @@ public enum Fields {
     Field("issuers.*.introspection.client_id", .text("ID"), "The name by which we are known there"),
     Field("issuers.*.introspection.client_secret", .text("SECRET"), "The secret that goes with it", secret: true),
     Field("issuers.*.introspection.cache", .duration(0...3_600_000), "How long an answer is believed; default: 30s"),
+    Field(
+      "issuers.*.introspection.opaque", .flag,
+      "Bearer tokens that are no JWTs are this issuer's, and are what it says of them; without jwks_url or jwks_file it has no others"
+    ),
     Field(
       "issuers.*.jwks_file", .text("FILE"), "a file with the issuer's keys, in place of fetching them; read again at every reload",
       flag: "jwks-file"),
@@ -244,6 +256,7 @@ public enum Fields {
     Field("routes.*.step_up.acr", .texts("ACR"), "Accepted values of acr, the preferred one first"),
     Field("routes.*.step_up.max_age", .duration(1000...(366 * 86_400_000)), "The longest time since auth_time"),
     Field("routes.*.mode", .choice(Snapshot.Mode.allCases.map(\.rawValue)), "As `mode`, for this route"),
+    Field("routes.*.close_streams", .choice(StreamRule.allCases.map(\.rawValue)), "As `close_streams`, for this route"),
     Field("routes.*.upstream", .text("URL"), "The service behind this route"),
     Field("routes.*.connect_timeout", .duration(timeout), "As upstream.connect_timeout, for this route"),
     Field("routes.*.response_timeout", .duration(timeout), "As upstream.response_timeout, for this route"),

@@ -89,6 +89,23 @@ public struct Setting: Sendable {
     self.value = .members(members)
   }
 
+  /// Whether something was said at a path.
+  func has(_ names: ArraySlice<String>) -> Bool {
+    guard let name = names.first else { return true }
+    return self[name]?.has(names.dropFirst()) ?? false
+  }
+
+  /// Shows what stands at a path no longer, if the table says that it is secret.
+  mutating func mask(_ names: ArraySlice<String>) {
+    guard let name = names.first else {
+      isMasked = field.isSecret
+      return
+    }
+    guard case .members(var members) = value, let index = members.firstIndex(where: { exactlyEquals($0.name, name) }) else { return }
+    members[index].setting.mask(names.dropFirst())
+    value = .members(members)
+  }
+
   /// Adds what holds by default, in the table's order.
   mutating func fillDefaults(of shape: Shape) {
     guard case .members(var members) = value else { return }

@@ -40,8 +40,13 @@ public struct ForwardedHead: Sendable {
     }
     let proto = exchange.client.scheme == .https ? secure : plain
     let identity = permit.identity?.headers ?? headers.nobody
-    guard exchange.head.fields.has(.host), !exchange.hasContinued else {
+    if let trace = exchange.trace { lines.append("traceparent", trace.upstream.description) }
+    guard exchange.head.fields.has(.host), !exchange.hasContinued, exchange.trace == nil else {
       var rewrite = headers.rewrite
+      if let trace = exchange.trace {
+        rewrite.replacesTraceParent = true
+        rewrite.dropsTraceState = !trace.keepsState
+      }
       if !exchange.head.fields.has(.host) { rewrite.host = upstreamAuthority }
       if exchange.hasContinued { rewrite.keepsExpect = false }
       return HeadWriter.appendRequest(exchange.head, rewrite, adding: proto, lines, identity, to: &out)

@@ -118,15 +118,6 @@ public struct IdentityHeaders: Sendable {
   /// A value as it can stand in a header and be taken apart again: visible ASCII as it is, everything else, and `%` and
   /// `,`, percent-encoded (RFC 3986 §2.1) over UTF-8.
   static func escaped(_ value: String) -> String {
-    var out: [UInt8] = []
-    for byte in value.utf8 {
-      if byte > 0x20, byte < 0x7f, byte != UInt8(ascii: "%"), byte != UInt8(ascii: ",") {
-        out.append(byte)
-      } else {
-        out.append(UInt8(ascii: "%"))
-        for digit in [byte >> 4, byte & 0xf] { out.append(digit < 10 ? 0x30 + digit : 0x37 + digit) }
-      }
-    }
-    return String(decoding: out, as: UTF8.self)
+    PercentEncoding.encode(value.utf8) { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: ",") }
   }
 }

@@ -11,6 +11,8 @@ struct Credential {
   let range: Range<Int>
   /// The issuer whose load balancer says it; nil for what the client sent.
   var loadBalancer: Issuer?
+  /// The issuer of a token that is no JWS, and that it alone can say something about; nil for what can be verified.
+  var opaqueIssuer: Issuer?
 
   /// - Parameters:
   ///   - peer: who sent the request to us, for the word of a load balancer.
@@ -18,7 +20,9 @@ struct Credential {
   static func find(in head: RequestHead, for issuers: IssuerTable, from peer: Peer, proven: Bool) throws(Stop) -> Credential {
     if !proven, let said = try fromLoadBalancer(in: head, for: issuers, from: peer) { return said }
     switch BearerCredential.find(in: head.fields, scheme: proven ? .dpop : .bearer) {
-    case .token(let range): return Credential(range: range)
+    case .token(let range):
+      guard let issuer = issuers.opaque, head.fields.withBytes(range, OpaqueToken.isOpaque) else { return Credential(range: range) }
+      return Credential(range: range, opaqueIssuer: issuer)
     case .rawToken(let range) where issuers.acceptsBareToken && !proven: return Credential(range: range)
     // Another scheme is no bearer credential: the challenge names what is wanted.
     case .rawToken, .otherScheme, .absent: throw .refuse(.noToken)

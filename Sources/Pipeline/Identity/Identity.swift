@@ -29,8 +29,8 @@ public final class Identity: Sendable {
   public let headers: FieldBlock
   /// ID or access token.
   public let tokenUse: TokenUse
-  /// The JOSE algorithm.
-  public let algorithm: JWSAlgorithm
+  /// The JOSE algorithm; nil for an opaque token.
+  public let algorithm: JWSAlgorithm?
   /// The key that signed.
   public let kid: String?
   /// The app client.

@@ -17,17 +17,8 @@ public struct Issuer: Sendable {
   public let keys: KeySource
   /// The load balancer that speaks for it; nil for an issuer whose tokens clients send.
   public let loadBalancer: LoadBalancerSettings?
-  /// How it is asked whether a token is still active; nil if it is not.
+  /// How it is asked about tokens; nil if it is not.
   public let introspection: IntrospectionSettings?
-
-  /// Verifies a token of this issuer.
-  func verify(_ token: UnverifiedToken, keys: JWKSet, at time: Int64, _ facts: Facts) throws(Stop) -> VerifiedToken {
-    do throws(TokenError) {
-      return try TokenVerifier.verify(token, keys: keys, rules: rules, now: time, verifier: facts.verifier)
-    } catch {
-      throw .refuse(.token(error))
-    }
-  }
 }
 
 /// Where an issuer's keys are found.
@@ -38,8 +29,8 @@ public enum KeySource: Sendable, Equatable {
   case discovery(issuer: String)
   /// A file beside the configuration.
   case file(KeyFile)
-  /// Each under its own name, when it is needed: a load balancer's.
-  case single
+  /// There is no set: a load balancer's keys are fetched one by one, each when it is needed, and opaque tokens have none.
+  case noSet
 }
 
 /// All issuers that are trusted, by exact `iss`.
@@ -50,6 +41,8 @@ public struct IssuerTable: Sendable {
   let acceptsBareToken: Bool
   /// The issuers that a load balancer speaks for.
   let loadBalancers: [Issuer]
+  /// The issuer whose tokens are those that are no JWS; there is one at most, for nothing in such a token says whose it is.
+  let opaque: Issuer?
   private let byIdentifier: [ExactString: Int]
 
   init(_ issuers: [Issuer]) {
@@ -57,6 +50,7 @@ public struct IssuerTable: Sendable {
     acceptsBareToken = issuers.contains { $0.acceptsBareToken }
     var byIdentifier: [ExactString: Int] = [:]
     loadBalancers = issuers.filter { $0.loadBalancer != nil }
+    opaque = issuers.first { $0.introspection?.identifiesOpaqueTokens ?? false }
     for issuer in issuers where issuer.loadBalancer == nil {
       for identifier in issuer.rules.issuers { byIdentifier[ExactString(identifier)] = issuer.index }
     }
@@ -69,5 +63,17 @@ public struct IssuerTable: Sendable {
       throw .refuse(.token(.issuer(found: token.issuer, expected: issuers.filter { $0.loadBalancer == nil }.flatMap(\.rules.issuers))))
     }
     return issuers[index]
+  }
+}
+
+extension Exchange {
+  /// Verifies a token with the keys of its issuer.
+  mutating func verified(_ token: UnverifiedToken, by issuer: Issuer, _ keys: JWKSet, _ facts: Facts) throws(Stop) -> VerifiedToken {
+    do throws(TokenError) {
+      return try TokenVerifier.verify(token, keys: keys, rules: issuer.rules, now: time, verifier: facts.verifier)
+    } catch {
+      if case .signature = error { trail.issuerDoubted = issuer.index }
+      throw .refuse(.token(error))
+    }
   }
 }

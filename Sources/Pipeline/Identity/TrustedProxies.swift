@@ -54,10 +54,14 @@ public struct Client: Sendable {
   /// The addresses from the client to the connection's peer, for X-Forwarded-For; nil if the peer is the client.
   var path: String?
   /// What the client spoke with the proxy; nil if no trusted one says.
-  var scheme: Scheme?
+  public internal(set) var scheme: Scheme?
 
-  enum Scheme: String, Sendable {
-    case http, https
+  /// What a client may speak.
+  public enum Scheme: String, Sendable {
+    /// Without TLS.
+    case http
+    /// Within TLS.
+    case https
   }
 
   init(peer: Peer) { self.peer = peer }

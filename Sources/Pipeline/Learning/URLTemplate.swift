@@ -64,7 +64,7 @@ struct URLTemplate: Sendable {
       if case .literal(let text) = piece {
         out += Array(text.utf8)
       } else if let value = try target.value(of: piece, values) {
-        Self.append(encoded: value, to: &out)
+        PercentEncoding.append(value.utf8, to: &out)
       } else {
         throw .refuse(.unmappable(detail: "the request lacks \(target.sources), which the URL of its entities is made of"))
       }
@@ -82,16 +82,4 @@ struct URLTemplate: Sendable {
   }
 
   private static func isDots(_ segment: ArraySlice<UInt8>) -> Bool { segment.elementsEqual(".".utf8) || segment.elementsEqual("..".utf8) }
-
-  // All but the unreserved characters, RFC 3986 §2.3.
-  private static func append(encoded value: String, to out: inout [UInt8]) {
-    for byte in value.utf8 {
-      if ASCII.isAlpha(byte) || ASCII.isDigit(byte) || "-._~".utf8.contains(byte) {
-        out.append(byte)
-      } else {
-        out.append(UInt8(ascii: "%"))
-        for digit in [byte >> 4, byte & 0xf] { out.append(digit < 10 ? 0x30 + digit : 0x37 + digit) }
-      }
-    }
-  }
 }

@@ -61,6 +61,8 @@ public final class Route: Sendable {
   let stepUp: StepUp?
   /// Whether decisions are enforced; nil as for all requests.
   public let mode: Snapshot.Mode?
+  /// Which streams end when their request would be refused by now; nil as for all requests.
+  let closeStreams: StreamRule?
   /// The service behind, by its place in the configuration's `upstreams`; 0 is the usual one.
   public let upstream: Int
   /// How long things may take there; nil for what is as usual.
@@ -73,7 +75,7 @@ public final class Route: Sendable {
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
     resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], demandsProof: Bool, stepUp: StepUp?,
-    mode: Snapshot.Mode?, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
+    mode: Snapshot.Mode?, closeStreams: StreamRule? = nil, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil
   ) {
     text = "\(methods.text) \(host.map { $0.text } ?? "")\(path.text)"
     self.methods = methods
@@ -90,6 +92,7 @@ public final class Route: Sendable {
     self.demandsProof = demandsProof
     self.stepUp = stepUp
     self.mode = mode
+    self.closeStreams = closeStreams
     self.upstream = upstream
     self.timeouts = timeouts
     self.bodyLimit = bodyLimit

@@ -73,6 +73,7 @@ struct RouteBuilder {
       resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
       scopes: setting["scopes"]?.texts ?? [], demandsProof: setting["dpop"]?.bool ?? false,
       stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
+      closeStreams: setting.text("close_streams").flatMap(StreamRule.init),
       upstream: upstream(setting.text("upstream")),
       timeouts: Route.Timeouts(
         connect: setting["connect_timeout"]?.count, response: setting["response_timeout"]?.count, body: setting["body_timeout"]?.count),

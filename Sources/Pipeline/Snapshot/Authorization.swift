@@ -32,6 +32,8 @@ public struct Authorization: Sendable {
 
   /// How many policies there are, links included.
   public var policyCount: Int { authorizer.policyCount }
+  /// How many of them forbid.
+  public var forbidCount: Int { forbids.count }
   /// Their ids, links included, in byte order.
   public var policyIDs: [String] { authorizer.ids.map(\.text) }
 

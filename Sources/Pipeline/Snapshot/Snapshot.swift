@@ -8,6 +8,8 @@ public final class Snapshot: Sendable {
   public let generation: UInt64
   /// Whether decisions are enforced.
   public let mode: Mode
+  /// Which streams end when their request would be refused by now, where no route says otherwise.
+  let closeStreams: StreamRule
   /// Who may issue tokens.
   public let issuers: IssuerTable
   /// How requests become questions.
@@ -55,6 +57,7 @@ public final class Snapshot: Sendable {
   ) {
     self.generation = generation
     mode = configuration.mode
+    closeStreams = configuration.closeStreams
     self.issuers = issuers
     self.mapping = mapping
     self.authorization = authorization

@@ -72,6 +72,13 @@ public enum SnapshotBuilder {
             help: "keep one of them",
             related: places.there.map { ($0, "the other is here") })
         }
+        if issuer.introspection?.identifiesOpaqueTokens ?? false, other.introspection?.identifiesOpaqueTokens ?? false {
+          report.add(
+            configuration.setting("issuers", issuer.name, "introspection")?["opaque"],
+            "issuers \(other.name) and \(issuer.name) both have opaque tokens, and nothing in one says whose it is",
+            help: "leave opaque out of one of them",
+            related: places.there.map { ($0, "the other is here") })
+        }
         if issuer.mapping.couldMintPrincipals(of: other.mapping) {
           let here = configuration.setting("issuers", issuer.name, "id_prefix") ?? places.here
           report.add(
@@ -94,6 +101,13 @@ public enum SnapshotBuilder {
         place("issuer"), "issuer \(item.name) is a development issuer: anyone can sign in",
         help: "use it only with --dev (development: true), never in production")
       return nil
+    }
+    if item.introspection?.identifiesOpaqueTokens ?? false,
+      configuration.engines.contains(where: { $0.operation == .isAuthorizedWithToken })
+    {
+      report.add(
+        place("introspection")?["opaque"], "IsAuthorizedWithToken sends the token to the service, which can make nothing of an opaque one",
+        help: "use operation: 'IsAuthorized'")
     }
     let clients = Set(item.clientIDs.map { ExactString($0) })
     let audiences = Set(item.audiences.map { ExactString($0) })
@@ -128,7 +142,9 @@ public enum SnapshotBuilder {
         return nil
       }
       rules = ClaimRules(issuers: [issuer], profile: .oidc, clientIDs: clients, audiences: audiences)
-      keys = item.loadBalancer == nil ? item.jwksURL.map { .jwks(url: $0) } ?? .discovery(issuer: issuer) : .single
+      // Whose tokens are opaque may have signed ones beside them: then it is said where its keys are.
+      let hasSet = item.loadBalancer == nil && !(item.introspection?.identifiesOpaqueTokens ?? false)
+      keys = item.jwksURL.map { .jwks(url: $0) } ?? (hasSet ? .discovery(issuer: issuer) : .noSet)
       prefix = issuer.hasPrefix("https://") ? String(decoding: issuer.utf8.dropFirst(8), as: UTF8.self) : issuer
       groupClaim = "groups"
     }

@@ -114,14 +114,6 @@ struct APIPath: Sendable {
 
   // RFC 3986 §3.3: what may stand in a segment as it is.
   private static func escaped(_ text: String) -> String {
-    var out = ""
-    for byte in text.utf8 {
-      if ASCII.isAlpha(byte) || ASCII.isDigit(byte) || "-._~!$&'()*+,=:@".utf8.contains(byte) {
-        out.unicodeScalars.append(Unicode.Scalar(byte))
-      } else {
-        out += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-      }
-    }
-    return out
+    PercentEncoding.encode(text.utf8) { PercentEncoding.isUnreserved($0) || "!$&'()*+,=:@".utf8.contains($0) }
   }
 }

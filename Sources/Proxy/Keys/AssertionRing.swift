@@ -22,7 +22,7 @@ final class AssertionRing {
     self.settings = settings
     self.serverLog = serverLog
     self.publish = publish
-    keys = try AssertionKeys(issuer: settings.issuer)
+    keys = try AssertionKeys(issuer: settings.issuer, cacheSeconds: settings.announcementSeconds)
     rotatedAt = loop.wallSeconds
     schedule()
   }

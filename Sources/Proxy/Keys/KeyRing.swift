@@ -18,6 +18,9 @@ internal import Telemetry
 /// new keys are in fact known sooner, often before they sign); and what they hold while they wait is bounded and shared by
 /// where they come from (`WaitingRoom`). Names that were found missing are not remembered: a key may be published a moment
 /// later, and the next copy must count for it as for any other.
+///
+/// A key may also be replaced under its own name, against all advice. A bad signature cannot be told from a forged one, so it is refused at
+/// once; it asks for a copy as an unknown name does, within the same interval, so that the new key is known an interval and a fetch later.
 final class KeyRing {
   private struct Entry {
     let issuer: Issuer
@@ -44,7 +47,7 @@ final class KeyRing {
     /// Whether the keys came with the configuration: there is nothing to fetch, and they do not age.
     var isFixed: Bool { if case .file = issuer.keys { true } else { false } }
     /// Whether this ring fetches them: neither those that came with the configuration, nor those that are fetched one by one.
-    var isFetched: Bool { !isFixed && issuer.keys != .single }
+    var isFetched: Bool { !isFixed && issuer.keys != .noSet }
   }
 
   private let loop: EventLoop
@@ -72,12 +75,17 @@ final class KeyRing {
       Entry(issuer: $0.issuer, allowsInsecure: $0.settings.allowsInsecureKeys, freshness: $0.settings.keyFreshness)
     }
     before?.close()
+    for entry in before?.entries ?? [] where !entries.contains(where: { $0.issuer.name == entry.issuer.name }) {
+      let label = MetricLabel("issuer", entry.issuer.name)
+      for family in [MetricFamily.keys, .keysFetched, .keysStale] { metrics.withdraw(family, label) }
+    }
     for index in entries.indices {
       if case .file(let file) = entries[index].issuer.keys {
         entries[index].set = file.set
         metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), file.set.keys.count)
       }
       guard entries[index].isFetched else { continue }
+      defer { show(index) }
       guard let known = before?.entries.first(where: { $0.issuer.keys == entries[index].issuer.keys }) else {
         recall(index)
         continue
@@ -156,7 +164,7 @@ final class KeyRing {
   /// The names of the issuers, in order.
   var issuerNames: [String] { entries.map(\.issuer.name) }
 
-  /// A request waits for keys: there are none, or its token names one that is not among them.
+  /// A request waits for keys: there are none, or its token names one that is not among them. Or a signature was bad: then nobody waits.
   func want(_ index: Int) {
     guard entries.indices.contains(index) else { return }
     // Whoever waits hears of the end of a fetch that is under way, and asks again if it began too early for them.
@@ -178,7 +186,7 @@ final class KeyRing {
     entries[index].next = nil
     switch entries[index].issuer.keys {
     case .jwks(let url): get(url, for: index) { [unowned self] in receivedKeys($0, for: index) }
-    case .single: return
+    case .noSet: return
     case .discovery(let issuer):
       let base = issuer.hasSuffix("/") ? String(issuer.dropLast()) : issuer
       get(base + "/.well-known/openid-configuration", for: index) { [unowned self] in receivedDiscovery($0, from: issuer, for: index) }
@@ -256,11 +264,9 @@ final class KeyRing {
     entries[index].failures = 0
     entries[index].failure = nil
     count(index, result: "success")
-    metrics.set(metrics.counter(.keys, MetricLabel("issuer", entries[index].issuer.name)), set.keys.count)
-    metrics.set(metrics.counter(.keysFetched, MetricLabel("issuer", entries[index].issuer.name)), Int(loop.wallSeconds))
-    let refresh = entries[index].freshness.refreshSeconds
-    let life = CacheControl.freshSeconds(of: response.head.fields) ?? refresh
-    schedule(index, afterMillis: beforeExpiry(min(max(life, Defaults.keysShortestLifeSeconds), refresh)))
+    show(index)
+    let said = CacheControl.freshSeconds(of: response.head.fields)
+    schedule(index, afterMillis: beforeExpiry(entries[index].freshness.life(said: said)))
     // The workers first: a key that is gone must be dead everywhere at once, and the disk may be slow.
     tell(index)
     keep(response.body, index)
@@ -282,6 +288,7 @@ final class KeyRing {
     entries[index].failure = why
     entries[index].failedAt = entries[index].attempt?.nanos ?? 0
     count(index, result: "failure")
+    show(index)
     serverLog.warn("keys_failed", ["issuer": .text(entries[index].issuer.name), "why": .text(why)])
     // 1, 2, 4, … up to 30 seconds: an issuer that comes back is noticed soon, one that is down is not hammered.
     let pause = min(UInt64(1000) << UInt64(min(entries[index].failures - 1, 5)), 30_000)
@@ -319,12 +326,20 @@ final class KeyRing {
     let entry = entries[index]
     // Every load is a snapshot of its own, so one generation is enough for keys that only another load changes.
     if entry.isFixed, let set = entry.set { return .known(.init(set: set, generation: 1)) }
-    if entry.issuer.keys == .single { return .known(.init(set: .empty, generation: 1)) }
+    if entry.issuer.keys == .noSet { return .known(.init(set: .empty, generation: 1)) }
     guard let set = entry.set, !isTooOld(entry) else { return entry.failure.map { .unavailable($0) } ?? .unfetched }
     return .known(
       .init(
         set: set, generation: entry.generation, askedAt: entry.askedAt, failedAt: entry.failedAt, usableUntil: usableUntil(entry),
         isStale: entry.failure != nil))
+  }
+
+  private func show(_ index: Int) {
+    let label = MetricLabel("issuer", entries[index].issuer.name)
+    metrics.set(metrics.counter(.keys, label), entries[index].set?.keys.count ?? 0)
+    metrics.set(metrics.counter(.keysFetched, label), Int(clamping: entries[index].fetchedAt))
+    metrics.set(metrics.counter(.keysStale, label), entries[index].failure == nil ? 0 : 1)
+    metrics.publish()
   }
 
   private func count(_ index: Int, result: String) {

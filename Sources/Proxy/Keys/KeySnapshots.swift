@@ -103,7 +103,7 @@ extension KeySource {
     switch self {
     case .jwks(let url): "jwks \(url)"
     case .discovery(let issuer): "discovery \(issuer)"
-    case .single: "single"
+    case .noSet: "none"
     case .file(let file): "file \(file.path)"
     }
   }

@@ -9,7 +9,7 @@ internal import Telemetry
 ///
 /// The life of a request begins here. While a request is in flight no further one is looked at; its bytes wait in the
 /// socket, so that a client cannot make us hold more than one head and one buffer.
-final class ClientConnection: StreamOwner {
+final class ClientConnection: Waiter, StreamOwner {
   enum Phase {
     /// Between requests, or within a head.
     case reading
@@ -42,10 +42,10 @@ final class ClientConnection: StreamOwner {
   // The exchange in flight.
   private var upstream: UpstreamConnection?
   private var tunnel: Tunnel?
+  /// The stream that lasts, if its request is asked about again.
+  private(set) var review: StreamReview?
   private var requestBody = BodyRelay(from: .none, asChunks: false)
   private var collected = CollectedBody()
-  /// What the page waits for.
-  private(set) var waitsFor: Dependency?
   private var forwardedHead: [UInt8] = []
   private var slot: DecisionLogPort.Slot?
   private var isObserved = false
@@ -70,6 +70,7 @@ final class ClientConnection: StreamOwner {
       // The event that brought these bytes does not come again.
       isReadable = true
     }
+    super.init()
     stream.owner = self
     deadline.set(Defaults.headTimeoutMillis)
   }
@@ -179,6 +180,7 @@ final class ClientConnection: StreamOwner {
     beganAt = LoopClock.monotonicNanos()
     service = worker.service
     exchange.begin(id: worker.nextID(), at: worker.loop.wallSeconds, arrival: beganAt, under: service.snapshot)
+    exchange.trace = worker.beginTrace(exchange.head)
     worker.requestsInFlight(1)
   }
 
@@ -188,6 +190,7 @@ final class ClientConnection: StreamOwner {
   func decide() {
     let outcome = exchange.decide(worker.facts)
     decidedAt = LoopClock.monotonicNanos()
+    if let issuer = exchange.trail.issuerDoubted { worker.doubtKeys(of: issuer) }
     if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange.id) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
@@ -200,36 +203,31 @@ final class ClientConnection: StreamOwner {
   }
 
   private func wait(for dependency: Dependency) {
-    let millis: UInt64
     switch dependency {
     case .body: return collect()
-    case .keys, .loadBalancerKey, .introspection: millis = Defaults.keysWaitMillis
+    case .keys, .loadBalancerKey, .introspection: break
     case .entities(let lookup):
       lookupBeganAt = LoopClock.monotonicNanos()
       if let answer = worker.answer(to: lookup) { return received(answer) }
-      millis = lookup.source.timeoutMillis
-    case .decision(let question):
-      if let answer = worker.answer(to: question) { return received(answer) }
-      // The engine's own clock ends first and says why.
-      millis = question.timeoutMillis + Defaults.remoteGraceMillis
+    case .decision(let question): if let answer = worker.answer(to: question) { return received(answer) }
     }
     // What is waited for again gets no extension.
-    if waitsFor != dependency { deadline.set(millis) }
+    if waitsFor != dependency { deadline.set(dependency.patienceMillis) }
     waitsFor = dependency
     phase = .parked
     worker.park(self, until: dependency)
   }
 
-  /// The lookup that the page waits for has an answer.
-  func received(_ answer: EntityAnswer) {
+  override var isWaiting: Bool { phase == .parked }
+
+  override func received(_ answer: EntityAnswer) {
     waitsFor = nil
     lookupMicros = micros(from: lookupBeganAt, to: LoopClock.monotonicNanos())
     exchange.entitiesArrived(answer)
     decide()
   }
 
-  /// The engine elsewhere that the page waits for has an answer.
-  func received(_ answer: RemoteAnswer) {
+  override func received(_ answer: RemoteAnswer) {
     waitsFor = nil
     exchange.decisionArrived(answer)
     decide()
@@ -243,31 +241,17 @@ final class ClientConnection: StreamOwner {
     decide()
   }
 
-  /// A fact has arrived.
-  func goOn() {
+  override func goOn() {
     guard phase == .parked else { return }
     decide()
   }
 
-  /// There is no room to wait in.
-  func turnedAway() {
-    guard phase == .parked else { return }
-    refuse(waitedInVain("too many requests wait"))
+  override func turnedAway() {
+    guard phase == .parked, let waitsFor else { return }
+    refuse(waitsFor.rejection("too many requests wait", issuer: exchange.issuerWaitedFor))
   }
 
-  private func waitedInVain(_ why: String) -> Rejection {
-    let issuer = exchange.issuerWaitedFor ?? ""
-    switch waitsFor {
-    case .introspection: return .introspectionUnavailable(issuer: issuer, detail: why)
-    case .entities: return .entityLookupFailed(detail: why)
-    case .decision: return .engineFailed(detail: why)
-    case .body: return .bodyTimeout
-    case .keys, .loadBalancerKey, nil: return .keysUnavailable(issuer: issuer, detail: why)
-    }
-  }
-
-  /// Where the request comes from, for sharing room fairly.
-  var origin: [UInt8] { exchange.client.peer.place }
+  override var origin: [UInt8] { exchange.client.peer.place }
 
   // MARK: - A body that the decision needs
 
@@ -515,6 +499,7 @@ final class ClientConnection: StreamOwner {
     closesAfterResponse = !exchange.head.keepAlive || framing == .untilClose || worker.isDraining || !requestBody.isEnded
     deadline.set(bodyTimeout)
     record(status: head.status.code)
+    watch(upgraded: false, status: head.status.code)
     return ResponseRewrite(framing: framing, keepAlive: !closesAfterResponse, clientMinorVersion: minorVersion)
   }
 
@@ -534,13 +519,20 @@ final class ClientConnection: StreamOwner {
     toClient.append(out)
     worker.giveBack(out)
     toClient.append(rest)
+    isResponding = true
     record(status: head.status.code)
+    watch(upgraded: true, status: head.status.code)
     phase = .tunnelling
     deadline.set(Defaults.tunnelIdleMillis)
     var toService = ByteQueue()
     swap(&toService, &inbound)
+    var frames: WebSocketFrames?
+    if (head.fields.values(of: .upgrade).map({ $0.lowercased() }) == ["websocket"]) {
+      frames = WebSocketFrames()
+      frames?.advance(over: rest)
+    }
     let tunnel = Tunnel(
-      client: stream, toClient, upstream: service, toService, of: worker,
+      client: stream, toClient, frames, upstream: service, toService, of: worker,
       moved: { [unowned self] in deadline.set(Defaults.tunnelIdleMillis) },
       over: { [unowned self] end in tunnelEnded(end) })
     self.tunnel = tunnel
@@ -554,8 +546,28 @@ final class ClientConnection: StreamOwner {
       upstream?.close()
       upstream = nil
       close()
+    case .told: endStream()
     case .broken: abort()
     }
+  }
+
+  // MARK: - A stream that lasts
+
+  private func watch(upgraded: Bool, status: Int) {
+    guard exchange.isAskedAgain(upgraded: upgraded) else { return }
+    review = StreamReview(of: exchange, status: status, isObserved: isObserved, at: worker) { [unowned self] id in streamRefused(by: id) }
+  }
+
+  /// Its request would be refused by now.
+  private func streamRefused(by id: DecisionID) {
+    guard phase == .tunnelling else { return abort() }
+    deadline.set(Defaults.drainIdleMillis)
+    tunnel?.end(because: "decision \(id)")
+  }
+
+  private func endReview() {
+    review?.end()
+    review = nil
   }
 
   /// Bytes of the response went by.
@@ -641,8 +653,24 @@ final class ClientConnection: StreamOwner {
     record.totalMicros = micros(from: beganAt, to: now)
     if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
     record.upstreamError = upstreamError?.rawValue
-    worker.write(record, in: slot)
+    worker.write(record, of: exchange, spanFacts(now, status: status, upstreamError), in: slot)
     slot = nil
+  }
+
+  // Nothing where nothing is recorded.
+  private func spanFacts(_ now: UInt64, status: Int, _ fault: UpstreamFault?) -> SpanFacts {
+    var facts = SpanFacts()
+    guard exchange.isTraced else { return facts }
+    facts.began = beganAt
+    facts.authenticated = exchange.trail.authenticatedAt
+    facts.decided = decidedAt >= beganAt ? decidedAt : now
+    facts.ended = now
+    facts.isForwarded = phase == .forwarding
+    if facts.isForwarded, isResponding { facts.upstreamStatus = status }
+    facts.routePath = exchange.route?.path.text
+    facts.scheme = exchange.client.scheme?.rawValue ?? "http"
+    facts.upstream = service.plan.upstreams.indices.contains(exchange.upstream) ? service.plan.upstreams[exchange.upstream].host : ""
+    return facts
   }
 
   private func micros(from start: UInt64, to end: UInt64) -> Int? { end >= start && start != 0 ? Int((end - start) / 1000) : nil }
@@ -651,6 +679,7 @@ final class ClientConnection: StreamOwner {
 
   private func finish(closing: Bool) {
     mayRetry = false
+    if review != nil { endReview() }
     if !collected.isEmpty { dropCollected() }
     if closing { return closeWhenSent() }
     phase = .reading
@@ -720,6 +749,7 @@ final class ClientConnection: StreamOwner {
     upstream?.abort()
     upstream = nil
     tunnel = nil
+    if review != nil { endReview() }
     phase = .closed
     deadline.clear()
     inbound.release()
@@ -739,7 +769,8 @@ final class ClientConnection: StreamOwner {
       worker.unpark(self)
       if case .decision = waitsFor { return received(.timedOut("there was no answer in time")) }
       if case .entities = waitsFor { return received(EntityAnswer.failed("there was no answer in time")) }
-      refuse(waitedInVain("no answer came in time"))
+      guard let waitsFor else { return abandon() }
+      refuse(waitsFor.rejection("no answer came in time", issuer: exchange.issuerWaitedFor))
     case .forwarding:
       upstream?.abort()
       fail(.timeout)

@@ -27,6 +27,7 @@ final class UpstreamConnection: StreamOwner {
     self.worker = worker
     self.stream = stream
     stream.owner = self
+    worker.upstreamConnections(1)
   }
 
   /// Begins an exchange.
@@ -203,13 +204,15 @@ final class UpstreamConnection: StreamOwner {
   func close() {
     client = nil
     stream.close()
-    pool.closed(self)
+    closed()
   }
 
   /// Breaks off: the upstream must not take what it has for a whole request.
   func abort() {
     client = nil
     stream.abort()
-    pool.closed(self)
+    closed()
   }
+
+  private func closed() { if pool.closed(self) { worker.upstreamConnections(-1) } }
 }

@@ -36,8 +36,8 @@ final class UpstreamPool {
   /// An idle connection has been closed by the other side.
   func remove(_ connection: UpstreamConnection) { idle.removeAll { $0 === connection } }
 
-  /// A connection is no more.
-  func closed(_ connection: UpstreamConnection) { open.remove(ObjectIdentifier(connection)) }
+  /// A connection is no more; false if that was known.
+  func closed(_ connection: UpstreamConnection) -> Bool { open.remove(ObjectIdentifier(connection)) != nil }
 
   /// How many connections there are, idle ones included.
   var count: Int { open.count }

@@ -98,6 +98,9 @@ public struct DecisionField: Sendable {
     DecisionField("instance", .text(longest: Limits.name), nullable: true, "The host or pod that decided."),
     DecisionField("audit", .flag, optional: true, "true: a policy that determined the decision is annotated @audit."),
     DecisionField("weight", .count, optional: true, "How many decisions this one stands for, where not all that allowed are written."),
+    DecisionField(
+      "stream_of", .text(longest: DecisionID.textLength), optional: true,
+      "The decision that began a stream, which this one asks about again: it ended the stream, unless it is not enforced."),
     DecisionField("redacted", .texts, optional: true, "JSON Pointers to what was left out of this line."),
     DecisionField(
       "input", .anything, optional: true, "What the policies saw, as Cedar JSON: entities and context (log.decisions.record: replayable)."),

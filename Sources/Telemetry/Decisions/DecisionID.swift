@@ -47,10 +47,8 @@ public struct DecisionID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Makes the decision identifiers of one worker.
-///
-/// Random bytes come from the kernel's generator a block at a time, so an identifier costs no system call of its own.
 public struct DecisionIDGenerator {
-  private var pool: [UInt64] = []
+  private var random = RandomWords()
 
   /// A generator for one thread.
   public init() {}
@@ -58,9 +56,18 @@ public struct DecisionIDGenerator {
   /// The next identifier.
   /// - Parameter milliseconds: Unix time now.
   public mutating func next(milliseconds: UInt64) -> DecisionID {
-    if pool.count < 2 { refill() }
-    let high = UInt16(truncatingIfNeeded: pool.removeLast())
-    return DecisionID(milliseconds: milliseconds, random: (high, pool.removeLast()))
+    let high = UInt16(truncatingIfNeeded: random.next())
+    return DecisionID(milliseconds: milliseconds, random: (high, random.next()))
+  }
+}
+
+/// Random words of one thread, from the kernel's generator a block at a time, so that a word costs no system call of its own.
+struct RandomWords {
+  private var pool: [UInt64] = []
+
+  mutating func next() -> UInt64 {
+    if pool.isEmpty { refill() }
+    return pool.popLast() ?? 0
   }
 
   private mutating func refill() {

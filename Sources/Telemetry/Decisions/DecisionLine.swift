@@ -57,6 +57,7 @@ struct DecisionLine {
       line.append(#","weight":"#)
       line.append(integer: record.weight)
     }
+    if let began = record.streamOf { member(#","stream_of":"#, began.description, limit: Limits.name, to: &line) }
     appendRedacted(record.redacted, to: &line)
     if let input = record.input {
       line.append(#","input":"#)

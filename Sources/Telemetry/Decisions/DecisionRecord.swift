@@ -68,6 +68,8 @@ public struct DecisionRecord: Sendable {
   public var isAudited = false
   /// How many decisions the line stands for, where not all that allowed are written.
   public var weight = 1
+  /// The decision that began the stream which this one ended; nil for a decision about a request that came.
+  public var streamOf: DecisionID?
   /// JSON Pointers to what was left out of the line.
   public var redacted: [String] = []
   /// What the policies saw, as Cedar JSON; nil unless records are to be replayable.

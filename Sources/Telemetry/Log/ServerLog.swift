@@ -170,4 +170,10 @@ enum WallClock {
     clock_gettime(CLOCK_REALTIME, &now)
     return UInt64(max(now.tv_sec, 0)) * 1000 + UInt64(now.tv_nsec / 1_000_000)
   }
+
+  static func nanos() -> UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return UInt64(max(now.tv_sec, 0)) &* 1_000_000_000 &+ UInt64(now.tv_nsec)
+  }
 }

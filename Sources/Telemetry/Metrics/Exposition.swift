@@ -1,9 +1,12 @@
+internal import HTTP
+
 /// The text of a scrape: families in order of appearance, series in order of their labels.
 struct Exposition {
   private struct Family {
     let family: MetricFamily
     var values: [String: Double] = [:]
     var histograms: [String: [UInt64]] = [:]
+    var exemplars: [String: [Exemplar]] = [:]
   }
 
   private let format: MetricsFormat
@@ -12,7 +15,8 @@ struct Exposition {
 
   init(format: MetricsFormat) { self.format = format }
 
-  mutating func add(_ series: MetricSeries, cells: [UInt64]) {
+  mutating func add(_ series: MetricSeries, of numbers: PublishedMetrics.State) {
+    let cells = numbers.cells
     let labels = Self.text(of: series.labels)
     if case .histogram(let bounds) = series.family.kind {
       let width = bounds.count + 2
@@ -21,6 +25,13 @@ struct Exposition {
         var sum = family.histograms[labels] ?? Array(repeating: 0, count: width)
         for index in 0..<width { sum[index] &+= cells[series.cell + index] }
         family.histograms[labels] = sum
+        guard let first = series.exemplars, first + bounds.count < numbers.exemplars.count else { return }
+        var latest = family.exemplars[labels] ?? Array(repeating: Exemplar(), count: bounds.count + 1)
+        for index in latest.indices where numbers.exemplars[first + index].isPresent {
+          let exemplar = numbers.exemplars[first + index]
+          if !latest[index].isPresent || exemplar.wallMillis > latest[index].wallMillis { latest[index] = exemplar }
+        }
+        family.exemplars[labels] = latest
       }
     } else {
       guard series.cell < cells.count else { return }
@@ -74,16 +85,27 @@ struct Exposition {
     guard case .histogram(let bounds) = family.family.kind else { return }
     for (labels, cells) in family.histograms.sorted(by: { $0.key < $1.key }) {
       let lead = labels.isEmpty ? "" : labels + ","
+      let exemplars = isOpen ? family.exemplars[labels] ?? [] : []
+      func exemplar(_ index: Int) -> String { exemplars.indices.contains(index) ? Self.text(of: exemplars[index]) : "" }
       var total: UInt64 = 0
       for (index, bound) in bounds.enumerated() {
         total &+= cells[index]
-        out += "\(name)_bucket{\(lead)le=\"\(Self.number(Double(bound) / 1_000_000))\"} \(total)\n"
+        out += "\(name)_bucket{\(lead)le=\"\(Self.number(Double(bound) / 1_000_000))\"} \(total)\(exemplar(index))\n"
       }
       total &+= cells[bounds.count]
       let braces = labels.isEmpty ? "" : "{\(labels)}"
-      out += "\(name)_bucket{\(lead)le=\"+Inf\"} \(total)\n"
+      out += "\(name)_bucket{\(lead)le=\"+Inf\"} \(total)\(exemplar(bounds.count))\n"
       out += "\(name)_sum\(braces) \(Self.number(Double(cells[bounds.count + 1]) / 1_000_000))\n\(name)_count\(braces) \(total)\n"
     }
+  }
+
+  // OpenMetrics 1.0, "Exemplars": the labels, the value in the metric's unit, the time in seconds.
+  private static func text(of exemplar: Exemplar) -> String {
+    guard exemplar.isPresent else { return "" }
+    let trace = TraceParent.text(exemplar.trace.high) + TraceParent.text(exemplar.trace.low)
+    let millis = exemplar.wallMillis % 1000
+    let time = "\(exemplar.wallMillis / 1000)." + (millis < 10 ? "00" : millis < 100 ? "0" : "") + "\(millis)"
+    return " # {trace_id=\"\(trace)\"} \(number(Double(exemplar.micros) / 1_000_000)) \(time)"
   }
 
   private static func text(of labels: [MetricLabel]) -> String {

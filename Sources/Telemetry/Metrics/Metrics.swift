@@ -59,8 +59,8 @@ public final class Metrics: Sendable {
     let (shards, collectors) = state.withLock { ($0.shards, $0.collectors) }
     var exposition = Exposition(format: format)
     for shard in shards {
-      let (cells, series) = shard.read()
-      for one in series { exposition.add(one, cells: cells) }
+      let numbers = shard.read()
+      for one in numbers.series where !one.isWithdrawn { exposition.add(one, of: numbers) }
     }
     for collector in collectors {
       for sample in collector() { exposition.add(sample) }

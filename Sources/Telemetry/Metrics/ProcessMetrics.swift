@@ -43,6 +43,8 @@ enum ProcessMetrics {
     return String(decoding: buffer.prefix(max(count, 0)), as: UTF8.self)
   }
 
+  static let families = [cpu, residentMemory, virtualMemory, openFiles, maxFiles, startTime]
+
   private static let cpu = MetricFamily("process_cpu_seconds", .counter, "Processor time used, user and system.")
   private static let residentMemory = MetricFamily("process_resident_memory_bytes", .gauge, "Memory in use.")
   private static let virtualMemory = MetricFamily("process_virtual_memory_bytes", .gauge, "Address space in use.")

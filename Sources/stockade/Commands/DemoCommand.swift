@@ -99,7 +99,7 @@ final class Demo {
 
         proxy      http://\(proxy)   in front of the demo service http://\(service.address)
         issuer     \(issuer.issuer)
-        operations http://\(process.opsAddress)   /livez /readyz /metrics
+        operations http://\(process.opsAddress)   /livez /readyz /startupz /metrics
         policies   \(policiesName)
         sign in    alice (viewer), bob (editor), carol (admin), mallory (no group); password \(issuer.password)
 

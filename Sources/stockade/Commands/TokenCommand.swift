@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Development
 internal import HTTP
 internal import Net
@@ -28,9 +29,9 @@ let tokenCommand = Command(
     Terminal.error("stockade: one flaw at a time: --\(flaws.joined(separator: " or --"))\n")
     return .usage
   }
-  var query = "user=\(FormText.escaped(name))&use=\(arguments.has("id") ? "id" : "access")"
+  var query = "user=\(PercentEncoding.encode(name.utf8))&use=\(arguments.has("id") ? "id" : "access")"
   if let flaw = flaws.first { query += "&kind=\(flaw)" }
-  if let client = arguments["client"] { query += "&client=\(FormText.escaped(client))" }
+  if let client = arguments["client"] { query += "&client=\(PercentEncoding.encode(client.utf8))" }
   return TokenRequest.send(to: arguments["issuer"] ?? "http://127.0.0.1:8081", query)
 }
 
@@ -62,20 +63,5 @@ enum TokenRequest {
       Terminal.error("stockade: \(error)\n")
       return .failure
     }
-  }
-}
-
-/// Text as a query's value.
-enum FormText {
-  static func escaped(_ text: String) -> String {
-    var out = ""
-    for byte in text.utf8 {
-      if byte < 0x80, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~".utf8.contains(byte) {
-        out.unicodeScalars.append(Unicode.Scalar(byte))
-      } else {
-        out += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-      }
-    }
-    return out
   }
 }

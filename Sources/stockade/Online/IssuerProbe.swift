@@ -28,10 +28,11 @@ final class IssuerProbe: Probe {
       start("keys", file.path)
       succeed("\(file.set.keys.count) in \(file.path)")
       finish()
-    // The names of a load balancer's keys come with requests: that their place can be reached is all that can be seen before.
-    case .single:
+    // The names of a load balancer's keys, and opaque tokens, come with requests: that the place can be reached where they will be
+    // asked for is all that can be seen before.
+    case .noSet:
       let url: HTTPURL
-      do throws(NetError) { url = try HTTPURL.parse(issuer.loadBalancer?.keysURL ?? "") } catch {
+      do throws(NetError) { url = try HTTPURL.parse(issuer.loadBalancer?.keysURL ?? issuer.introspection?.url ?? "") } catch {
         return fail(ProbeText.problem(ofURL: error), as: "keys")
       }
       approach(url, rule: .noLinkLocal) { [self] in finish() }
