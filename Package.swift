@@ -108,7 +108,7 @@ let package = Package(
     room("AWSClient", on: ["Bytes", "JSON", "HTTP", "AWS", "Net"]),
 
     // Floor 5: the product.
-    room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
+    room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Telemetry", "Pipeline"]),
     room(
       "Proxy",
       on: [

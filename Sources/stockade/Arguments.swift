@@ -19,7 +19,8 @@ struct Arguments: Sendable {
         guard let operand = command.operand else {
           throw UsageError(message: "`\(command.name)` takes no `\(word)` here; see stockade help \(command.name)")
         }
-        if operands.count == 1, !operand.hasSuffix("...]") {
+        // `push DIR` is two words, and so may be given as two.
+        if operands.count == operand.split(separator: " ").count, !operand.hasSuffix("...]") {
           throw UsageError(message: "`\(command.name)` takes one \(operand), and `\(word)` is one more")
         }
         operands.append(word)

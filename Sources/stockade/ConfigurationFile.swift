@@ -20,6 +20,12 @@ enum ConfigurationFile {
   /// What is said where policies are needed and not named.
   static let noPolicies = "no policies are given; name their folder with --policies DIR, or policies: 'DIR' in the configuration"
 
+  /// What is said where policies are needed as files and are in a store.
+  static func policiesElsewhere(_ source: PolicySource) -> String {
+    let store = source.store.policyStore
+    return "policies come from policy store \(store); get them as files with: stockade avp pull --policy-store \(store) policies"
+  }
+
   /// Whether there is a configuration at all: a file, or a flag or variable beside the folder of policies.
   static func isGiven(_ arguments: Arguments) throws(ConfigurationError) -> Bool {
     let variables = ProcessInfo.processInfo.environment

@@ -21,6 +21,7 @@ final class GatewayProcess {
   private let load: Load
   private let numbers: Locked<LoadNumbers>
   private var watch: FolderWatch?
+  private var follower: StoreFollower?
   // What was read last, whether it could be put in force or not: only something else is worth another attempt.
   private var tried = ""
   private var revocations = RevocationFile.none
@@ -39,7 +40,8 @@ final class GatewayProcess {
 
   /// Starts everything; nothing is left running if it throws.
   init(
-    _ loaded: Loaded, load: @escaping Load, extras: RunSettings.Extras, loop: EventLoop, serverLog: ServerLog, log: LogOutput
+    _ loaded: Loaded, load: @escaping Load, extras: RunSettings.Extras, loop: EventLoop, serverLog: ServerLog, log: LogOutput,
+    followed: FollowedStore? = nil
   ) throws(ConfigurationError) {
     self.loop = loop
     self.serverLog = serverLog
@@ -52,6 +54,9 @@ final class GatewayProcess {
     let numbers = Locked(LoadNumbers(configuration, snapshot))
     self.numbers = numbers
     metrics.collect { numbers.withLock { $0.samples } }
+    if let source = configuration.policySource, let followed {
+      follower = try StoreFollower(loop, source, followed, metrics: metrics, serverLog: serverLog)
+    }
     let supervisor = extras.supervisor
     self.supervisor = supervisor
     supervision = Supervision(supervisor, loop: loop, serverLog: serverLog)
@@ -197,7 +202,9 @@ final class Foreground {
 
 extension GatewayProcess {
   /// `stockade run`: from a configuration to an exit status.
-  static func run(_ load: @escaping Load, extras: RunSettings.Extras) throws(ConfigurationError) -> ExitStatus {
+  static func run(
+    _ load: @escaping Load, extras: RunSettings.Extras, followed: FollowedStore
+  ) throws(ConfigurationError) -> ExitStatus {
     let loaded = try Reading.steady(load).get()
     let configuration = loaded.configuration
     for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
@@ -205,7 +212,8 @@ extension GatewayProcess {
     let foreground = try Foreground()
     let serverLog = ServerLog()
     let log = try LogOutput(configuration, serverLog: serverLog)
-    let process = try GatewayProcess(loaded, load: load, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log)
+    let process = try GatewayProcess(
+      loaded, load: load, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log, followed: followed)
     process.whenReady { address in
       let ops = process.opsAddress
       serverLog.info(
@@ -216,6 +224,7 @@ extension GatewayProcess {
         ])
       process.beginWatching(loaded)
       process.openControlSocket()
+      process.follow()
       if let path = extras.readyFile { process.writeReadyFile(path, proxy: address, ops: ops) }
     }
     return process.run(foreground)
@@ -288,6 +297,7 @@ extension GatewayProcess {
             ])
           tellModes(loaded.configuration, snapshot)
           beginWatching(loaded)
+          follower?.reconsider()
           supervision.ready(condition)
           completion(nil)
         }
@@ -297,6 +307,11 @@ extension GatewayProcess {
       reloadFailed(cause, error, completion)
       reloadAgain()
     }
+  }
+
+  /// Begins to look whether the store that policies come from has changed.
+  func follow() {
+    follower?.start { [self] completion in reload(because: "the policy store changed") { completion($0 == nil) } }
   }
 
   private func reloadAgain() {

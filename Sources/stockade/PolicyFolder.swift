@@ -31,6 +31,10 @@ enum PolicyFolder {
 
   /// The policies of a configuration; none where it names no folder and everything is decided elsewhere.
   static func read(for configuration: Configuration) throws(ConfigurationError) -> PolicyFiles {
+    // Only a running proxy follows a store; whoever asks for files wants to be told how to get them.
+    if let source = configuration.policySource {
+      throw ConfigurationError([ConfigurationFile.policiesElsewhere(source)])
+    }
     guard configuration.policies.isEmpty else { return try read(configuration.policies) }
     guard !configuration.needsPolicies else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
     return .none

@@ -39,6 +39,19 @@ public enum PolicyJSON {
     return set
   }
 
+  /// Reads a policy set, or one bare policy, without its links; the links come with their places, for their templates may stand in
+  /// other texts.
+  public static func parts(
+    from text: some Collection<UInt8>
+  ) throws(ParseErrors) -> (set: PolicySet, links: [(link: TemplateLink, span: SourceSpan)]) {
+    let json = try value(of: text)
+    guard json["effect"] == nil else { return (try policySetOrPolicy(from: text), []) }
+    var reader = PolicyJSONReader()
+    let (set, links, _) = reader.parts(json)
+    guard reader.errors.isEmpty else { throw ParseErrors(reader.errors) }
+    return (set, links)
+  }
+
   /// Writes a policy set.
   ///
   /// - Throws: `OutputTooLarge`; then what was written is cut off and must not be used.

@@ -9,8 +9,22 @@ struct PolicyJSONReader {
   // MARK: - Sets and links
 
   mutating func policySet(_ json: JSONValue) -> PolicySet {
+    var (set, links, areTemplatesGood) = parts(json)
+    // With a broken template every link to it would be one more mistake.
+    guard areTemplatesGood else { return set }
+    for (link, span) in links {
+      do throws(PolicySetError) { try set.link(link) } catch { errors.append(ParseError("\(error)", at: span)) }
+    }
+    return set
+  }
+
+  /// A set without its links, and the links: their templates may stand elsewhere.
+  mutating func parts(_ json: JSONValue) -> (set: PolicySet, links: [(link: TemplateLink, span: SourceSpan)], areTemplatesGood: Bool) {
     var set = PolicySet()
-    guard let parts = fields(of: json, "a policy set", required: ["staticPolicies", "templates", "templateLinks"]) else { return set }
+    var links: [(link: TemplateLink, span: SourceSpan)] = []
+    guard let parts = fields(of: json, "a policy set", required: ["staticPolicies", "templates", "templateLinks"]) else {
+      return (set, links, false)
+    }
     for member in members(of: parts[0], "`staticPolicies`") {
       guard let policy = policy(member.value, id: PolicyID(member.name)) else { continue }
       if let slot = policy.slots.first {
@@ -23,13 +37,11 @@ struct PolicyJSONReader {
       guard let template = policy(member.value, id: PolicyID(member.name)) else { continue }
       do throws(PolicySetError) { try set.addTemplate(template) } catch { fail("\(error)", member.nameSpan) }
     }
-    // With a broken template every link to it would be one more mistake.
     let areTemplatesGood = errors.isEmpty
     for element in elements(of: parts[2], "`templateLinks`") {
-      guard let link = link(element), areTemplatesGood else { continue }
-      do throws(PolicySetError) { try set.link(link) } catch { fail("\(error)", element.span) }
+      if let link = link(element) { links.append((link, span(element))) }
     }
-    return set
+    return (set, links, areTemplatesGood)
   }
 
   private mutating func link(_ json: JSONValue) -> TemplateLink? {

@@ -124,10 +124,14 @@ public struct PolicyBundle: Sendable {
   }
 
   private mutating func readPolicies(_ options: Options) {
+    var links: [(link: TemplateLink, span: SourceSpan, file: Int)] = []
+    var isEverythingRead = true
     for (file, source) in sources.policies.enumerated() {
       do throws(ParseErrors) {
         if source.name.hasSuffix(".json") {
-          add(try PolicyJSON.policySetOrPolicy(from: source.bytes), file)
+          let parts = try PolicyJSON.parts(from: source.bytes)
+          add(parts.set, file)
+          links += parts.links.map { ($0.link, $0.span, file) }
         } else {
           for (number, var statement) in try PolicyParser.parse(source.bytes).enumerated() {
             let annotated = options.ids == .annotation ? statement.annotation("id") : nil
@@ -137,7 +141,20 @@ public struct PolicyBundle: Sendable {
         }
       } catch {
         report(error, in: source)
+        isEverythingRead = false
       }
+    }
+    // A link's template may stand in any file; while one cannot be read, none is missed.
+    if isEverythingRead { for link in links { add(link.link, at: link.span, link.file) } }
+  }
+
+  private mutating func add(_ link: TemplateLink, at span: SourceSpan, _ file: Int) {
+    do throws(PolicySetError) {
+      try policies.link(link)
+      files[link.id] = file
+      if let template = policies.template(link.template), PolicyMode(of: template) == .shadow { shadowed.insert(link.id) }
+    } catch {
+      report(.error, "\(error)\(elsewhere(link.id))", at: span, in: sources.policies[file])
     }
   }
 
@@ -147,15 +164,6 @@ public struct PolicyBundle: Sendable {
     }
     for template in set.templates {
       add(template, file) { (set: inout PolicySet, policy: Policy) throws(PolicySetError) in try set.addTemplate(policy) }
-    }
-    for link in set.links {
-      do throws(PolicySetError) {
-        try policies.link(link)
-        files[link.id] = file
-        if let template = policies.template(link.template), PolicyMode(of: template) == .shadow { shadowed.insert(link.id) }
-      } catch {
-        report(.error, "\(error)\(elsewhere(link.id))", in: sources.policies[file])
-      }
     }
   }
 

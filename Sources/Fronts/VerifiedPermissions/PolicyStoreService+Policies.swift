@@ -45,6 +45,36 @@ extension PolicyStoreService {
     return try answer(policy, in: store, isWhole: true)
   }
 
+  func batchGetPolicy(_ input: Input) throws(Fault) -> JSONValue {
+    guard let requests = input.member("requests")?.array, (1...100).contains(requests.count) else {
+      throw .validation("Expected a list of 1 to 100.", at: input.place("requests"))
+    }
+    var results: [JSONValue] = []
+    var errors: [JSONValue] = []
+    for (index, json) in requests.enumerated() {
+      let request = Input(json, at: "\(input.place("requests"))[\(index)]")
+      guard json.object != nil else { throw .validation("Expected a structure.", at: request.path) }
+      let (store, id) = (try request.id("policyStoreId"), try request.id("policyId"))
+      func fail(_ code: String, _ message: String) {
+        errors.append(
+          .object(["code": .string(code), "policyStoreId": .string(store), "policyId": .string(id), "message": .string(message)]))
+      }
+      guard let found = documents.one(.store, store) else {
+        fail("POLICY_STORE_NOT_FOUND", "Policy Store does not exist.")
+        continue
+      }
+      guard let policy = find(.policy, id, in: found) else {
+        fail("POLICY_NOT_FOUND", "Policy does not exist.")
+        continue
+      }
+      // An item has no members that say what its scope names.
+      let hidden = ["principal", "resource", "actions", "effect"]
+      let members = (try answer(policy, in: found, isWhole: true).object ?? []).filter { !hidden.contains($0.name) }
+      results.append(JSONValue(.object(members)))
+    }
+    return .object(["results": .array(results), "errors": .array(errors)])
+  }
+
   func listPolicies(_ input: Input) throws(Fault) -> JSONValue {
     let store = try store(input)
     var policies = documents.all(.policy, in: store.id)

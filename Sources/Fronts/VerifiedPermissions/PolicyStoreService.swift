@@ -65,6 +65,7 @@ final class PolicyStoreService {
     case "GetSchema": try getSchema(input)
     case "CreatePolicy": try createPolicy(input)
     case "GetPolicy": try getPolicy(input)
+    case "BatchGetPolicy": try batchGetPolicy(input)
     case "ListPolicies": try listPolicies(input)
     case "UpdatePolicy": try updatePolicy(input)
     case "DeletePolicy": try deletePolicy(input)

@@ -104,6 +104,7 @@ extension Configuration {
     recordsInput = decisions?.text("record") == "replayable"
     if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
+    policySource = PolicySource(root["policies"]?["store"], beside: root["policies"]?["dir"], &report)
   }
 
   private mutating func readService(_ name: String, _ setting: Setting, _ report: inout ConfigurationReport) {

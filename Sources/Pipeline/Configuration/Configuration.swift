@@ -84,6 +84,8 @@ public struct Configuration: Sendable {
   public var revocations = ""
   /// What clients may learn about the service; nil for nothing.
   public var protectedResource: ProtectedResourceMetadata?
+  /// The policy store that policies are taken from, in place of a folder.
+  public var policySource: PolicySource?
   /// The folder of policies; empty if none is given.
   public var policies = ""
   /// Where decisions go; the first is the one that flags speak of.

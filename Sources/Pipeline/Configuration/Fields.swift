@@ -332,6 +332,16 @@ public enum Fields {
   private static let policies: [Field] = [
     Field("policies", .object, "What is permitted", shorthand: "dir"),
     Field("policies.dir", .text("DIR"), "folder with *.cedar, schema.cedarschema and entities.json", flag: "policies"),
+    Field("policies.store", .object, "A policy store of Verified Permissions whose policies are taken in place of files, and followed"),
+    Field("policies.store.policy_store", .text("ID"), "The policy store: its id, or policy-store-alias/NAME"),
+    Field("policies.store.poll", .duration(100...86_400_000), "How long it is left alone between two looks; default: 30s"),
+    Field("policies.store.region", .text("REGION"), "The store's region; default: the environment's, else the profile's"),
+    Field("policies.store.endpoint", .text("URL"), "The service's URL; default: AWS_ENDPOINT_URL_VERIFIEDPERMISSIONS, else the region's"),
+    Field("policies.store.fips", .flag, "Whether to use hosts validated by FIPS 140; default: as the environment says"),
+    Field("policies.store.dual_stack", .flag, "Whether to use hosts with IPv6 addresses; default: as the environment says"),
+    Field("policies.store.profile", .text("NAME"), "The profile of the AWS configuration whose credentials sign; default: the usual chain"),
+    Field(
+      "policies.store.identity_pool", .text("ID"), "The Cognito identity pool whose guest credentials sign, instead of the usual chain"),
     Field(
       "policies.ids", .choice(PolicyBundle.Options.PolicyIDs.allCases.map(\.rawValue)),
       "what policies are called: annotation, by their @id, else by file and place; position, by file and place", default: "annotation",

@@ -89,7 +89,8 @@ public struct RemoteEngine: Sendable, Equatable {
     }
   }
 
-  private static func isStore(_ text: String) -> Bool {
+  /// Whether a text can name a store.
+  public static func isStore(_ text: String) -> Bool {
     (1...200).contains(text.utf8.count)
       && text.utf8.allSatisfy { ASCII.isAlpha($0) || ASCII.isDigit($0) || "-/_".utf8.contains($0) }
   }

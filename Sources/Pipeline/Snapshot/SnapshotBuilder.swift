@@ -19,7 +19,7 @@ public enum SnapshotBuilder {
     do throws(ConfigurationError) {
       policySets = try policies.authorization(
         onPolicyError: configuration.onPolicyError, mapping: mapping, ids: configuration.policyIDs,
-        mayBeEmpty: !configuration.needsPolicies)
+        mayBeEmpty: !configuration.needsPolicies || configuration.policySource != nil)
     } catch {
       problems += error.problems
     }

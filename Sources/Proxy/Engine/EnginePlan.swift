@@ -8,7 +8,8 @@ public struct EnginePlan: Sendable {
   let engine: RemoteEngine
   /// Where it is.
   public let url: HTTPURL
-  let region: String
+  /// The region that requests are signed for.
+  public let region: String
   /// Where its credentials come from.
   public let source: CredentialSource
   /// With what they are fetched.

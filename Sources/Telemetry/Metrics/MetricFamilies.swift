@@ -164,6 +164,14 @@ extension MetricFamily {
   /// `stockade_decision_log_queue_length`.
   public static let logQueue = MetricFamily(
     "stockade_decision_log_queue_length", .gauge, labels: ["sink"], "Decision lines that wait to be written.")
+  /// `stockade_policy_store_polls_total`.
+  public static let storePolls = MetricFamily(
+    "stockade_policy_store_polls", .counter, labels: ["result"],
+    "Looks at the policy store that is followed: unchanged, changed (and in force), refused (what was before is kept) or failed.")
+  /// `stockade_policy_store_last_success_timestamp_seconds`.
+  public static let storeRead = MetricFamily(
+    "stockade_policy_store_last_success_timestamp_seconds", .gauge,
+    "When the policy store that is followed was last read; 0 if never by this process.")
 
   /// Every family that a running proxy may show, its process's own included: the published table, in its order.
   public static var all: [MetricFamily] {
@@ -174,6 +182,7 @@ extension MetricFamily {
       tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors,
       streamsClosed, entityLookups,
       entityLookupDuration, remoteDecisions, remoteDuration, policies, shadowPolicies, generation, reloads, lastReloadGood, lastReloadAt,
+      storePolls, storeRead,
       logDropped, logFailures, otlpRecords, logQueue,
     ] + ProcessMetrics.families
   }

@@ -16,18 +16,21 @@ let runCommand = Command(
     "stockade run --to http://127.0.0.1:3000 --issuer https://login.example.com --client-id web --policies policies --mode observe",
   ]
 ) { arguments in
-  ConfigurationFile.reporting("Nothing was started.") { () throws(ConfigurationError) in
+  let followed = FollowedStore()
+  let status = ConfigurationFile.reporting("Nothing was started.") { () throws(ConfigurationError) in
     let extras = try RunSettings.read(arguments)
     let sockets = extras.supervisor.sockets
     return try GatewayProcess.run(
       { () throws(ConfigurationError) in
         let (configuration, files) = try ConfigurationFile.readNotingFiles(arguments, sockets: sockets)
         return Loaded(
-          configuration: configuration, files: try PolicyFolder.read(for: configuration), file: files.configuration,
+          configuration: configuration, files: try followed.files(for: configuration), file: files.configuration,
           folders: files.folders + [configuration.policies].filter { !$0.isEmpty },
           revocations: try RevocationFile.read(configuration.revocations))
-      }, extras: extras)
+      }, extras: extras, followed: followed)
   }
+  // A store that cannot be reached is no mistake of the configuration's.
+  return status == .invalid && followed.isUnreachable ? .failure : status
 }
 
 /// What `run` needs beside the configuration.
