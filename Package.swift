@@ -43,7 +43,7 @@ func bench(_ name: String, of rooms: [Target.Dependency]) -> [Target] {
 
 let benchTargets: [Target] =
   ([
-    bench("TokenCost", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    bench("TokenCost", of: ["Bytes", "Crypto", "Development", "HTTP", "JOSE", "JSON", "Pipeline", "Telemetry"]),
     bench("HTTPBenchmark", of: ["HTTP"]),
     bench("CedarBenchmark", of: ["Cedar", "JSON"]),
   ] as [[Target]]).flatMap { $0 }
@@ -66,6 +66,8 @@ let fuzzTargets: [Target] =
     fuzz("FuzzProfileFile", of: ["AWS", "Bytes"]),
     fuzz("FuzzAuthorizationAnswer", of: ["AWS", "Cedar"]),
     fuzz("FuzzDPoP", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    fuzz("FuzzLoadBalancerToken", of: ["Bytes", "Crypto", "JOSE", "JSON"]),
+    fuzz("FuzzIntrospection", of: ["Bytes", "JOSE"]),
     fuzz("FuzzSchemaText", of: ["Cedar", "CedarSchema"]),
     fuzz("FuzzSchemaJSON", of: ["CedarSchema", "JSON"]),
     fuzz("FuzzFormat", of: ["Bytes", "JSON", "Cedar"]),
@@ -109,7 +111,9 @@ let package = Package(
     room("PolicyTools", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "Telemetry", "Pipeline"]),
     room(
       "Proxy",
-      on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "AWSClient", "CSystem"]),
+      on: [
+        "Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "AWS", "Net", "Telemetry", "Pipeline", "PolicyTools", "AWSClient", "CSystem",
+      ]),
     room(
       "Fronts", on: ["Bytes", "JSON", "Crypto", "HTTP", "JOSE", "Cedar", "CedarSchema", "AWS", "Net", "Telemetry", "Pipeline"]),
     room("Admin", on: ["Bytes", "JSON", "HTTP", "Net", "Telemetry", "Pipeline"]),

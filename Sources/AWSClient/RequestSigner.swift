@@ -38,7 +38,9 @@ public struct RequestSigner {
   }
 
   private mutating func signingKey(_ credentials: Credentials, at seconds: Int64) -> SigningKey {
-    if let key, key.serves(seconds), let keyOwner, exactlyEquals(keyOwner, credentials.secretAccessKey.exposed) { return key }
+    if let key, key.serves(seconds), let keyOwner, constantTimeEquals(keyOwner.utf8, credentials.secretAccessKey.exposed.utf8) {
+      return key
+    }
     let made = SigningKey(credentials, region: region, service: service, at: seconds)
     key = made
     keyOwner = credentials.secretAccessKey.exposed

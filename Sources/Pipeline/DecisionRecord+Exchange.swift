@@ -47,6 +47,7 @@ extension Exchange {
         decision: shadow.rejection == nil ? .allow : .deny, reason: shadow.rejection?.reason ?? .policyPermit,
         policies: shadow.response.determining.map(\.description), errors: shadow.response.errors.count)
     }
+    record.wasExplained = snapshot.debugTickets != nil && hasDebugTicket
     record.principal = trail.identity?.principalText
     if let question = trail.question {
       record.action = question.action.description

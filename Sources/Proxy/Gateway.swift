@@ -235,7 +235,8 @@ public final class Gateway {
     var problems: [String] = []
     for (name, now, then) in [
       ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
-      ("workers", "\(self.configuration.workers)", "\(configuration.workers)"), ("log", self.configuration.log, configuration.log),
+      ("workers", "\(self.configuration.workers)", "\(configuration.workers)"),
+      ("log", Self.places(self.configuration), Self.places(configuration)),
       ("share_port", "\(self.configuration.sharesPort)", "\(configuration.sharesPort)"),
       ("dns.server", self.configuration.nameServer ?? "the system's", configuration.nameServer ?? "the system's"),
       ("dns.refresh", "\(self.configuration.dnsRefreshMillis)ms", "\(configuration.dnsRefreshMillis)ms"),
@@ -300,6 +301,8 @@ public final class Gateway {
     healthChecks = checks
     checks.start()
   }
+
+  private static func places(_ configuration: Configuration) -> String { configuration.logSinks.map(\.text).joined(separator: ", ") }
 
   private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
     let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()

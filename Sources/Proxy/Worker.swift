@@ -241,9 +241,9 @@ final class Worker {
   }
 
   /// Asks another engine about a decision that was made: in the background, within that engine's own bounds of time and number.
-  func compare(_ comparison: Comparison, of id: DecisionID) {
+  func compare(_ comparison: Comparison, of exchange: Exchange) {
     switch comparison.other {
-    case .local(let verdict): compared(comparison, verdict, id)
+    case .local(let verdict): compared(comparison, verdict, exchange)
     case .remote(let question):
       guard service.engines.indices.contains(question.engine) else { return }
       service.engines[question.engine].ask(question.call, body: question.body) { [weak self] outcome in
@@ -251,20 +251,24 @@ final class Worker {
           self?.metrics.compared(nil)
           return
         }
-        self?.compared(comparison, comparison.verdict(answer), id)
+        self?.compared(comparison, comparison.verdict(answer), exchange)
       }
     }
   }
 
-  private func compared(_ comparison: Comparison, _ verdict: Comparison.Verdict, _ id: DecisionID) {
+  private func compared(_ comparison: Comparison, _ verdict: Comparison.Verdict, _ exchange: Exchange) {
     let difference = comparison.difference(verdict)
     metrics.compared(difference)
     guard difference != .same else { return }
+    if var record = exchange.record(of: comparison, verdict, wallMillis: UInt64(max(loop.wallMillis, 0))) {
+      record.instance = instance
+      log.write(record, in: log.reserve())
+    }
     if loop.now >= differencesSince + 1000 { (differencesSince, differences) = (loop.now, 0) }
     differences += 1
     // All are counted; so many a second are told.
     guard differences <= 100 else { return }
-    control.post(.differs(decision: id.description, decider: comparison.decider, own: comparison.own, other: verdict, difference))
+    control.post(.differs(decision: exchange.id.description, decider: comparison.decider, own: comparison.own, other: verdict, difference))
   }
 
   /// What another engine answered to an equal question, if that still serves.
@@ -401,6 +405,7 @@ final class Worker {
   func responseFields(for exchange: borrowing Exchange) -> FieldBlock {
     var fields = FieldBlock()
     fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    if let explanation = Explanations.field(for: exchange) { fields.append(DebugTicket.explanationField, explanation) }
     if let nonce = exchange.nonce(facts) { fields.append("DPoP-Nonce", nonce) }
     return fields
   }

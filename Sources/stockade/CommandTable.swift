@@ -54,7 +54,8 @@ enum CommandTable {
   /// Every command there is, in the order that help lists them.
   static let commands: [Command] = [
     runCommand, demoCommand, initCommand, checkCommand, configCommand, testCommand, replayCommand, learnCommand, logsCommand, whyCommand,
-    explainCommand, authorizeCommand, formatCommand, translateCommand, tokenCommand, verifiedPermissionsCommand, reloadCommand,
+    explainCommand, authorizeCommand, formatCommand, translateCommand, tokenCommand, ticketCommand, verifiedPermissionsCommand,
+    reloadCommand,
     healthCommand, completionCommand, manCommand,
     versionCommand, helpCommand,
   ]

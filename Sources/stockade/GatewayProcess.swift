@@ -12,7 +12,7 @@ internal import Telemetry
 final class GatewayProcess {
   private let loop: EventLoop
   private let serverLog: ServerLog
-  private let log: DecisionLog
+  private let log: LogOutput
   private let gateway: Gateway
   private let traces: Traces?
   private let ops: OpsServer
@@ -39,7 +39,7 @@ final class GatewayProcess {
 
   /// Starts everything; nothing is left running if it throws.
   init(
-    _ loaded: Loaded, load: @escaping Load, extras: RunSettings.Extras, loop: EventLoop, serverLog: ServerLog, log: DecisionLog
+    _ loaded: Loaded, load: @escaping Load, extras: RunSettings.Extras, loop: EventLoop, serverLog: ServerLog, log: LogOutput
   ) throws(ConfigurationError) {
     self.loop = loop
     self.serverLog = serverLog
@@ -48,7 +48,7 @@ final class GatewayProcess {
     let configuration = loaded.configuration
     let snapshot = try SnapshotBuilder.build(configuration, policies: loaded.files, generation: 1)
     let metrics = Metrics()
-    metrics.collect(from: log)
+    metrics.collect(from: log.log)
     let numbers = Locked(LoadNumbers(configuration, snapshot))
     self.numbers = numbers
     metrics.collect { numbers.withLock { $0.samples } }
@@ -58,10 +58,12 @@ final class GatewayProcess {
     let listen = try Self.place(configuration.listen, of: "listen", supervisor)
     let opsListen = try Self.place(configuration.opsListen, of: "ops.listen", supervisor)
     var environment = Gateway.Environment(
-      log: log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
+      log: log.log, metrics: metrics, serverLog: serverLog, instance: Self.hostName(), clockOffsetMillis: extras.clockOffsetMillis)
     environment.stateFolder = StateDirectory.prepare() ? StateDirectory.path : nil
     environment.proxies = try Self.proxies()
     environment.aws = AWSFiles.read
+    try log.attach(
+      to: loop, host: environment.instance, proxies: environment.proxies, metrics: metrics, serverLog: serverLog)
     traces = try Traces.start(
       configuration, host: environment.instance, loop: loop, proxies: environment.proxies, metrics: metrics, serverLog: serverLog)
     environment.tracing = traces?.tracing
@@ -107,7 +109,7 @@ final class GatewayProcess {
     foreground.signalled = { [self] signal in
       guard signal == .hangUp else { return leave(signal) }
       // Log rotation sends the same signal, and both are harmless to do once too often.
-      log.reopen()
+      log.log.reopen()
       reload(because: "SIGHUP")
     }
     do throws(NetError) {
@@ -116,7 +118,8 @@ final class GatewayProcess {
       serverLog.error("loop_failed", ["why": .text(error.description)])
       status = .failure
     }
-    if !log.drain(timeoutMillis: 5_000) { serverLog.warn("decisions_lost", ["count": .integer(Int(clamping: log.droppedLines))]) }
+    let lost = log.drain(loop, timeoutMillis: 5_000)
+    if lost > 0 { serverLog.warn("decisions_lost", ["count": .integer(lost)]) }
     return status
   }
 
@@ -167,7 +170,7 @@ final class GatewayProcess {
     }
   }
 
-  private static func hostName() -> String {
+  static func hostName() -> String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -201,7 +204,7 @@ extension GatewayProcess {
     if let file = loaded.file { Terminal.error("stockade: configuration from \(file)\n") }
     let foreground = try Foreground()
     let serverLog = ServerLog()
-    let log = try openLog(configuration, serverLog: serverLog)
+    let log = try LogOutput(configuration, serverLog: serverLog)
     let process = try GatewayProcess(loaded, load: load, extras: extras, loop: foreground.loop, serverLog: serverLog, log: log)
     process.whenReady { address in
       let ops = process.opsAddress
@@ -225,28 +228,6 @@ extension GatewayProcess {
       try text.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
       serverLog.error("ready_file_failed", ["path": .text(path), "why": .text("\(error)")])
-    }
-  }
-
-  /// Opens the decision log that `--log` and `--log-format` ask for.
-  static func openLog(_ configuration: Configuration, serverLog: ServerLog) throws(ConfigurationError) -> DecisionLog {
-    let destination: DecisionLogDestination =
-      switch configuration.log {
-      case "stdout": .standardOutput
-      case "none": .none
-      default: .file(path: configuration.log)
-      }
-    let isTerminal = destination == .standardOutput && Terminal.isInteractive
-    let isText = configuration.logFormat == "text" || configuration.logFormat == "auto" && isTerminal
-    let format: DecisionLog.Format =
-      isText ? .text(DecisionText(isTerminal: isTerminal) { ProcessInfo.processInfo.environment[$0] }) : .json
-    do throws(SystemCallError) {
-      return try DecisionLog(
-        DecisionLog.Options(
-          destination: destination, format: format, onFull: configuration.logOnFull, capacityLines: configuration.logQueue,
-          shape: configuration.logShape), serverLog: serverLog)
-    } catch {
-      throw ConfigurationError(["the decision log cannot be opened: \(error)"])
     }
   }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import Crypto
 import Testing
 
@@ -24,6 +25,55 @@ struct SignatureTests {
     #expect(!verifier.verify(algorithm, key: imported, message: message, signature: [0] + signature))
     // After all those failures the context still knows a good one.
     #expect(verifier.verify(algorithm, key: imported, message: message, signature: signature))
+  }
+
+  @Test(
+    "numbers of a signature that are zero, the group's order, or larger by it are refused, each alone and both", arguments: Curve.allCases)
+  func numbersOutOfRange(curve: Curve) throws {
+    let algorithm = SignatureAlgorithm.ecdsa(curve)
+    let key = TestKeys.key(for: algorithm)
+    let message = Array("header.payload".utf8)
+    let verifier = SignatureVerifier()
+    let order = try #require(Hex.decode(Self.orders[curve] ?? ""))
+    let zero = [UInt8](repeating: 0, count: order.count)
+    let all = [UInt8](repeating: 0xff, count: order.count)
+    for _ in 0..<8 {
+      let signature = try key.sign(message, by: algorithm)
+      #expect(signature.count == order.count * 2)
+      let (r, s) = (Array(signature.prefix(order.count)), Array(signature.suffix(order.count)))
+      #expect(verifier.verify(algorithm, key: key.publicKey, message: message, signature: r + s))
+      for wrong in [zero, order, all, Self.sum(r, order), Self.sum(s, order)].compactMap({ $0 }) {
+        for forged in [wrong + s, r + wrong, wrong + wrong] {
+          #expect(!verifier.verify(algorithm, key: key.publicKey, message: message, signature: forged))
+        }
+      }
+      // Of the exact length: neither the numbers' own, nor in DER, nor with zeros before them.
+      for forged in [[0] + r + [0] + s, Array(r.dropFirst()) + s.dropFirst(), r, s + r, r + r] {
+        #expect(!verifier.verify(algorithm, key: key.publicKey, message: message, signature: forged))
+      }
+      let der: [UInt8] = [0x30, UInt8(truncatingIfNeeded: signature.count + 4), 0x02, UInt8(r.count)] + r + [0x02, UInt8(s.count)] + s
+      #expect(!verifier.verify(algorithm, key: key.publicKey, message: message, signature: der))
+    }
+  }
+
+  /// SEC 2 §2: the orders of the groups.
+  private static let orders: [Curve: String] = [
+    .p256: "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+    .p384: "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+    .p521:
+      "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+  ]
+
+  /// The sum of two numbers of one length, or nil if it is longer.
+  private static func sum(_ a: [UInt8], _ b: [UInt8]) -> [UInt8]? {
+    var out = a
+    var carry = 0
+    for index in a.indices.reversed() {
+      let sum = Int(a[index]) + Int(b[index]) + carry
+      out[index] = UInt8(sum & 0xff)
+      carry = sum >> 8
+    }
+    return carry == 0 ? out : nil
   }
 
   @Test("an empty message can be signed and verified", arguments: TestKeys.algorithms)

@@ -11,6 +11,8 @@ import time
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
+# How many times slower than usual the program may be: under a sanitizer times are no promise, and only what happens is tested.
+SLOWNESS = float(os.environ.get("SLOWNESS", "1"))
 
 
 def binary():

@@ -50,7 +50,7 @@ def test_a_full_disk_loses_lines_and_counts_them_and_stops_no_request(workplace,
 
         def dropped():
             text = requests.get(server.ops + "/metrics", timeout=10).text
-            return "stockade_decision_log_dropped_total 6\n" in text
+            return "stockade_decision_log_dropped_total{sink=\"file\"} 6\n" in text
 
         server.until("the loss is counted", dropped)
         assert server.err.read_text().count("decision_log_failed") == 1

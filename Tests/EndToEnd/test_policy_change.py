@@ -106,6 +106,7 @@ def bench(server, alice, tmp_path):
     shutil.copytree(CHECKOUT / "policies", tmp_path / "candidate")
     lines = server.log.read_text()
     (tmp_path / "decisions.ndjson").write_text(lines.replace(json.loads(lines.splitlines()[0])["id"], "01M83T90FM000G000000000001"))
+    (tmp_path / "ticket-key").write_text("a key of more than 16 bytes\n")
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "stockade").symlink_to(binary())
@@ -114,7 +115,7 @@ def bench(server, alice, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["logs", "why", "test", "replay", "learn"])
+@pytest.mark.parametrize("command", ["logs", "why", "explain", "authorize", "ticket", "test", "replay", "learn"])
 def test_every_example_of_the_help_does_what_it_says(bench, command):
     text = run("help", command).stdout.split("Examples:\n")[1].split("\n\n")[0]
     examples = [line.strip() for line in text.splitlines()]

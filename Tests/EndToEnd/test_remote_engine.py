@@ -468,6 +468,12 @@ def test_check_names_where_credentials_come_from_and_no_secret(folder, pool, ngi
     assert bad.returncode != 0 and f"{profile}:4:1" in bad.stdout and "hush" not in bad.stdout + bad.stderr
 
 
+def logs(*words, width=80):
+    return subprocess.run(
+        [binary(), "logs", *map(str, words)], capture_output=True, text=True, timeout=60, check=False, env={**outside(), "COLUMNS": str(width), "LC_ALL": "C"}
+    )  # fmt: skip
+
+
 def test_another_engine_is_asked_in_the_background(folder, pool, nginx, avp, store, stub):
     token = pool.sign_in("alice")["AccessToken"]
 
@@ -484,6 +490,17 @@ def test_another_engine_is_asked_in_the_background(folder, pool, nginx, avp, sto
         found = {name: count for name, count in counts(server).items() if count}
         told = server.text().count("engines_differ")
         assert server.end() == 0
+        # Each difference is a line beside its decision's, found by its own flag and by no other search.
+        lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+        decisions = {line["id"]: line for line in lines if line["type"] == "decision"}
+        differences = [line for line in lines if line["type"] == "difference"]
+        shown = logs(server.log, "--engine-differences", "--json").stdout.splitlines()
+        assert [json.loads(line) for line in shown] == differences and len(differences) == told
+        assert len(logs(server.log, "--json").stdout.splitlines()) == len(decisions) == len(paths)
+        for line in differences:
+            same = ("decision", "reason", "principal", "action", "resource", "policies")
+            assert [line[name] for name in same] == [decisions[line["id"]][name] for name in same]
+            assert line["difference"]["by"] in found and line["difference"]["engine"] == ("local" if "local" in other else "verified_permissions")
         return found, told
 
     paths = ["/orders/42", "/orders/7", "/client", "/"]
@@ -498,6 +515,9 @@ def test_another_engine_is_asked_in_the_background(folder, pool, nginx, avp, sto
     try:
         found, told = compared({"local": {}}, remote(store, avp.url), ["/orders/42"])
         assert (found, told) == ({"on_policy_error": 1}, 1)
+        newest = max(folder.glob("compared-*.decisions"), key=lambda path: path.stat().st_mtime)
+        assert "deny by verified_permissions, by on_policy_error alone" in " ".join(logs(newest, "--engine-differences", width=200).stdout.split())
+        assert logs(newest, "--engine-differences", "--where", "difference.by=decision", "--json").stdout == ""
     finally:
         api.delete_policy(policyStoreId=store, policyId=extra["policyId"])
 

@@ -125,7 +125,7 @@ def test_under_mixed_load_every_answer_is_right_and_nothing_grows(workplace, poo
         assert late <= early * 1.1 + 1024
         assert server.is_alive()
         # Every exchange is on record, and no line was lost.
-        assert "stockade_decision_log_dropped_total 0" in requests.get(server.ops + "/metrics", timeout=10).text
+        assert 'stockade_decision_log_dropped_total{sink="file"} 0' in requests.get(server.ops + "/metrics", timeout=10).text
     finally:
         assert server.end() == 0, server.text()
         nginx.end()

@@ -99,6 +99,21 @@ import Testing
     }
   }
 
+  /// A `Secret` cannot be compared, only what is taken out of it; and that in constant time.
+  @Test func secretsAreComparedInConstantTime() throws {
+    let taken = try Regex(
+      #"(==|!=|exactlyEquals|elementsEqual|equalsIgnoringCase|contains\().*\bexposed\b|\bexposed\b.*(==|!=|elementsEqual)"#)
+    let constant = try Regex(#"(constantTimeEquals|isEqual)\([^()]*\)"#)
+    let sealed = try Regex(#"extension Secret\b.*(Equatable|Hashable)|struct Secret<.*(Equatable|Hashable)"#)
+    for file in SourceTree.sources {
+      for (index, line) in file.code.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        let line = line.replacing(constant, with: "")
+        let isCompared = line.firstMatch(of: taken) != nil || line.firstMatch(of: sealed) != nil
+        #expect(!isCompared, "\(file.path):\(index + 1): \(line)")
+      }
+    }
+  }
+
   /// The compiler is told to trust us in these files and in no other: one lock, and tables that are written once before
   /// anybody else can see them.
   @Test func conformancesAreUncheckedInTheKnownFilesOnly() {

@@ -37,7 +37,7 @@ import Testing
       ])
     #expect(
       configuration.issuers[0].kind == .oidc(issuer: "https://login.example.com") && configuration.issuers[0].clientIDs == ["web", "app"])
-    #expect(configuration.isDevelopment && configuration.drainTimeoutMillis == 120_000 && configuration.log == "none")
+    #expect(configuration.isDevelopment && configuration.drainTimeoutMillis == 120_000 && configuration.logSinks.map(\.text) == ["none"])
   }
 
   @Test func aFlagBeatsAVariableBeatsTheFileBeatsTheDefault() throws {
@@ -45,7 +45,8 @@ import Testing
     let configuration = try Self.read(
       String(file), flags: ["listen": ["127.0.0.1:3"]],
       variables: ["STOCKADE_LISTEN": "127.0.0.1:2", "STOCKADE_LOG": "variable.log", "STOCKADE_CLIENT_ID": "a, b"])
-    #expect(configuration.listen == "127.0.0.1:3" && configuration.log == "variable.log" && configuration.realm == "file")
+    #expect(
+      configuration.listen == "127.0.0.1:3" && configuration.logSinks.map(\.text) == ["variable.log"] && configuration.realm == "file")
     #expect(configuration.issuers[0].clientIDs == ["a", "b"], "a list in a variable has commas")
     let listing = configuration.listing(sources: true)
     for line in [

@@ -9,25 +9,38 @@ import Testing
 
 /// A collector that answers as it is told, and a sender to it, on one loop.
 private final class Collector {
-  let loop: EventLoop
-  private(set) var bodies: [JSONValue] = []
-  private(set) var fields: [String] = []
-  /// What the next requests are answered with; the last one stays.
-  var answers: [HTTPServer.Response] = [.init(.ok, "application/json", "{}")]
-  private var server: HTTPServer?
-  private(set) var sender: OTLPSender!
+  /// What a collector hears and says.
+  final class Heard {
+    var bodies: [JSONValue] = []
+    var fields: [String] = []
+    /// What the next requests are answered with; the last one stays.
+    var answers: [HTTPServer.Response] = [.init(.ok, "application/json", "{}")]
 
-  init(_ signal: OTLPSignal = .logs, _ change: (inout OTLPSender.Settings) -> Void = { _ in }) throws {
-    Signals.ignoreBrokenPipes()
-    loop = try EventLoop()
-    let server = try HTTPServer(loop, at: .ip(.loopbackV4, port: 0)) { [unowned self] request -> HTTPServer.Response in
+    func answer(_ request: HTTPServer.Request) -> HTTPServer.Response {
       fields.append(
         "\(request.head.methodText) \(request.head.rawPath) \(request.head.fields.values(named: "content-type").joined()) "
           + request.head.fields.values(named: "x-key").joined())
       do { bodies.append(try JSONParser.parse(request.body)) } catch { Issue.record(error) }
       return answers.count > 1 ? answers.removeFirst() : answers[0]
     }
-    self.server = server
+  }
+
+  let loop: EventLoop
+  let heard: Heard
+  let sender: OTLPSender
+  var bodies: [JSONValue] { heard.bodies }
+  var fields: [String] { heard.fields }
+  var answers: [HTTPServer.Response] {
+    get { heard.answers }
+    set { heard.answers = newValue }
+  }
+
+  init(_ signal: OTLPSignal = .logs, _ change: (inout OTLPSender.Settings) -> Void = { _ in }) throws {
+    Signals.ignoreBrokenPipes()
+    loop = try EventLoop()
+    let heard = Heard()
+    self.heard = heard
+    let server = try HTTPServer(loop, at: .ip(.loopbackV4, port: 0)) { heard.answer($0) }
     let message = OTLPMessage(signal, resource: [("service.name", "orders")], version: "1")
     var settings = OTLPSender.Settings(try HTTPURL.parse("http://\(server.address)\(signal.path)"), message)
     settings.fields.append("X-Key", "secret")

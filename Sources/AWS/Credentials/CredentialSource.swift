@@ -82,7 +82,9 @@ public indirect enum CredentialSource: Sendable {
 
     /// Equality of places.
     public static func == (a: ContainerEndpoint, b: ContainerEndpoint) -> Bool {
-      a.url == b.url && a.authorizationFile == b.authorizationFile && a.authorization?.exposed == b.authorization?.exposed
+      guard a.url == b.url, a.authorizationFile == b.authorizationFile else { return false }
+      guard let mine = a.authorization, let other = b.authorization else { return a.authorization == nil && b.authorization == nil }
+      return constantTimeEquals(mine.exposed.utf8, other.exposed.utf8)
     }
   }
 

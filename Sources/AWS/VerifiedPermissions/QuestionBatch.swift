@@ -23,7 +23,7 @@ public struct QuestionBatch: Sendable {
     var resource = sharesResource
     switch (first.principal, call.principal) {
     case (.token(let a), .token(let b)):
-      guard a.isAccessToken == b.isAccessToken, exactlyEquals(a.text.exposed, b.text.exposed) else { return false }
+      guard a.isAccessToken == b.isAccessToken, constantTimeEquals(a.text.exposed.utf8, b.text.exposed.utf8) else { return false }
     case (.named(let a), .named(let b)):
       principal = principal && a == b
       resource = resource && call.resource == first.resource

@@ -39,6 +39,16 @@ extension Configuration {
     }
     for (name, setting) in root["upstreams"]?.members ?? [] { readService(name, setting, &report) }
     readProcess(root, &report)
+    debugTickets = DebugTickets.read(root, &report)
+    if let decisions = root["log"]?["decisions"] {
+      readShape(decisions, &report)
+      logSinks = LogSinkSettings.all(decisions, &report, surroundings)
+      if recordsInput, !logSinks.contains(where: \.isNative) {
+        report.add(
+          decisions["record"], "what the policies saw is written in the formats json and emf alone",
+          help: "add a place for it: also: [{ to: 'decisions.ndjson', format: 'json' }]")
+      }
+    }
     checkPlaces(root, surroundings, &report)
     checkAddresses(root, surroundings, &report)
     readProxies(root, &report)
@@ -90,10 +100,7 @@ extension Configuration {
     nameServer = root["dns"]?.text("server")
     dnsRefreshMillis = Self.millis(root["dns"]?["refresh"]) ?? dnsRefreshMillis
     let decisions = root["log"]?["decisions"]
-    log = decisions?.text("to") ?? log
-    logFormat = decisions?.text("format") ?? logFormat
     recordsInput = decisions?.text("record") == "replayable"
-    if let decisions { readShape(decisions, &report) }
     if let file = root["revocations"]?["file"], let text = file.text { revocations = besideFile(text, file.origin) }
     if let folder = root["policies"]?["dir"], let text = folder.text { policies = besideFile(text, folder.origin) }
   }
@@ -201,8 +208,6 @@ extension Configuration {
   }
 
   private mutating func readShape(_ decisions: Setting, _ report: inout ConfigurationReport) {
-    logOnFull = decisions.text("on_full").flatMap(DecisionLog.FullPolicy.init) ?? .drop
-    if let count = decisions["queue"]?.integer { logQueue = Int(clamping: count) }
     var principals = DecisionShape.Principals.plain
     switch decisions.text("principal") {
     case "omit": principals = .omitted

@@ -84,20 +84,16 @@ public struct Configuration: Sendable {
   public var protectedResource: ProtectedResourceMetadata?
   /// The folder of policies; empty if none is given.
   public var policies = ""
-  /// Where decisions go: `stdout`, `none`, or a file.
-  public var log = "stdout"
-  /// How they are written: `json`, `text` or `auto`.
-  public var logFormat = "auto"
-  /// What happens to a request when the log has no room.
-  public var logOnFull = DecisionLog.FullPolicy.drop
-  /// How many lines may wait to be written.
-  public var logQueue = 8192
+  /// Where decisions go; the first is the one that flags speak of.
+  public var logSinks = [LogSinkSettings()]
   /// What of decisions is written.
   public var logShape = DecisionShape()
   /// Where spans are sent, and of which requests; nil if traces are off.
   public var traces: TraceSettings?
   /// Whether records hold what the policies saw, so that `why` and `replay` can ask again.
   public var recordsInput = false
+  /// Who may be told all that led to a decision; nil for nobody.
+  public var debugTickets: DebugTickets?
   /// Every setting with its origin, if the configuration was read and not made by a program.
   public var settings: Setting?
   /// The file it was read from.

@@ -10,7 +10,7 @@ public enum Fields {
     first, service("upstream", "The service behind", flag: "to"),
     [Field("upstreams", .names, "More services, each under a name by which routes call it")], service("upstreams.*", "One service"),
     process,
-    limits, traces, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies,
+    limits, logSinks, traces, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies,
     engine("engine", "Who decides"),
     engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted"),
   ].flatMap { (fields: [Field]) in fields }
@@ -66,17 +66,17 @@ public enum Fields {
       flag: "drain-timeout"),
     Field("log", .object, "What is written down"),
     Field("log.decisions", .object, "The decision log", shorthand: "to"),
-    Field("log.decisions.to", .text("TO"), "where decisions go: stdout, none, or a file", default: "stdout", flag: "log"),
     Field(
-      "log.decisions.format", .choice(["json", "text", "auto"]), "auto: text on a terminal, JSON elsewhere", default: "auto",
-      flag: "log-format"),
+      "log.decisions.to", .text("TO"),
+      "where decisions go: stdout, none, a file, unix:PATH (a socket), or the http(s) URL of an OpenTelemetry collector", default: "stdout",
+      flag: "log"),
+    Field(
+      "log.decisions.format", .choice(LogSinkSettings.Format.allCases.map(\.rawValue)),
+      "json: our own; ecs: Elastic; ocsf: OCSF API Activity; emf: json with CloudWatch metrics; otlp: OpenTelemetry; auto: otlp to a collector, text on a terminal, else json",
+      default: "auto", flag: "log-format"),
     Field(
       "log.decisions.record", .choice(["decision", "replayable"]),
       "replayable: with what the policies saw, claims included, for stockade why and replay", default: "decision", flag: "log-record"),
-    Field(
-      "log.decisions.on_full", .choice(DecisionLog.FullPolicy.allCases.map(\.rawValue)),
-      "What happens to a request when the log cannot keep up: its line is dropped and counted, it waits, or it is refused", default: "drop"),
-    Field("log.decisions.queue", .integer(1...1_000_000), "How many lines may wait to be written", default: "8192"),
     Field(
       "log.decisions.principal", .choice(["plain", "hmac", "omit"]),
       "How principals are written; hmac: as a hash that needs the key; without plain, what the policies saw is left out too",
@@ -89,6 +89,12 @@ public enum Fields {
     Field(
       "log.decisions.allowed_one_in", .integer(1...1_000_000),
       "Of so many decisions that allowed, one is written; refusals always are", default: "1"),
+    Field("debug_tickets", .object, "Tickets with which single callers are told all that led to a decision", shorthand: "keys"),
+    Field(
+      "debug_tickets.keys", .texts("KEY"),
+      "The keys, each at least 16 bytes: ['${file:…}']; the first makes tickets (stockade ticket), all are accepted; without any, no ticket is",
+      secret: true),
+    Field("debug_tickets.max_ttl", .duration(1000...86_400_000), "The longest time that a ticket may last", default: "1h"),
     Field("realm", .text("NAME"), "What challenges call the protected space", default: Defaults.realm),
     Field("development", .flag, "accept a development issuer (stockade demo's); never in production", default: "false", flag: "dev"),
     Field(

@@ -14,7 +14,7 @@ public enum Units {
   public static func bytes(_ text: String) -> Int64? { read(text, sizes) }
 
   /// Milliseconds as they would be written.
-  static func duration(_ millis: Int64) -> String { shown(millis, times, none: "0s") }
+  public static func duration(_ millis: Int64) -> String { shown(millis, times, none: "0s") }
 
   /// Bytes as they would be written.
   static func size(_ bytes: Int64) -> String { shown(bytes, Array(sizes.prefix(4)), none: "0B") }

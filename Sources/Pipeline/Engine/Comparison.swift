@@ -1,5 +1,6 @@
 public import AWS
 internal import Cedar
+public import Telemetry
 
 /// A decision, and what another engine is asked about it in the background. Nothing that comes of it changes the decision.
 public struct Comparison: Sendable {
@@ -31,6 +32,13 @@ public struct Comparison: Sendable {
 
   /// Which engine decided.
   public let decider: String
+  /// Which engine is asked as well.
+  public var engine: String {
+    switch other {
+    case .local: "local"
+    case .remote: "verified_permissions"
+    }
+  }
   /// What it made of the request.
   public let own: Verdict
   /// Whom to ask.
@@ -55,6 +63,25 @@ public struct Comparison: Sendable {
 }
 
 extension Exchange {
+  /// What is written of a decision that another engine would have made otherwise: the decision's record, beside its own.
+  ///
+  /// - Parameter verdict: the other engine's.
+  public func record(of comparison: Comparison, _ verdict: Comparison.Verdict, wallMillis: UInt64) -> DecisionRecord? {
+    let cause: DecisionRecord.Difference.Cause
+    switch comparison.difference(verdict) {
+    case .same: return nil
+    case .decision: cause = .decision
+    case .onPolicyError: cause = .onPolicyError
+    }
+    let isObserved = trail.rejection.map { (route?.mode ?? snapshot.mode) == .observe && $0.passesWhenObserved } ?? false
+    var record = record(status: 0, wallMillis: wallMillis, observed: isObserved)
+    record.input = nil
+    // Under on_policy_error the decisions are those after it; else Cedar's own.
+    let passes = cause == .decision ? verdict.allows : verdict.passes
+    record.difference = DecisionRecord.Difference(by: cause, engine: comparison.engine, decision: passes ? .allow : .deny)
+    return record
+  }
+
   /// What is to be compared, if that was asked for and an engine has decided this exchange.
   public func comparison(_ facts: Facts) -> Comparison? {
     guard let compared = snapshot.compare, let question = trail.question, let identity = trail.identity, !trail.hasFallenBack else {

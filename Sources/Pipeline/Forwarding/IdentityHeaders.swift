@@ -56,7 +56,7 @@ public struct IdentityHeaders: Sendable {
 
   /// Every name of ours, whether set or not.
   public var names: [String] {
-    [Self.principal, Self.subject, Self.groups, Self.decisionID]
+    [Self.principal, Self.subject, Self.groups, Self.decisionID, DebugTicket.field]
       + ([principal, subject, groups, assertion] + claims.map(\.name)).filter { !$0.isEmpty }
   }
 

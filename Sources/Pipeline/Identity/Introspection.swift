@@ -25,7 +25,8 @@ public struct IntrospectionSettings: Sendable, Equatable {
 
   /// Whether an issuer is asked in the same way.
   public static func == (a: Self, b: Self) -> Bool {
-    exactlyEquals(a.url, b.url) && exactlyEquals(a.clientID, b.clientID) && exactlyEquals(a.clientSecret.exposed, b.clientSecret.exposed)
+    exactlyEquals(a.url, b.url) && exactlyEquals(a.clientID, b.clientID)
+      && constantTimeEquals(a.clientSecret.exposed.utf8, b.clientSecret.exposed.utf8)
       && a.cacheSeconds == b.cacheSeconds && a.identifiesOpaqueTokens == b.identifiesOpaqueTokens
   }
 }

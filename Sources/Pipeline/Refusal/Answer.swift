@@ -19,10 +19,10 @@ public struct Answer: Sendable {
   public let body: [UInt8]
 
   /// The answer to a refused request; `cors` are fields that let a script of another origin read it, `manner` is what the policy that
-  /// refused it has to say.
+  /// refused it has to say; `explanation` is for whoever has a debug ticket.
   public init(
     _ rejection: Rejection, id: DecisionID, challenge: Challenge, cors: [(name: String, value: String)] = [],
-    manner: PolicyNotes.Manner? = nil
+    manner: PolicyNotes.Manner? = nil, explanation: String? = nil
   ) {
     status = manner?.status ?? rejection.status
     var fields: [(name: String, value: String)] = []
@@ -35,7 +35,7 @@ public struct Answer: Sendable {
     self.fields = fields + cors
     contentType = Self.problemType
     cacheControl = "no-store"
-    body = Self.problem(status, text: manner?.message ?? rejection.publicText, id: id)
+    body = Self.problem(status, text: manner?.message ?? rejection.publicText, id: id, explanation: explanation)
   }
 
   /// The answer to an allowed request whose upstream failed.
@@ -71,7 +71,7 @@ public struct Answer: Sendable {
 
   private static let problemType = "application/problem+json"
 
-  private static func problem(_ status: Status, text: String, id: DecisionID) -> [UInt8] {
+  private static func problem(_ status: Status, text: String, id: DecisionID, explanation: String? = nil) -> [UInt8] {
     var writer = JSONWriter(reserving: 256)
     writer.beginObject()
     writer.name("type")
@@ -86,6 +86,12 @@ public struct Answer: Sendable {
     writer.string(id.description)
     writer.name("message")
     writer.string(text)
+    if let explanation {
+      writer.name("explanation")
+      writer.beginArray()
+      for line in explanation.split(separator: "\n", omittingEmptySubsequences: false) { writer.string(String(line)) }
+      writer.endArray()
+    }
     writer.endObject()
     writer.endLine()
     return writer.bytes

@@ -36,7 +36,7 @@ public struct PolicyFiles: Sendable {
   /// The policies made ready to decide, and those in the shadow if there are any; or every mistake in every file, drawn with its place.
   func authorization(
     onPolicyError: Authorization.OnPolicyError, mapping: Mapping, ids: PolicyBundle.Options.PolicyIDs, mayBeEmpty: Bool = false
-  ) throws(ConfigurationError) -> (inForce: Authorization, shadow: Authorization?) {
+  ) throws(ConfigurationError) -> (inForce: Authorization, shadow: Authorization?, bundle: PolicyBundle) {
     guard !policies.isEmpty || mayBeEmpty else {
       throw ConfigurationError(["there is no policy file (*.cedar), so every request would be refused"])
     }
@@ -56,8 +56,8 @@ public struct PolicyFiles: Sendable {
     let set = bundle.policiesInForce
     let inForce = authorization(set, forbids: Self.forbids(of: set), isShadow: false)
     // Policies in the shadow are a set of their own, so that without any of them a request costs nothing more.
-    guard !bundle.shadowed.isEmpty else { return (inForce, nil) }
-    return (inForce, authorization(bundle.policiesInShadow, forbids: Self.forbids(of: bundle.policies), isShadow: true))
+    guard !bundle.shadowed.isEmpty else { return (inForce, nil, bundle) }
+    return (inForce, authorization(bundle.policiesInShadow, forbids: Self.forbids(of: bundle.policies), isShadow: true), bundle)
   }
 
   // What would lift a forbid, by its annotations.

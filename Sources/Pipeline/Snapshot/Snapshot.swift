@@ -1,4 +1,5 @@
 internal import Cedar
+public import CedarSchema
 internal import HTTP
 internal import JOSE
 
@@ -40,6 +41,10 @@ public final class Snapshot: Sendable {
   let protectedResource: ProtectedResourceMetadata?
   /// Origins whose scripts may read our own 401 and 403.
   let errorOrigins: [String]
+  /// Who may be told all that led to a decision; nil for nobody.
+  let debugTickets: DebugTickets?
+  /// What explanations are made of; nil unless there are debug tickets.
+  public let explainable: PolicyBundle?
   /// Whether records hold what the policies saw, so that others can be asked the same.
   let recordsInput: Bool
 
@@ -53,7 +58,7 @@ public final class Snapshot: Sendable {
 
   init(
     _ configuration: Configuration, generation: UInt64, issuers: IssuerTable, mapping: Mapping, authorization: Authorization,
-    shadow: Authorization?
+    shadow: Authorization?, bundle: PolicyBundle
   ) {
     self.generation = generation
     mode = configuration.mode
@@ -76,6 +81,8 @@ public final class Snapshot: Sendable {
     trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins
     recordsInput = configuration.recordsInput
+    debugTickets = configuration.debugTickets
+    explainable = configuration.debugTickets == nil ? nil : bundle
   }
 }
 

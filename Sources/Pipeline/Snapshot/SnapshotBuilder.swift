@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Cedar
+internal import CedarSchema
 internal import JOSE
 internal import JSON
 
@@ -14,7 +15,7 @@ public enum SnapshotBuilder {
     let issuers = buildIssuers(configuration, &report)
     var problems = report.problems
     let mapping = Mapping(configuration)
-    var policySets: (inForce: Authorization, shadow: Authorization?)?
+    var policySets: (inForce: Authorization, shadow: Authorization?, bundle: PolicyBundle)?
     do throws(ConfigurationError) {
       policySets = try policies.authorization(
         onPolicyError: configuration.onPolicyError, mapping: mapping, ids: configuration.policyIDs,
@@ -30,7 +31,7 @@ public enum SnapshotBuilder {
     guard problems.isEmpty, let policySets else { throw ConfigurationError(problems) }
     return Snapshot(
       configuration, generation: generation, issuers: IssuerTable(issuers), mapping: mapping, authorization: policySets.inForce,
-      shadow: policySets.shadow)
+      shadow: policySets.shadow, bundle: policySets.bundle)
   }
 
   // Where the token itself goes to the service, only the token says who a principal or group is: the service refuses any other word.

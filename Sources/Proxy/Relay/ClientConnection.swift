@@ -239,7 +239,7 @@ final class ClientConnection: Waiter, StreamOwner {
     let outcome = exchange.decide(worker.facts)
     decidedAt = LoopClock.monotonicNanos()
     if let issuer = exchange.trail.issuerDoubted { worker.doubtKeys(of: issuer) }
-    if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange.id) }
+    if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
     case .answer(let answer):
@@ -309,7 +309,7 @@ final class ClientConnection: Waiter, StreamOwner {
     if slot == nil { slot = worker.log.reserve() }
     let answer = Answer(
       rejection, id: exchange.id, challenge: exchange.challenge(worker.facts), cors: exchange.corsFields(status: rejection.status),
-      manner: exchange.manner)
+      manner: exchange.manner, explanation: Explanations.text(for: exchange))
     let isReadOn: Bool
     switch rejection {
     // Bytes after these are never interpreted.

@@ -43,13 +43,15 @@ public struct DecisionField: Sendable {
   /// Every field in the order of the line; what stands in an object follows it.
   static let all: [DecisionField] = [
     DecisionField("v", .version, "The version of the schema: it changes only when a field is removed or renamed."),
-    DecisionField("type", .choice(["decision"]), "What kind of line this is."),
+    DecisionField(
+      "type", .choice(["decision", "difference"]),
+      "What kind of line this is; difference: another engine decided otherwise, beside the decision's own line with the same id."),
     DecisionField("time", .time, "When the request was decided, UTC with milliseconds."),
     DecisionField("id", .text(longest: DecisionID.textLength), "The decision's name, a ULID; the caller was told it too."),
     DecisionField("decision", .choice(Decision.allCases.map(\.rawValue)), "What was decided; error: it could not be, which refuses."),
     DecisionField("enforced", .flag, "Whether the decision was acted upon; false in observe mode."),
     DecisionField("reason", .choice(DecisionReason.allCases.map(\.rawValue)), "Why."),
-    DecisionField("status", .count, "The status sent to the client; 0 if it went away before one was sent."),
+    DecisionField("status", .count, "The status sent to the client; 0 if it went away before one was sent, and in a difference."),
     DecisionField("detail", .text(longest: Limits.detail), optional: true, "What exactly was seen, for the operator."),
     DecisionField("policies", .texts, "The policies that determined the decision."),
     DecisionField("policies_more", .count, optional: true, "How many more policies than are listed determined it."),
@@ -63,6 +65,12 @@ public struct DecisionField: Sendable {
     DecisionField("policies", in: "would", .texts, "The policies that would determine it."),
     DecisionField("policies_more", in: "would", .count, optional: true, "How many more policies than are listed would determine it."),
     DecisionField("errors", in: "would", .count, "How many policies would fail to evaluate."),
+    DecisionField("difference", .object, optional: true, "How another engine decided (compare)."),
+    DecisionField(
+      "by", in: "difference", .choice(DecisionRecord.Difference.Cause.allCases.map(\.rawValue)),
+      "decision: Cedar's own answers differ; on_policy_error: that rule alone makes the difference."),
+    DecisionField("engine", in: "difference", .text(longest: Limits.name), "The other engine."),
+    DecisionField("decision", in: "difference", .choice(Decision.allCases.map(\.rawValue)), "What it would have decided."),
     DecisionField("principal", .text(longest: Limits.uid), nullable: true, "Cedar's principal; null if nobody was identified."),
     DecisionField("action", .text(longest: Limits.uid), nullable: true, "Cedar's action."),
     DecisionField("resource", .text(longest: Limits.uid), nullable: true, "Cedar's resource."),
@@ -87,6 +95,8 @@ public struct DecisionField: Sendable {
     DecisionField("expires_in_s", in: "token", .integer, nullable: true, "Seconds until exp; negative once expired."),
     DecisionField(
       "jti_hash", in: "token", .text(longest: Limits.name), optional: true, "The first hexadecimal digits of the SHA-256 of the jti."),
+    DecisionField(
+      "keys_stale", in: "token", .flag, optional: true, "true: it was judged by keys that could not be renewed when they were due."),
     DecisionField("engine", .text(longest: Limits.name), nullable: true, "Which engine answered; null if none was asked."),
     DecisionField("authz_us", .count, nullable: true, "Microseconds spent on deciding."),
     DecisionField("lookup_us", .count, optional: true, "Microseconds that the request waited for entities."),
@@ -97,6 +107,7 @@ public struct DecisionField: Sendable {
     DecisionField("span_id", .text(longest: Limits.name), nullable: true, "W3C span id, 16 hexadecimal digits."),
     DecisionField("instance", .text(longest: Limits.name), nullable: true, "The host or pod that decided."),
     DecisionField("audit", .flag, optional: true, "true: a policy that determined the decision is annotated @audit."),
+    DecisionField("debug_ticket", .flag, optional: true, "true: the caller had a debug ticket and was told all that led to the decision."),
     DecisionField("weight", .count, optional: true, "How many decisions this one stands for, where not all that allowed are written."),
     DecisionField(
       "stream_of", .text(longest: DecisionID.textLength), optional: true,

@@ -6,9 +6,10 @@ internal import Bytes
 struct DecisionLine {
   private var timestamp = Timestamp()
 
-  /// Appends one record and its line end.
-  mutating func append(_ record: borrowing DecisionRecord, to line: inout LineCursor) {
-    line.append(#"{"v":1,"type":"decision","time":""#)
+  /// Appends one record and its line end; `opening` is the brace, or what stands before the members where another has opened it.
+  mutating func append(_ record: borrowing DecisionRecord, opening: StaticString = "{", to line: inout LineCursor) {
+    line.append(opening)
+    line.append(record.difference == nil ? #""v":1,"type":"decision","time":""# : #""v":1,"type":"difference","time":""#)
     timestamp.append(record.timeMillis, to: &line)
     line.append(#"","id":""#)
     line.append(id: record.id)
@@ -30,6 +31,7 @@ struct DecisionLine {
     line.append(#","errors":"#)
     line.append(integer: record.errors)
     if let would = record.would { append(would, to: &line) }
+    if let difference = record.difference { append(difference, to: &line) }
     member(#","principal":"#, record.principal, limit: Limits.uid, to: &line)
     member(#","action":"#, record.action, limit: Limits.uid, to: &line)
     member(#","resource":"#, record.resource, limit: Limits.uid, to: &line)
@@ -53,6 +55,7 @@ struct DecisionLine {
     member(#","span_id":"#, record.spanID, limit: Limits.name, to: &line)
     member(#","instance":"#, record.instance, limit: Limits.name, to: &line)
     if record.isAudited { line.append(#","audit":true"#) }
+    if record.wasExplained { line.append(#","debug_ticket":true"#) }
     if record.weight != 1 {
       line.append(#","weight":"#)
       line.append(integer: record.weight)
@@ -88,6 +91,15 @@ struct DecisionLine {
     line.append(#","errors":"#)
     line.append(integer: would.errors)
     line.append("}")
+  }
+
+  private func append(_ difference: DecisionRecord.Difference, to line: inout LineCursor) {
+    line.append(#","difference":{"by":""#)
+    line.append(own: difference.by.rawValue)
+    member(#"","engine":"#, difference.engine, limit: Limits.name, to: &line)
+    line.append(#","decision":""#)
+    line.append(own: difference.decision.rawValue)
+    line.append("\"}")
   }
 
   private func appendPolicies(_ policies: [String], to line: inout LineCursor) {

@@ -32,6 +32,8 @@ public struct DecisionRecord: Sendable {
   public var errors: Int = 0
   /// What would be decided if the policies in the shadow were in force; nil where they change nothing, or there are none.
   public var would: Would?
+  /// How another engine decided the same request, in a record of its own beside the decision's; nil in the decision's.
+  public var difference: Difference?
   /// Cedar's principal as text, nil if nobody was identified.
   public var principal: String?
   /// Cedar's action as text.
@@ -66,6 +68,8 @@ public struct DecisionRecord: Sendable {
   public var instance: String = ""
   /// Whether a policy that determined the decision asks for it to be marked.
   public var isAudited = false
+  /// Whether the caller was told all that led to the decision, for a debug ticket.
+  public var wasExplained = false
   /// How many decisions the line stands for, where not all that allowed are written.
   public var weight = 1
   /// The decision that began the stream which this one ended; nil for a decision about a request that came.
@@ -101,6 +105,31 @@ public struct DecisionRecord: Sendable {
       self.reason = reason
       self.policies = policies
       self.errors = errors
+    }
+  }
+
+  /// How another engine, which was asked in the background, decided otherwise.
+  public struct Difference: Sendable {
+    /// What makes the difference.
+    public enum Cause: String, Sendable, CaseIterable {
+      /// Cedar's own answers differ.
+      case decision
+      /// Cedar's own answers are one, and `on_policy_error` alone makes the difference.
+      case onPolicyError = "on_policy_error"
+    }
+
+    /// What makes it.
+    public var by: Cause
+    /// The other engine.
+    public var engine: String
+    /// What it would have decided.
+    public var decision: Decision
+
+    /// A difference.
+    public init(by: Cause, engine: String, decision: Decision) {
+      self.by = by
+      self.engine = engine
+      self.decision = decision
     }
   }
 

@@ -56,7 +56,7 @@ public struct DecisionShape: Sendable {
 
   // Allowed by all policies, those in the shadow too, and marked by none.
   private static func isOrdinary(_ record: borrowing DecisionRecord) -> Bool {
-    guard record.decision == .allow, !record.isAudited else { return false }
+    guard record.decision == .allow, !record.isAudited, record.difference == nil else { return false }
     return record.would.map { $0.decision == .allow } ?? true
   }
 

@@ -1,52 +1,35 @@
 /// A worker's end of the decision log: owned by one thread, handed over once a turn of its loop.
 public final class DecisionLogPort {
-  /// Room for one line, taken when the request is decided and given up when its line is written.
+  /// Room for one line in every sink, taken when the request is decided and given up when its line is written.
   public struct Slot: Sendable {
-    // Whether the slot counts in the queue: the line that goes into it cannot be dropped for want of room.
-    let isCounted: Bool
+    // The sinks in whose queue it counts, a bit each: the line that goes into it cannot be dropped there for want of room.
+    var counted: UInt64
   }
 
-  private let queue: DecisionQueue
-  private let options: DecisionLog.Options
-  private var batch = LineBuffer()
-  private var batchLines = 0
-  private var json = DecisionLine()
+  private var sinks: [SinkPort]
 
-  // The text style keeps a time stamp's text, so it lives here as a variable.
-  private var text: DecisionText?
-  private let isOff: Bool
-  private let isPlain: Bool
-
-  init(queue: DecisionQueue, options: DecisionLog.Options) {
-    self.queue = queue
-    self.options = options
-    self.isOff = options.destination == .none
-    self.isPlain = options.shape.isPlain
-    if case .text(let style) = options.format { text = style }
-  }
+  init(_ sinks: [DecisionLog.Sink]) { self.sinks = sinks.map(SinkPort.init) }
 
   /// Takes room for one line before the request is forwarded.
   /// - Returns: nil only with `onFull: deny` and no room: refuse the request with `log_full`.
   ///   With `onFull: block` this waits, having flushed what the worker itself holds.
   public func reserve() -> Slot? {
-    if isOff { return Slot(isCounted: false) }
-    switch options.onFull {
-    case .drop: return Slot(isCounted: false)
-    case .deny: return queue.takeRoom() ? Slot(isCounted: true) : nil
-    case .block:
-      // Only lines that wait for the writer count here. If reservations counted, a worker could wait for room that
-      // only its own unfinished requests can free.
-      if !queue.hasRoom {
-        flush()
-        queue.waitForRoom()
+    var slot = Slot(counted: 0)
+    for index in sinks.indices {
+      switch sinks[index].reserve() {
+      case .counted: slot.counted |= 1 << UInt64(index)
+      case .uncounted: break
+      case .full:
+        release(slot)
+        return nil
       }
-      return Slot(isCounted: false)
     }
+    return slot
   }
 
   /// Gives a slot back unused.
   public func release(_ slot: Slot) {
-    if slot.isCounted { queue.giveBack(lines: 1) }
+    for index in sinks.indices where slot.counted & 1 << UInt64(index) != 0 { sinks[index].release() }
   }
 
   /// Writes one line into the worker's batch.
@@ -54,13 +37,65 @@ public final class DecisionLogPort {
   ///   - record: What was decided.
   ///   - slot: The room taken for it; nil for a request that was refused because there was none.
   public func write(_ record: borrowing DecisionRecord, in slot: Slot?) {
+    for index in sinks.indices {
+      sinks[index].write(record, isCounted: (slot?.counted ?? 0) & 1 << UInt64(index) != 0, hasSlot: slot != nil)
+    }
+  }
+
+  /// Hands the batch to the writer threads. Call it at the end of every turn of the loop.
+  public func flush() { for index in sinks.indices { sinks[index].flush() } }
+}
+
+/// A worker's end of one sink.
+private struct SinkPort {
+  enum Room {
+    case counted
+    case uncounted
+    case full
+  }
+
+  private let queue: DecisionQueue
+  private let options: DecisionLog.Options
+  private var batch = LineBuffer()
+  private var batchLines = 0
+  private var rendering: DecisionRendering
+  private let isOff: Bool
+  private let isPlain: Bool
+
+  init(_ sink: DecisionLog.Sink) {
+    queue = sink.queue
+    options = sink.options
+    isOff = options.destination == .none
+    isPlain = options.shape.isPlain
+    rendering = DecisionRendering(options.format)
+  }
+
+  mutating func reserve() -> Room {
+    if isOff { return .uncounted }
+    switch options.onFull {
+    case .drop: return .uncounted
+    case .deny: return queue.takeRoom() ? .counted : .full
+    case .block:
+      // Only lines that wait for the writer count here. If reservations counted, a worker could wait for room that
+      // only its own unfinished requests can free.
+      if !queue.hasRoom {
+        flush()
+        queue.waitForRoom()
+      }
+      return .uncounted
+    }
+  }
+
+  func release() { queue.giveBack(lines: 1) }
+
+  mutating func write(_ record: borrowing DecisionRecord, isCounted: Bool, hasSlot: Bool) {
     if isOff { return }
     guard options.shape.keeps(record) else {
-      if let slot { release(slot) }
+      if isCounted { release() }
       return
     }
-    if slot?.isCounted != true {
-      if options.onFull == .block && slot != nil {
+    if !isCounted {
+      if options.onFull == .block && hasSlot {
         queue.takeRoomRegardless()
       } else if !queue.takeRoom() {
         queue.countDropped(1)
@@ -78,14 +113,11 @@ public final class DecisionLogPort {
     if batch.count >= Self.largestBatch { flush() }
   }
 
-  private func append(_ record: borrowing DecisionRecord) {
-    batch.write { line in
-      if text == nil { json.append(record, to: &line) } else { text?.append(record, to: &line) }
-    }
+  private mutating func append(_ record: borrowing DecisionRecord) {
+    batch.write { rendering.append(record, to: &$0) }
   }
 
-  /// Hands the batch to the writer thread. Call it at the end of every turn of the loop.
-  public func flush() {
+  mutating func flush() {
     guard batchLines > 0 else { return }
     let lines = batchLines
     batchLines = 0

@@ -1,25 +1,34 @@
 internal import Bytes
 internal import Glibc
+internal import Net
 
 /// The writer thread's work: takes batches, writes them, and says when lines were lost.
 struct DecisionWriter: ~Copyable {
   private let queue: DecisionQueue
   private var sink: LogSink
+  private let counts: LogCounts
   private let serverLog: ServerLog
+  private let name: String
   // Where losing a line is not allowed, a failing destination is tried again until it works.
   private let keepsTrying: Bool
-  private let isText: Bool
+  private let export: LogExport?
+  private var rendering: DecisionRendering
   private var isFailing = false
+  private var isFailingToRotate = false
   private var reportedDrops: UInt64 = 0
   private var lastSummaryMillis = 0
-  private var timestamp = Timestamp()
 
-  init(queue: DecisionQueue, sink: consuming LogSink, serverLog: ServerLog, keepsTrying: Bool, isText: Bool) {
+  init(
+    _ name: String, queue: DecisionQueue, sink: consuming LogSink, counts: LogCounts, options: DecisionLog.Options, serverLog: ServerLog
+  ) {
+    self.name = name
     self.queue = queue
+    keepsTrying = options.onFull != .drop || sink.waitsForPeer
     self.sink = sink
+    self.counts = counts
     self.serverLog = serverLog
-    self.keepsTrying = keepsTrying
-    self.isText = isText
+    rendering = DecisionRendering(options.format)
+    export = if case .collector(let export) = options.destination { export } else { nil }
   }
 
   mutating func run() {
@@ -30,7 +39,7 @@ struct DecisionWriter: ~Copyable {
       if work.wantsStop && queue.endIfEmpty() {
         reportDrops(atLeastApartMillis: 0)
         sink.close()
-        queue.reportStopped()
+        if let export { export.mailbox.post(.stop(queue)) } else { queue.reportStopped() }
         return
       }
       reportDrops(atLeastApartMillis: Self.summaryMillis)
@@ -38,20 +47,29 @@ struct DecisionWriter: ~Copyable {
   }
 
   private mutating func reopen() {
+    guard export == nil else { return }
     do {
       try sink.reopen()
-      serverLog.info("decision_log_reopened")
+      serverLog.info("decision_log_reopened", ["sink": .text(name)])
     } catch {
-      serverLog.error("decision_log_reopen_failed", ["error": .text(error.description)])
+      counts.countFailure(.reopen)
+      serverLog.error("decision_log_reopen_failed", ["sink": .text(name), "error": .text(error.description)])
     }
   }
 
   private mutating func write(_ batch: DecisionQueue.Batch) {
+    if let export {
+      export.mailbox.post(.batch(batch, queue))
+      return
+    }
     var offset = 0
     while let (failure, reached) = sink.write(batch.storage, from: offset, to: batch.count) {
+      counts.countFailure(.write)
+      noteRotation()
       if !isFailing {
         isFailing = true
-        serverLog.error("decision_log_failed", ["error": .text(failure.description), "keeps_trying": .flag(keepsTrying)])
+        serverLog.error(
+          "decision_log_failed", ["sink": .text(name), "error": .text(failure.description), "keeps_trying": .flag(keepsTrying)])
       }
       if keepsTrying && !queue.wantsStop {
         offset = reached
@@ -63,11 +81,23 @@ struct DecisionWriter: ~Copyable {
       queue.done(with: batch, written: batch.lines - lost)
       return
     }
+    noteRotation()
     if isFailing {
       isFailing = false
-      serverLog.info("decision_log_recovered")
+      serverLog.info("decision_log_recovered", ["sink": .text(name)])
     }
     queue.done(with: batch, written: batch.lines)
+  }
+
+  // A file that cannot be begun anew grows on; nothing is lost by that.
+  private mutating func noteRotation() {
+    guard let failure = sink.takeRotationFailure() else { return }
+    counts.countFailure(.rotate)
+    guard !isFailingToRotate else { return }
+    isFailingToRotate = true
+    serverLog.error(
+      "decision_log_rotation_failed",
+      ["sink": .text(name), "error": .text(failure.description), "meaning": "the file grows beyond its size until it can be begun anew"])
   }
 
   /// One line for all that was lost since the last such line.
@@ -77,25 +107,14 @@ struct DecisionWriter: ~Copyable {
     let now = MonotonicClock.millis()
     guard lastSummaryMillis == 0 || now - lastSummaryMillis >= interval else { return }
     var line = LineBuffer()
-    line.write { appendSummary(of: drops - reportedDrops, to: &$0) }
-    guard sink.write(line.bytes, from: 0, to: line.count) == nil else { return }
+    line.write { rendering.appendSummary(of: drops - reportedDrops, at: WallClock.millis(), to: &$0) }
+    if let export {
+      export.mailbox.post(.summary(line.bytes))
+    } else {
+      guard sink.write(line.bytes, from: 0, to: line.count) == nil else { return }
+    }
     reportedDrops = drops
     lastSummaryMillis = now
-  }
-
-  private mutating func appendSummary(of lost: UInt64, to line: inout LineCursor) {
-    if isText {
-      timestamp.appendTimeOfDay(WallClock.millis(), to: &line)
-      line.append(" ! ")
-      line.append(integer: lost)
-      line.append(" decisions were not logged: the log could not keep up\n")
-    } else {
-      line.append(#"{"v":1,"type":"summary","time":""#)
-      timestamp.append(WallClock.millis(), to: &line)
-      line.append(#"","dropped":"#)
-      line.append(integer: lost)
-      line.append("}\n")
-    }
   }
 
   private static let retryMillis: Int32 = 100

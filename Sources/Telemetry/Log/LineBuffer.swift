@@ -71,6 +71,9 @@ struct LineCursor {
 
   mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes { append($0) } }
 
+  /// Text of our own, which needs no escape.
+  mutating func append(own text: String) { append(Array(text.utf8)) }
+
   mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard makesRoom(bytes.count), let target = room.baseAddress, let source = bytes.baseAddress else { return }
     (target + position).copyMemory(from: source, byteCount: bytes.count)

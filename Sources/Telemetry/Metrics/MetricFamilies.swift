@@ -151,13 +151,19 @@ extension MetricFamily {
   // MARK: - The decision log and what is exported
 
   /// `stockade_decision_log_dropped_total`.
-  public static let logDropped = MetricFamily("stockade_decision_log_dropped", .counter, "Decision lines that were lost.")
+  public static let logDropped = MetricFamily(
+    "stockade_decision_log_dropped", .counter, labels: ["sink"], "Decision lines that were lost.")
+  /// `stockade_decision_log_failures_total`.
+  public static let logFailures = MetricFamily(
+    "stockade_decision_log_failures", .counter, labels: ["sink", "action"],
+    "What a sink of the decision log could not do: write, rotate (a full file), reopen.")
   /// `stockade_otlp_records_total`.
   public static let otlpRecords = MetricFamily(
     "stockade_otlp_records", .counter, labels: ["signal", "result"],
     "Records for the OTLP collector, by signal: sent, or dropped because they were too many or it did not take them.")
   /// `stockade_decision_log_queue_length`.
-  public static let logQueue = MetricFamily("stockade_decision_log_queue_length", .gauge, "Decision lines that wait to be written.")
+  public static let logQueue = MetricFamily(
+    "stockade_decision_log_queue_length", .gauge, labels: ["sink"], "Decision lines that wait to be written.")
 
   /// Every family that a running proxy may show, its process's own included: the published table, in its order.
   public static var all: [MetricFamily] {
@@ -165,9 +171,10 @@ extension MetricFamily {
       build, developmentMode, observeMode, observedRoutes, requests, requestDuration, requestsInFlight, connections, connectionsLimit,
       limitsReached, bufferedBytes,
       rejected, heldBodyBytes, decisions, shadowDecisions, determinations, policyErrors, authorizeDuration, compared, tokenValidation,
-      tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors, streamsClosed, entityLookups,
+      tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors,
+      streamsClosed, entityLookups,
       entityLookupDuration, remoteDecisions, remoteDuration, policies, shadowPolicies, generation, reloads, lastReloadGood, lastReloadAt,
-      logDropped, otlpRecords, logQueue,
+      logDropped, logFailures, otlpRecords, logQueue,
     ] + ProcessMetrics.families
   }
 

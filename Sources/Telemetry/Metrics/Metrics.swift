@@ -47,10 +47,7 @@ public final class Metrics: Sendable {
   /// Adds a decision log's own numbers.
   public func collect(from log: DecisionLog) {
     collect { [weak log] in
-      guard let log else { return [] }
-      return [
-        Sample(.logDropped, value: Double(log.droppedLines)), Sample(.logQueue, value: Double(log.queuedLines)),
-      ]
+      log?.samples ?? []
     }
   }
 

@@ -43,6 +43,9 @@ public struct LogField: Hashable, Sendable {
   static let method = field("http.method")
   static let path = field("http.path")
   static let wouldDecision = field("would.decision")
+  static let differenceCause = field("difference.by")
+  static let differenceEngine = field("difference.engine")
+  static let differenceDecision = field("difference.decision")
   static let totalMicros = field("total_us")
 }
 

@@ -25,19 +25,32 @@ public struct LogFilter: Sendable {
     case until(String)
   }
 
+  /// Which lines are looked at.
+  public enum Kind: Sendable {
+    /// Decisions.
+    case decisions
+    /// Differences between engines, each beside a decision.
+    case differences
+
+    var type: StaticString { self == .decisions ? #""decision""# : #""difference""# }
+  }
+
   private let conditions: [Condition]
+  let kind: Kind
   /// The fields that the conditions look at.
   let fields: LogFieldSet
   /// Bytes that every wanted line has, so that most lines need no second look; nil if there are none such.
   let needle: [UInt8]?
 
   /// A filter.
-  public init(_ conditions: [Condition] = []) {
+  public init(_ conditions: [Condition] = [], of kind: Kind = .decisions) {
     self.conditions = conditions
+    self.kind = kind
     var fields = LogFieldSet()
     for condition in conditions { for field in condition.fields { fields.insert(field) } }
     self.fields = fields
-    needle = conditions.compactMap(\.needle).max { $0.count < $1.count }
+    // There are few differences: whatever else is asked for, their type finds them fastest.
+    needle = kind == .differences ? Array("\"difference\"".utf8) : conditions.compactMap(\.needle).max { $0.count < $1.count }
   }
 
   /// Whether a text matches a pattern in which `*` stands for anything.
@@ -153,6 +166,10 @@ public struct LogSearch {
   /// How many lines were no decisions at all, among those that were looked at.
   public private(set) var strangers = 0
 
+  /// The format of the first line, if that is one of the others, which are not read here.
+  public private(set) var foreignFormat: String?
+  private var hasBegun = false
+
   /// A search.
   public init(_ filter: LogFilter) {
     self.filter = filter
@@ -167,6 +184,10 @@ public struct LogSearch {
   /// - Returns: how many bytes are done with; the rest is the beginning of a line, to be given again with what follows it.
   public mutating func search(_ piece: UnsafeRawBufferPointer, isLast: Bool, _ body: (LogLine) -> Bool) -> Int {
     guard let base = piece.baseAddress else { return 0 }
+    if !hasBegun {
+      hasBegun = true
+      foreignFormat = Self.formats.first { piece.starts(with: $0.beginning.utf8) }?.name
+    }
     var limit = piece.count
     if !isLast {
       while limit > 0, piece[limit - 1] != ASCII.lf { limit -= 1 }
@@ -188,12 +209,18 @@ public struct LogSearch {
     return limit
   }
 
+  // How lines of the other formats begin; emf is the native line with more before it, and is read.
+  private static let formats = [
+    (name: "ecs", beginning: #"{"@timestamp""#), (name: "ocsf", beginning: #"{"category_uid""#),
+    (name: "otlp", beginning: #"{"resourceLogs""#),
+  ]
+
   private mutating func look(at bytes: UnsafeRawBufferPointer, _ body: (LogLine) -> Bool) -> Bool {
-    guard line.scan(bytes, for: filter.fields) else {
+    guard line.scan(bytes, for: filter.fields, type: filter.kind.type) else {
       strangers += 1
       return true
     }
-    guard filter.accepts(line), line.scan(bytes, for: .all) else { return true }
+    guard filter.accepts(line), line.scan(bytes, for: .all, type: filter.kind.type) else { return true }
     matches += 1
     return body(line)
   }

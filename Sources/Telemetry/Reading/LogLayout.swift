@@ -55,6 +55,10 @@ public struct LogLayout: Sendable {
 
   /// The policies that decided, or the reason where none did.
   static func why(_ line: LogLine) -> String {
+    if let cause = line.text(.differenceCause), let engine = line.text(.differenceEngine) {
+      let decision = line.text(.differenceDecision) ?? ""
+      return "\(decision) by \(engine)" + (cause == "on_policy_error" ? ", by on_policy_error alone" : "")
+    }
     let reason = line.text(.reason) ?? ""
     guard reason == "policy_permit" || reason == "policy_forbid", let policies = line.text(.policies), !policies.isEmpty else {
       return reason

@@ -20,8 +20,9 @@ public struct LogLine {
   }
 
   /// Scans a line for fields, and stops when all that are wanted are found.
-  /// - Returns: Whether it is a decision; any other line, and what is no JSON object, is not.
-  mutating func scan(_ line: UnsafeRawBufferPointer, for wanted: LogFieldSet) -> Bool {
+  /// - Parameter wantedType: the type that the line must have, in quotes.
+  /// - Returns: Whether it has; what is no JSON object has not.
+  mutating func scan(_ line: UnsafeRawBufferPointer, for wanted: LogFieldSet, type wantedType: StaticString) -> Bool {
     bytes = line
     found = 0
     let needed = wanted.bits & Self.everything | 1 << UInt64(LogField.type.number)
@@ -29,7 +30,7 @@ public struct LogLine {
     guard scanner.take(UInt8(ascii: "{")) else { return false }
     let isWhole = scan(&scanner, in: Self.line, needed, depth: 0)
     guard isWhole || found & needed == needed, let type = raw(.type) else { return false }
-    return type.elementsEqual(#""decision""#.utf8)
+    return Self.equals(wantedType, type)
   }
 
   // The members of an object whose brace was taken; false at a mistake, and when there is enough.

@@ -68,7 +68,9 @@ let authorizeCommand = Command(
   summary: "decide one request by a policy folder; exit 0 allow, 2 deny",
   operand: nil,
   flags: RequestFlags.flags + [Flag("json", nil, "print JSON: the decision, the policies that determine it, and what failed")],
-  examples: [#"stockade authorize --principal 'User::"alice"' --action 'Action::"GET"' --resource 'Path::"/orders/42"' --context '{}'"#]
+  examples: [
+    #"stockade authorize --principal 'User::"alice"' --action 'Action::"GET"' --resource 'Path::"/orders/42"' --context '{"http": {"method": "GET", "path": "/orders/42"}, "time": "2026-11-23T09:00:00Z"}'"#
+  ]
 ) { arguments in
   switch RequestFlags.read(arguments) {
   case .success(let (bundle, request)):
@@ -83,7 +85,9 @@ let explainCommand = Command(
   summary: "decide one request and tell of every policy why it matched or not",
   operand: nil,
   flags: RequestFlags.flags + [Flag("every-policy", nil, "list all policies, however many do not match")],
-  examples: [#"stockade explain --principal 'User::"alice"' --action 'Action::"DELETE"' --resource 'Path::"/orders/42"' --context '{}'"#]
+  examples: [
+    #"stockade explain --principal 'User::"alice"' --action 'Action::"DELETE"' --resource 'Path::"/orders/42"' --context '{"http": {"method": "DELETE", "path": "/orders/42"}, "time": "2026-11-23T09:00:00Z"}'"#
+  ]
 ) { arguments in
   switch RequestFlags.read(arguments) {
   case .success(let (bundle, request)):

@@ -65,7 +65,7 @@ final class Demo {
     policiesName = Self.folder(arguments).map { "\($0) (edit them: a change is in force at once)" } ?? "built-in sample"
     // The demo says what it is in its own words; what goes wrong still has to be heard.
     let serverLog = ServerLog(level: .error)
-    let log = try GatewayProcess.openLog(loaded.configuration, serverLog: serverLog)
+    let log = try LogOutput(loaded.configuration, serverLog: serverLog)
     process = try GatewayProcess(
       loaded, load: load, extras: RunSettings.Extras(supervisor: .fromEnvironment()), loop: loop, serverLog: serverLog, log: log)
   }

@@ -47,6 +47,9 @@ enum LogFlags {
     Flag("denied", nil, "what was denied, or would have been if it were enforced"),
     Flag("errors", nil, "what could not be decided"),
     Flag("would-deny", nil, "what passed only because refusals are observed"),
+    Flag(
+      "engine-differences", nil,
+      "where another engine decided otherwise (compare); --where difference.by=decision: not by on_policy_error alone"),
     Flag("reason", "REASON", "decided for this reason", repeats: true),
     Flag("policy", "NAME", "determined by this policy", repeats: true),
     Flag("principal", "NAME", "of this principal: User::\"demo|alice\", demo|alice or alice", repeats: true),
@@ -89,7 +92,7 @@ enum LogFlags {
     }
     if let text = arguments["since"] { conditions.append(.since(try time(text, "since", nowMillis))) }
     if let text = arguments["until"] { conditions.append(.until(try time(text, "until", nowMillis))) }
-    return LogFilter(conditions)
+    return LogFilter(conditions, of: arguments.has("engine-differences") ? .differences : .decisions)
   }
 
   static func field(_ name: String) throws(Arguments.UsageError) -> LogField {
@@ -111,6 +114,11 @@ enum LogFlags {
     }
   }
 
+  /// What to say of a log in a format that is not read here.
+  static func foreign(_ format: String) -> String {
+    "these lines are in the format \(format), which is for other programs; only log.decisions.format json (or emf) is read here"
+  }
+
   /// The files that are named, or what stands for them.
   static func files(_ named: [String], _ arguments: Arguments) throws(Arguments.UsageError) -> [String] {
     if !named.isEmpty { return named }
@@ -127,7 +135,8 @@ enum LogFlags {
     do throws(ConfigurationError) {
       guard arguments["config"] != nil || ConfigurationFile.isThere else { return nil }
       let (configuration, _) = try ConfigurationFile.read(arguments)
-      return ["stdout", "none", ""].contains(configuration.log) ? nil : configuration.log
+      for sink in configuration.logSinks where sink.isNative { if case .file(let path) = sink.place { return path } }
+      return nil
     } catch {
       return nil
     }
@@ -197,6 +206,10 @@ private struct LogsRun {
     if let problem {
       Terminal.error("stockade: \(problem)\n")
       return .failure
+    }
+    if search.matches == 0, let format = search.foreignFormat {
+      Terminal.error("stockade: \(LogFlags.foreign(format))\n")
+      return .invalid
     }
     if search.matches == 0, !arguments.has("json") { Terminal.error("no decision is like that\n") }
     return .success

@@ -72,6 +72,7 @@ enum DecisionFinder {
       }
     }
     if let problem { throw Failure(message: problem) }
+    if lines.isEmpty, let format = search.foreignFormat { throw Failure(message: LogFlags.foreign(format)) }
     guard let line = lines.first else {
       throw Failure(
         message: isLast ? "there is no decision in \(files.joined(separator: ", "))" : "no decision is called \(wanted), or ends so")
