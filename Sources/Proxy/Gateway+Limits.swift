@@ -10,7 +10,9 @@ extension Gateway {
     if let descriptors = Signals.raiseDescriptorLimit() {
       let room = max((descriptors - descriptorsForUs - descriptorsForWorker * workers) / 2, workers)
       if room < limits.connections {
-        serverLog.warn(
+        // Only who has named a number is warned that it cannot be.
+        let tell = limits.connections == Defaults.clientConnections ? serverLog.info : serverLog.warn
+        tell(
           "connections_lowered",
           [
             "from": .integer(limits.connections), "to": .integer(room), "descriptors": .integer(descriptors),

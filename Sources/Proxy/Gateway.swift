@@ -309,8 +309,6 @@ public final class Gateway {
     if adopting.waiting.isEmpty { adopting.completion(.success(())) }
   }
 
-  private static func places(_ configuration: Configuration) -> String { configuration.logSinks.map(\.text).joined(separator: ", ") }
-
   private func startHealthChecks(_ plan: ServicePlan) {
     let generation = plan.snapshot.generation
     let checks = HealthChecks(
@@ -321,6 +319,8 @@ public final class Gateway {
     healthChecks = checks
     checks.start()
   }
+
+  private static func places(_ configuration: Configuration) -> String { configuration.logSinks.map(\.text).joined(separator: ", ") }
 
   private static func workerCount(_ configuration: Configuration, _ listen: ListenPlace) -> Int {
     let wanted = configuration.workers > 0 ? configuration.workers : systemProcessorCount()

@@ -89,7 +89,8 @@ def test_every_request_is_where_it_belongs(server, provider):
         assert request().status_code == expected, (name, labels)
         eventually(f"{name} {labels} is counted", lambda n=name, b=before, l=labels: value(server, n, **l) == b + 1)
     assert value(server, "stockade_connections", state="upstream") >= 1
-    assert value(server, "stockade_connections_limit", state="client") == 10_000
+    # As many as there are descriptors for, where those are few.
+    assert 0 < value(server, "stockade_connections_limit", state="client") <= 10_000
     assert value(server, "stockade_policies", effect="permit") == 2 and value(server, "stockade_policies", effect="forbid") == 1
     assert value(server, "stockade_jwks_stale", issuer="main") == 0
     assert re.fullmatch(r"3\.\d+\.\d+\S*", families(server)["stockade_build"].samples[0].labels["openssl"])

@@ -9,8 +9,8 @@ public enum Fields {
   public static let all: [Field] = [
     first, service("upstream", "The service behind", flag: "to"),
     [Field("upstreams", .names, "More services, each under a name by which routes call it")], service("upstreams.*", "One service"),
-    process, logSinks,
-    limits, traces, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies,
+    process,
+    limits, logSinks, traces, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies,
     engine("engine", "Who decides"),
     engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted"),
   ].flatMap { (fields: [Field]) in fields }

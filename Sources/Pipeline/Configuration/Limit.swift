@@ -124,7 +124,8 @@ extension Rejection {
     case .overloaded(let limit, _): limit
     case .untraceable, .multipleCredentials, .noToken, .token, .proof, .noRoute, .unmappable, .bodyUnsupported, .bodyInvalid,
       .insufficientScope, .insufficientAuthentication, .policyForbids, .noPolicyPermits, .policyFailed, .keysUnavailable,
-      .introspectionUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .credentialsRefused, .credentialsUnavailable, .logFull:
+      .introspectionUnavailable, .engineFailed, .engineTimedOut, .entityLookupFailed, .credentialsRefused, .credentialsUnavailable,
+      .logFull:
       nil
     }
   }
