@@ -2,12 +2,13 @@
 
 import json
 import re
+import subprocess
 import time
 
 import pytest
 import requests
 
-from processes import Stockade, VerifiedPermissions, eventually
+from processes import Stockade, VerifiedPermissions, binary, eventually, outside
 from test_verified_permissions import client
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "hush-secret", "AWS_REGION": "us-east-1"}
@@ -158,6 +159,19 @@ def restart(folder, configuration, name, state, waits=True):
     if waits:
         server.until("it is ready", lambda: requests.get(server.ops + "/readyz", timeout=5).status_code == 200)
     return server
+
+
+def test_check_says_where_the_policies_are(folder, pool, nginx, store, server):
+    path = folder / "checked.json5"
+    path.write_text(json.dumps({
+        "upstream": nginx.url, "issuers": {"main": {"cognito": pool.id, "jwks_url": pool.jwks_url, "client_ids": ["x"]}},
+        "policies": {"store": {"policy_store": store, "endpoint": server.url}},
+    }))  # fmt: skip
+    done = subprocess.run(
+        [binary(), "check", "--config", path, "--online"], capture_output=True, text=True, timeout=60, env={**outside(), **KEYS}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"policies come from policy store {store}" in done.stdout and "credentials" in done.stdout and "hush" not in done.stdout
 
 
 def test_a_store_and_a_folder_are_one_too_many(folder, pool, nginx, store, server):

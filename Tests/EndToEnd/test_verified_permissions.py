@@ -140,6 +140,23 @@ def test_a_template_and_its_links(avp, store):
     fails("ResourceNotFoundException", avp.get_policy, policyStoreId=store, policyId=linked["policyId"])
 
 
+def test_many_policies_are_read_at_once(avp, store):
+    text = "permit(principal == Shop::User::\"alice\", action, resource);"
+    made = [add(avp, store, text, name=f"name/{n}") for n in ("a", "b")]
+    wanted = [(store, made[1]), (store, "nobody"), (store, "name/a"), ("nowhere", made[0])]
+    answer = avp.batch_get_policy(requests=[{"policyStoreId": s, "policyId": p} for s, p in wanted])
+    assert [(r["policyId"], r["name"], r["definition"]["static"]["statement"]) for r in answer["results"]] == [
+        (made[1], "name/b", text), (made[0], "name/a", text),
+    ]  # fmt: skip
+    assert set(answer["results"][0]) == {
+        "policyStoreId", "policyId", "policyType", "definition", "createdDate", "lastUpdatedDate", "name",
+    }  # fmt: skip
+    assert [(e["code"], e["policyStoreId"], e["policyId"]) for e in answer["errors"]] == [
+        ("POLICY_NOT_FOUND", store, "nobody"), ("POLICY_STORE_NOT_FOUND", "nowhere", made[0]),
+    ]  # fmt: skip
+    fails("ValidationException", avp.batch_get_policy, requests=[{"policyStoreId": store, "policyId": made[0]}] * 101)
+
+
 def test_lists_come_in_pages_and_by_filters(avp, store):
     forbids = [add(avp, store, f'forbid(principal == Shop::User::"u{i}", action, resource);') for i in range(7)]
     open_one = add(avp, store, "permit(principal, action, resource);")

@@ -1,20 +1,18 @@
 internal import AWS
 internal import Bytes
 internal import Cedar
-internal import CedarSchema
-internal import JSON
 
 /// Works out a `PushPlan`: first what is to become of everything, then the steps.
 struct PushPlanner {
-  private(set) var plan = PushPlan()
-  private let local: LocalPolicies
+  var plan = PushPlan()
+  let local: LocalPolicies
   let contents: PolicyStoreContents
-  private let known: StoreManifest.Store
-  private let options: PushPlan.Options
-  private let storedPolicies: [StoredItem]
+  let known: StoreManifest.Store
+  let options: PushPlan.Options
+  let storedPolicies: [StoredItem]
 
   /// What becomes of one thing.
-  private enum Fate {
+  enum Fate {
     case create
     /// The text changes and what it decides does not.
     case reword(StoredItem)
@@ -24,9 +22,9 @@ struct PushPlanner {
     case replace(StoredItem)
   }
 
-  private var fates: [(item: LocalItem, fate: Fate)] = []
+  var fates: [(item: LocalItem, fate: Fate)] = []
   private var deletions: [(item: StoredItem, id: PolicyID?)] = []
-  private var schema: (text: String, changesGroups: Bool)?
+  var schema: (text: String, changesGroups: Bool)?
 
   init(
     _ local: LocalPolicies, _ contents: PolicyStoreContents, _ known: StoreManifest.Store, _ options: PushPlan.Options
@@ -314,7 +312,7 @@ struct PushPlanner {
     }
   }
 
-  private mutating func conflict(_ text: String) { if !options.overwrites { plan.conflicts.append(text) } }
+  mutating func conflict(_ text: String) { if !options.overwrites { plan.conflicts.append(text) } }
 
   private func wasBegun(deleting id: String) -> Bool { if case .delete(id) = known.begun { true } else { false } }
   private func exists(_ id: String, _ isTemplate: Bool) -> Bool {
@@ -327,77 +325,6 @@ struct PushPlanner {
 
   private static let mostBytes = 10_000
   private static let mostTemplates = 40
-
-  // MARK: - The schema
-
-  private mutating func planSchema() {
-    let stored = contents.schema.flatMap { StoreText.json($0.text.string) }
-    guard let source = local.schema else {
-      guard stored != nil else { return }
-      if known.schema?.isMade ?? false || options.prunes {
-        schema = ("{}", changesGroups(nil))
-      } else {
-        plan.notes.append("the store's schema is kept: it was not made from these files; --prune deletes it")
-        plan.manifest.schema = known.schema
-      }
-      if contents.isStrict, schema != nil { plan.invalid.append("the store validates strictly, and would have no schema") }
-      return
-    }
-    guard let (text, json) = StoreText.schemaJSON(source) else { return plan.invalid.append("the schema cannot be said in JSON") }
-    if text.utf8.count > 100_000 { plan.invalid.append("the schema has \(text.utf8.count) bytes in JSON, and a store takes 100000") }
-    if json.object?.contains(where: { $0.name.isEmpty }) ?? false {
-      plan.invalid.append("the schema has declarations outside of namespaces, and a store takes none")
-    }
-    plan.manifest.schema = known.schema
-    if let stored, stored == json {
-      plan.manifest.schema = (StoreContent.digest(schema: json), known.schema?.isMade ?? false)
-      return
-    }
-    if let before = known.schema?.digest, before != stored.map({ StoreContent.digest(schema: $0) }) {
-      conflict("the schema was \(stored == nil ? "deleted" : "changed") in the store")
-    } else if known.schema == nil, stored != nil {
-      conflict("the store has a schema that is not from these files")
-    }
-    schema = (text, changesGroups(source))
-  }
-
-  /// Whether some action gets into a group or leaves one: then the schema decides, too.
-  private func changesGroups(_ source: SourceText?) -> Bool {
-    func groups(_ schema: Schema?) -> [EntityUID: [EntityUID]] {
-      var groups: [EntityUID: [EntityUID]] = [:]
-      for action in schema?.actions ?? [] where !action.parents.isEmpty { groups[action.uid] = action.parents }
-      return groups
-    }
-    let after = source.flatMap { StoreText.schemaJSON($0) }.flatMap { Self.schema($0.text) }
-    // Where nothing is permitted yet, there is nothing to keep from being permitted more.
-    guard storedPolicies.contains(where: { $0.effect != .forbid }) else { return false }
-    return groups(contents.schema.flatMap { Self.schema($0.text.string) }) != groups(after)
-  }
-
-  private mutating func addSchema(_ text: String, changesGroups: Bool) {
-    let words = text == "{}" ? "take the schema away" : "put the schema"
-    plan.steps.append(
-      PushStep(
-        phase: changesGroups ? .schema : .schemaFirst, work: .putSchema(text), id: nil, isTemplate: false, updated: nil,
-        text: changesGroups ? words + ", which changes groups of actions" : words))
-    guard changesGroups, contents.isStrict else { return }
-    // Forbids come first, so the schema that is there now must know them.
-    var early = PolicySet()
-    for (item, fate) in fates where item.effect == .forbid {
-      if case .reword = fate { continue }
-      guard let policy = item.policy else { continue }
-      do throws(PolicySetError) { try early.add(policy) } catch { continue }
-    }
-    let before = contents.schema.flatMap { Self.schema($0.text.string) }
-    let isKnown = before.map { Validator($0).validate(early).errors.isEmpty } ?? early.ids.isEmpty
-    guard !isKnown else { return }
-    plan.invalid.append(
-      "forbids need the new schema, which also changes groups of actions: push the schema without that change first")
-  }
-
-  private static func schema(_ text: String) -> Schema? {
-    do throws(SchemaErrors) { return try Schema(jsonText: text) } catch { return nil }
-  }
 }
 
 extension LocalItem {

@@ -83,7 +83,9 @@ struct ConfigurationCheck {
     }
     let (configuration, file) = try ConfigurationFile.read(arguments)
     for warning in configuration.warnings { Terminal.error("warning: \(warning)\n") }
-    guard !configuration.policies.isEmpty || !configuration.needsPolicies else { throw ConfigurationError([ConfigurationFile.noPolicies]) }
+    guard !configuration.policies.isEmpty || !configuration.needsPolicies || configuration.policySource != nil else {
+      throw ConfigurationError([ConfigurationFile.noPolicies])
+    }
     self.configuration = configuration
     folder = configuration.policies
     members.append(.init(name: "configuration", value: file.map { .string($0) } ?? JSONValue(.null)))
@@ -109,7 +111,8 @@ struct ConfigurationCheck {
   }
 
   mutating func run() throws(ConfigurationError) -> ExitStatus {
-    // Where everything is decided elsewhere there may be no policies here.
+    if let source = configuration?.policySource { say(ConfigurationFile.policiesElsewhere(source) + "\n") }
+    // Where everything is decided elsewhere, or policies are in a store, there may be none here.
     guard !folder.isEmpty else { return [try runDrift(), try runOnline()].first { $0 != .success } ?? .success }
     guard let bundle = PolicyCommands.bundle(arguments, folder: folder, mapping: configuration.map { Mapping($0) } ?? Mapping()) else {
       return .invalid
@@ -170,7 +173,8 @@ struct ConfigurationCheck {
 
   private mutating func runOnline() throws(ConfigurationError) -> ExitStatus {
     guard arguments.has("online"), let configuration else { return .success }
-    let snapshot = try SnapshotBuilder.build(configuration, policies: try PolicyFolder.read(for: configuration), generation: 1)
+    let files = configuration.policySource == nil ? try PolicyFolder.read(for: configuration) : PolicyFiles.none
+    let snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     let steps = try OnlineCheck.run(configuration, issuers: snapshot.issuers.issuers, timeoutMillis: timeoutMillis)
     say(OnlineCheck.text(steps))
     members.append(.init(name: "online", value: .array(steps.map(\.json))))

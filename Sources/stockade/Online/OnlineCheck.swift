@@ -25,7 +25,9 @@ enum OnlineCheck {
           probes.append(UpstreamProbe(place, address, net, finished: finished))
         }
       }
-      for engine in configuration.engines { probes.append(EngineProbe(engine, net, finished: finished)) }
+      for engine in configuration.engines + [configuration.policySource?.store].compactMap({ $0 }) {
+        probes.append(EngineProbe(engine, net, finished: finished))
+      }
       waiting = probes.count
       let started = probes
       loop.after(timeoutMillis) { for probe in started where !probe.isDone { probe.giveUp(after: timeoutMillis) } }
