@@ -103,7 +103,7 @@ def test_the_sample_policy_shown_is_in_the_sample():
         assert block.strip() in sample
 
 
-@pytest.mark.parametrize(("shown", "word"), zip(blocks("json5"), ["unix:/run/orders.sock", "/payment/amount", "policy-store-alias/shop"], strict=True))
+@pytest.mark.parametrize(("shown", "word"), zip(blocks("json5"), ["unix:/run/orders.sock", "/payment/amount", "policy-store-alias/shop", "reports.s3.eu-central-1"], strict=True))
 def test_the_settings_shown_are_a_configuration_s(tmp_path, shown, word):
     issuers = "issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['app'] } },"
     (tmp_path / "stockade.json5").write_text(f"{{ upstream: 'http://127.0.0.1:3000', {issuers} policies: 'policies', {shown} }}")
