@@ -248,7 +248,9 @@ public final class OTLPSender {
       let answer = try JSONParser.parse(body, limits: .init(depth: 16, bytes: 64 * 1024))
       guard let partial = answer["partialSuccess"] else { return 0 }
       let number = partial["rejectedLogRecords"] ?? partial["rejectedSpans"]
-      return max(number?.integer.map { Int(clamping: $0) } ?? number?.string.flatMap { Int($0) } ?? 0, 0)
+      // (No `integer.map`: the 6.3.1 optimizer fails on that, in its pass CopyPropagation.)
+      if let count = number?.integer { return max(Int(clamping: count), 0) }
+      return max(number?.string.flatMap { Int($0) } ?? 0, 0)
     } catch {
       // A collector that answers in another form has taken all.
       return 0
