@@ -49,7 +49,7 @@ final class Demo {
     let flags = [
       "to": ["http://\(service.address)"], "listen": ["127.0.0.1:\(ports.proxy)"], "ops-listen": ["127.0.0.1:\(ports.ops)"],
       "workers": ["1"], "dev": ["true"], "log": [arguments["log"] ?? "stdout"], "log-format": [isJSON ? "json" : "text"],
-      "log-record": ["replayable"],
+      "log-record": [isJSON ? "replayable" : "decision"],
     ]
     let pool = ["cognito": [issuer.poolID], "issuer": [issuer.issuer], "client-id": issuer.clientIDs, "id-prefix": ["demo"]]
     let surroundings = Surroundings(variables: ["DEMO_SERVICE": "http://\(service.address)", "DEMO_ISSUER": issuer.issuer])
