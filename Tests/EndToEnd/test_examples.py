@@ -46,6 +46,7 @@ def store(workplace):
 @pytest.fixture
 def folder(tmp_path, store):
     (tmp_path / "bin").mkdir()
+    (tmp_path / "state" / "stockade").mkdir(mode=0o700, parents=True)
     os.symlink(os.path.abspath(binary()), tmp_path / "bin" / "stockade")
     # A stand-in for the command line that AWS has, over the same library.
     shim(tmp_path, "aws", f"#!{sys.executable}\n" + textwrap.dedent("""
