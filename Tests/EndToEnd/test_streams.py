@@ -79,7 +79,7 @@ def folder(tmp_path):
 def server(folder, provider, service):
     (folder / "stockade.json5").write_text(
         f"""{{ upstream: '{service.url}', policies: 'policies', workers: 2, revocations: 'revoked.json', drain: {{ timeout: '1s' }},
-          issuers: {{ main: {{ issuer: '{provider.issuer}', client_ids: ['app'], id_prefix: 'demo', jwks_url: '{provider.url}', clock_skew: '0s',
+          issuers: {{ main: {{ issuer: '{provider.issuer}', client_ids: ['app'], id_prefix: 'demo', jwks_url: '{provider.url}', clock_skew: '1s',
             jwks: {{ refresh: '1s' }} }} }},
           routes: [
             {{ match: 'GET /chat/all/{{rest...}}', close_streams: 'all' }},
@@ -184,6 +184,20 @@ def test_a_frame_is_sent_to_its_end_first(folder, server, service, provider):
         assert received[:62] == whole[40:]
         assert_closed_by(received[62:], record["id"])
     assert b"after the end" not in b"".join(service.heard)
+
+
+def test_streams_that_go_while_all_are_asked_about_harm_nobody(folder, server, service, provider):
+    """More than are asked about in one turn; the clients of the later ones are gone when their turn comes."""
+    with contextlib.ExitStack() as streams:
+        clients = [streams.enter_context(stream(server, service, "/chat/1", provider.token(), "websocket"))[0] for _ in range(150)]
+        change_policy(folder, POLICY + FORBID)
+        rest(clients[0])
+        for client in clients[1:]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.close()
+    assert status(server, "/chat/1", provider.token()) == 403
+    linked = [record["stream_of"] for record in server.records() if "stream_of" in record]
+    assert len(linked) == len(set(linked)) > 0, "a stream ends once"
 
 
 def test_a_frame_that_does_not_end_is_not_waited_for(folder, server, service, provider):

@@ -13,6 +13,8 @@ final class StreamReview: Waiter {
   private let beganBy: DecisionID
   private let status: Int
   private var wasObserved: Bool
+  // Whoever wakes those that wait may still hold it when its stream is over.
+  private var isOver = false
   private let refused: (DecisionID) -> Void
   private lazy var timer = Deadline(worker.loop) { [unowned self] in expired() }
 
@@ -41,6 +43,7 @@ final class StreamReview: Waiter {
 
   /// The stream is over by itself.
   func end() {
+    isOver = true
     worker.unpark(self)
     waitsFor = nil
     timer.clear()
@@ -90,6 +93,7 @@ final class StreamReview: Waiter {
   }
 
   private func refuse(_ rejection: Rejection) {
+    isOver = true
     waitsFor = nil
     timer.clear()
     exchange.refused(rejection)
@@ -118,7 +122,10 @@ final class StreamReview: Waiter {
   }
 
   /// A fact has arrived, or something has changed.
-  override func goOn() { if isWaiting { decide() } else { ask() } }
+  override func goOn() {
+    guard !isOver else { return }
+    if isWaiting { decide() } else { ask() }
+  }
 
   override func received(_ answer: EntityAnswer) {
     exchange.entitiesArrived(answer)
