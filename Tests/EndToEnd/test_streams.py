@@ -169,6 +169,18 @@ def test_a_websocket_ends_with_its_token(server, service, provider):
     assert metric(server, "stockade_requests_total") == 1, "a stream that ends is no request"
 
 
+def test_a_token_without_a_near_end_is_watched_as_well(folder, server, service, provider):
+    """One that lives for most of a year: its timer is bounded, and a reload finds it all the same."""
+    path = folder / "stockade.json5"
+    path.write_text(path.read_text().replace("clock_skew: '1s',", "clock_skew: '1s', max_lifetime: '366d',"))
+    token = provider.token(exp=int(time.time()) + 300 * 86_400)
+    server.until("the bound is in force", lambda: status(server, "/chat/1", token) == 200)
+    with stream(server, service, "/chat/1", token, "websocket") as (client, _, began):
+        change_policy(folder, POLICY + FORBID)
+        received, _ = rest(client)
+        assert_closed_by(received, linked(server, began)["id"])
+
+
 def test_a_frame_is_sent_to_its_end_first(folder, server, service, provider):
     whole = frame(b"x" * 100)
     with stream(server, service, "/chat/1", provider.token(), "websocket") as (client, behind, began):

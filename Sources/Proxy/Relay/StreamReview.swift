@@ -19,7 +19,7 @@ final class StreamReview: Waiter {
   private lazy var timer = Deadline(worker.loop) { [unowned self] in expired() }
 
   // The wall clock may be set while a timer runs.
-  private static let longestTimer: UInt64 = 60_000
+  private static let longestTimerSeconds: Int64 = 60
 
   /// A stream that was allowed just now.
   ///
@@ -52,7 +52,8 @@ final class StreamReview: Waiter {
   private func setTimer() {
     guard let endsAt = exchange.identityEndsAt else { return timer.clear() }
     let (seconds, overflow) = endsAt.subtractingReportingOverflow(worker.loop.wallSeconds)
-    timer.set(overflow ? Self.longestTimer : min(UInt64(max(seconds, 1)) * 1000, Self.longestTimer))
+    // Bounded before it is multiplied, so that no `exp` can overflow it, whatever an issuer may write.
+    timer.set(UInt64(overflow ? Self.longestTimerSeconds : min(max(seconds, 1), Self.longestTimerSeconds)) * 1000)
   }
 
   private func expired() {
