@@ -268,4 +268,4 @@ def test_what_signs_the_requests_of_routes_is_told_and_no_secret(tmp_path, pool,
     # Without any source the chain ends at the instance's metadata, which nobody serves here.
     done = check(tmp_path, "--json", AWS_ENDPOINT_URL_COGNITO_IDENTITY=there, AWS_REGION="us-east-1", AWS_EC2_METADATA_DISABLED="true")
     failed = steps(done)["sign execute-api", "credentials"]
-    assert done.returncode != 0 and failed["status"] == "failed" and "sign.profile" in failed["help"]
+    assert done.returncode != 0 and failed["status"] == "failed" and "instance metadata is turned off" in failed["detail"], failed
