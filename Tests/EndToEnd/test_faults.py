@@ -105,15 +105,16 @@ class Stage:
 
     def comes_to_rest(self):
         """Nothing is in flight, and no descriptor is open for any of it."""
-        for service in self.services.values():
-            service.part()
         self.server.until("nothing is in flight", lambda: metric(self.server, "stockade_requests_in_flight") == 0, PATIENCE)
-        for state in ("client", "upstream"):
-            name = f'stockade_connections{{state="{state}"}}'
-            self.server.until(f"{name} is 0", lambda name=name: metric(self.server, name) == 0, PATIENCE)
+        self.server.until("connections are gone", self.is_alone, PATIENCE)
         self.server.until("no bytes are held", lambda: metric(self.server, "stockade_buffered_bytes") == 0, PATIENCE)
         self.server.until("descriptors are closed", lambda: self.server.descriptors() <= self.base, PATIENCE)
         self.base = self.server.descriptors()
+
+    def is_alone(self):
+        for service in self.services.values():
+            service.part()
+        return all(metric(self.server, f'stockade_connections{{state="{state}"}}') == 0 for state in ("client", "upstream"))
 
     def records(self, folder):
         """The records of a test's requests, by path: those of one path in a list."""
