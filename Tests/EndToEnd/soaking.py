@@ -34,7 +34,14 @@ class Reborn(Service):
     def __init__(self):
         self.last = collections.Counter()
         self.posts, self.twice = 0, []
+        # The end of a connection is the end of an answer without a length, so none of those may be under way when all end at once:
+        # nobody could tell that it is not whole.
+        self.unframed = threading.Lock()
         super().__init__("reborn")
+
+    def stop(self):
+        with self.unframed:
+            super().stop()
 
     def serve(self, connection):
         message = Message(connection)
@@ -63,20 +70,28 @@ class Reborn(Service):
             self.posts += 1
 
     def answer_one(self, connection, path, body):
-        text = bytes(1 << 20) if path.startswith(b"/use/big") else echo(path, body)
-        kind = random.choice(("length", "chunks", "close"))
+        is_big = path.startswith(b"/use/big")
+        text = bytes(1 << 20) if is_big else echo(path, body)
+        kind = random.choice(("length", "chunks") if is_big else ("length", "chunks", "close"))
+        if kind == "close":
+            with self.unframed:
+                self.send(connection, path, b"HTTP/1.1 200 OK\r\n\r\n" + text)
+                connection.close()
+            raise BrokenOff
         if kind == "chunks":
             pieces = [text[at : at + 5000] for at in range(0, len(text), 5000)]
             head, text = b"Transfer-Encoding: chunked\r\n\r\n", b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in pieces) + b"0\r\n\r\n"
         else:
-            head = b"Content-Length: %d\r\n\r\n" % len(text) if kind == "length" else b"\r\n"
+            head = b"Content-Length: %d\r\n\r\n" % len(text)
+        self.send(connection, path, b"HTTP/1.1 200 OK\r\n" + head + text)
+
+    @staticmethod
+    def send(connection, path, answer):
         if path.startswith(b"/use/broken"):
-            connection.sendall((b"HTTP/1.1 200 OK\r\n" + head + text)[: random.randrange(len(text))])
+            connection.sendall(answer[: random.randrange(len(answer))])
             end(connection, "reset")
             raise BrokenOff
-        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + text)
-        if kind == "close":
-            raise BrokenOff
+        connection.sendall(answer)
 
 
 class Ledger:

@@ -316,8 +316,10 @@ def test_systemds_own_socket_activation(tmp_path, pool, nginx, alice):
     """systemd-socket-activate, which hands over as PID 1 does, and starts it at the first connection."""
     port = free_port()
     flags = [*run_flags(pool, nginx.url), "--listen", "fd:http", "--ops-listen", "127.0.0.1:0", "--log", "none"]
+    # It passes on no variable but those that it is told of; a sanitizer has its own.
+    kept = [word for name in ("ASAN_OPTIONS", "TSAN_OPTIONS") if name in os.environ for word in ("-E", name)]
     server = Running(
-        ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", "--fdname=http", "-E", "STATE_DIRECTORY", binary(), "run", *map(str, flags)],
+        ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", "--fdname=http", "-E", "STATE_DIRECTORY", *kept, binary(), "run", *map(str, flags)],
         tmp_path, "activate", {"STATE_DIRECTORY": str(tmp_path / "state")},
     )  # fmt: skip
     try:
