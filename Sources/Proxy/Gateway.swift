@@ -174,6 +174,7 @@ public final class Gateway {
       startHealthChecks(plan)
       signers.start()
     } catch {
+      endWorkers()
       throw ConfigurationError([error.description])
     }
   }
@@ -349,6 +350,7 @@ public final class Gateway {
     case .startFailed(_, let why):
       let started = started
       self.started = nil
+      endWorkers()
       started?(.failure(ConfigurationError([why])))
     case .adopted(let worker, _): adopted(worker, problem: nil)
     case .adoptionFailed(let worker, let why): adopted(worker, problem: why)
@@ -398,10 +400,15 @@ public final class Gateway {
     self.left = nil
     if let cutOff { loop.cancel(cutOff) }
     if !inTime { for worker in workers { worker.post(.cutOff) } }
+    endWorkers()
+    left(inTime)
+  }
+
+  // No thread outlives the gateway, whichever way it ends.
+  private func endWorkers() {
     for worker in workers { worker.post(.stop) }
     for thread in threads { thread.join() }
     threads = []
-    left(inTime)
   }
 }
 
