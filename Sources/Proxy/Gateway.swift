@@ -373,6 +373,7 @@ public final class Gateway {
       case .upstreamEjected: environment.serverLog.warn("upstream_ejected", ["why": .text(why)])
       case .circuitOpened: environment.serverLog.warn("circuit_open", ["why": .text(why)])
       case .limitReached: environment.serverLog.warn("limit_reached", ["why": .text(why)])
+      case .otherProtocol: environment.serverLog.warn("other_protocol", ["why": .text(why)])
       case .descriptorsFew: environment.serverLog.error("descriptors_exhausted", ["why": .text(why)])
       }
     }

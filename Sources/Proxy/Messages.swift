@@ -75,6 +75,7 @@ enum ControlMessage: Sendable {
     case descriptorsFew
     case proxyHeaderRefused
     case engineFailed
+    case otherProtocol
   }
 }
 

@@ -28,6 +28,7 @@ struct ServicePlan: Sendable {
 final class Service {
   let plan: ServicePlan
   let headLimits: HeadLimits
+  let chunkLimits: ChunkedDecoder.Limits
   let forwardedHeads: [ForwardedHead]
   let upstreams: [UpstreamGroup]
   let engines: [VerifiedPermissionsClient]
@@ -39,6 +40,7 @@ final class Service {
   init(_ plan: ServicePlan, after before: Service?, resolver: Resolver, loop: EventLoop) throws(NetError) {
     self.plan = plan
     headLimits = plan.snapshot.mapping.headLimits
+    chunkLimits = ChunkedDecoder.Limits(headLimits)
     var engines: [VerifiedPermissionsClient] = []
     for engine in plan.engines {
       if let before, let known = before.plan.engines.firstIndex(where: { $0.reaches(engine) }) {

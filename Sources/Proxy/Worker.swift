@@ -24,7 +24,7 @@ final class Worker {
   private(set) var assertionKeys: AssertionKeys?
   private(set) var isDraining = false
 
-  private let control: Mailbox<ControlMessage>
+  let control: Mailbox<ControlMessage>
   let metrics: WorkerMetrics
   private let spans: SpanPort?
   private let instance: String
@@ -49,6 +49,7 @@ final class Worker {
   private var isWaking = false
   private var buffers: [[UInt8]] = []
   private var failureNotedAt: UInt64 = 0
+  var otherProtocolNotedAt: [HTTPRefusal: UInt64] = [:]
   private var differencesSince: UInt64 = 0
   private var differences = 0
   private var remoteHits = 0

@@ -20,7 +20,7 @@ class Upstream:
         self.url = "http://127.0.0.1:%d" % self.server.getsockname()[1]
         self.play = None
         self.connections = 0
-        self.requests = []
+        self.requests, self.trailers = [], []
         self.lock = threading.Lock()
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -42,7 +42,7 @@ class Upstream:
 
     def plays(self, play):
         with self.lock:
-            self.play, self.connections, self.requests = play, 0, []
+            self.play, self.connections, self.requests, self.trailers = play, 0, [], []
 
     def read_request(self, connection, rest=b""):
         """One request: its head and body; None at the end of the connection."""
@@ -58,12 +58,9 @@ class Upstream:
             name, value = line.split(b": ", 1)
             fields[name.lower()] = value
         if fields.get(b"transfer-encoding") == b"chunked":
-            while not body.endswith(b"0\r\n\r\n"):
-                more = connection.recv(65536)
-                if not more:
-                    raise OSError("the request broke off")
-                body += more
-            body = dechunk(body)
+            body, trailers = chunks(connection, body)
+            with self.lock:
+                self.trailers.append(trailers)
         else:
             length = int(fields.get(b"content-length", b"0"))
             while len(body) < length:
@@ -77,6 +74,33 @@ class Upstream:
 
     def end(self):
         self.server.close()
+
+
+def chunks(connection, data):
+    """The data of a chunked body, of which something was read, and the lines behind it; OSError if it breaks off."""
+
+    def more():
+        nonlocal data
+        got = connection.recv(65536)
+        if not got:
+            raise OSError("the body broke off")
+        data += got
+
+    out = b""
+    while True:
+        while b"\r\n" not in data:
+            more()
+        size, data = data.split(b"\r\n", 1)
+        size = int(size, 16)
+        if size == 0:
+            break
+        while len(data) < size + 2:
+            more()
+        assert data[size : size + 2] == b"\r\n"
+        out, data = out + data[:size], data[size + 2 :]
+    while data != b"\r\n" and not data.endswith(b"\r\n\r\n"):
+        more()
+    return out, data[:-2]
 
 
 def dechunk(data):

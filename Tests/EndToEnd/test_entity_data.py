@@ -167,7 +167,7 @@ class Client:
 
 def chunked(body, size):
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
-    return b"".join(b"%x;note=x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nX-Trailer: dropped\r\n\r\n"
+    return b"".join(b"%x;note=x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nX-Sum: 1\r\nX-Stockade-Principal: admin\r\n\r\n"
 
 
 def payment(amount, filler=0):
@@ -214,7 +214,8 @@ class TestBodies:
             assert client.answer()[0] == 200 and client.answer()[0] == 403
         head, got = upstream.requests[0]
         assert got == body
-        assert (b"Transfer-Encoding: chunked" in head) == ("chunked" in form) and b"X-Trailer" not in head
+        assert (b"Transfer-Encoding: chunked" in head) == ("chunked" in form) and b"admin" not in head
+        assert upstream.trailers == ([b"X-Sum: 1\r\n"] if "chunked" in form else [])
         assert len(upstream.requests) == (2 if form == "pipelined" else 1)
         # And the connection goes on.
         client.send(client.head("GET", "/orders/9", token))

@@ -58,22 +58,4 @@ import Testing
     for _ in 0..<200 { wire += Array(("1;" + String(repeating: "x", count: 200) + "\r\na\r\n").utf8) }
     #expect(SharedHTTPCasesTests.decode(wire, by: wire.count).0 == .refused(.chunkLineTooLong))
   }
-
-  @Test func trailersAreKeptOnRequestButNeverThoseOfTheHead() {
-    let bytes = Array("0\r\nGrpc-Status: 0\r\nAuthorization: Bearer x\r\nX-Forwarded-For: y\r\nEtag: \"a\"\r\n\r\n".utf8)
-    for size in [1, bytes.count] {
-      var decoder = ChunkedDecoder(keepsTrailers: true)
-      var start = 0
-      while start < bytes.count {
-        let end = min(start + size, bytes.count)
-        _ = bytes[start..<end].withUnsafeBytes { decoder.next($0) }
-        start = end
-      }
-      #expect(decoder.isEnded)
-      #expect(String(decoding: decoder.trailers, as: UTF8.self) == "Grpc-Status: 0\r\nEtag: \"a\"\r\n")
-    }
-    var plain = ChunkedDecoder()
-    _ = bytes.withUnsafeBytes { plain.next($0) }
-    #expect(plain.trailers.isEmpty)
-  }
 }

@@ -91,6 +91,62 @@ import Testing
     }
   }
 
+  @Test func soManyConnectionsAreMadeAtATime() throws {
+    try withLoop { (loop) throws in
+      // Whoever connects there waits for a handshake that never comes.
+      var streams: [ByteStream] = []
+      let listener = try Listener(loop, at: loopback) { fd, peer in
+        do { streams.append(try ByteStream(loop, fd: fd, peer: peer)) } catch { Issue.record(error) }
+      }
+      var limits = HTTPClient.Limits()
+      limits.connecting = 2
+      let client = try client(loop, tls: Certificates.shared.get().client, limits: limits)
+      let request = HTTPClient.Request(.post, try url(listener.address, scheme: "https"), body: [1])
+      let calls = (0..<6).map { _ in client.send(request) { _ in Issue.record("it ended") } }
+      #expect(try loop.turn(until: { streams.count == 2 }))
+      // One that waits gives up: nobody takes its turn. Then one that connects does.
+      calls[2].cancel()
+      calls[0].cancel()
+      #expect(try loop.turn(until: { streams.count == 3 }))
+      calls[1].cancel()
+      #expect(try loop.turn(until: { streams.count == 4 }))
+      try loop.turn(millis: 20)
+      #expect(streams.count == 4)
+      // Who waits first: otherwise it gets the turn of who gives up.
+      for call in calls.reversed() { call.cancel() }
+      try loop.turn(millis: 20)
+      #expect(streams.count == 4)
+      #expect(loop.timerCount == 0)
+      for stream in streams { stream.close() }
+      listener.close()
+    }
+  }
+
+  @Test func whoWaitsForAConnectionGetsOneThatIsMadeOrOneThatIsFree() throws {
+    try withLoop { (loop) throws in
+      let certificates = try Certificates.shared.get()
+      let server = try HTTPServer(loop, at: loopback, tls: certificates.server("good"), answer: mirror)
+      var limits = HTTPClient.Limits()
+      limits.connecting = 1
+      limits.idlePerPlace = 40
+      limits.idle = 40
+      let client = try client(loop, tls: certificates.client, limits: limits)
+      let port = try #require(server.address.port)
+      var answers: [String] = []
+      for number in 0..<40 {
+        client.send(.init(.get, try HTTPURL.parse("https://localhost:\(port)/\(number)"))) { result in
+          do { answers.append(try text(result)) } catch { Issue.record(error) }
+        }
+      }
+      #expect(try loop.turn(until: { answers.count == 40 }))
+      #expect(Set(answers) == Set((0..<40).map { "GET /\($0)? 0" }))
+      #expect(server.connectionCount < 40)
+      client.closeIdle()
+      #expect(try loop.turn(until: { server.connectionCount == 0 }))
+      #expect(loop.timerCount == 0)
+    }
+  }
+
   @Test func aUnixSocketIsAServerToo() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("http-\(UUID().uuidString.prefix(8))").path
     try withLoop { (loop) throws in

@@ -40,6 +40,25 @@ public struct AuthorizationCall: Sendable {
   public var entities: [Entity]
   /// The context's `token` as the API writes it, where that was written before.
   public var writtenToken: [UInt8]?
+  /// The first of the entities as the API writes them, where they were written before.
+  public var writtenEntities: WrittenEntities?
+
+  /// Entities as the API writes them, one after the other.
+  public struct WrittenEntities: Sendable {
+    let count: Int
+    let bytes: [UInt8]
+
+    /// Writes entities; nil if there are none, or one has a moment without text.
+    public init?(_ entities: [Entity]) {
+      var out = JSONWriter()
+      guard !entities.isEmpty else { return nil }
+      do throws(WireError) {
+        for entity in entities { try AuthorizationCall.write(entity, to: &out) }
+      } catch { return nil }
+      count = entities.count
+      bytes = out.bytes
+    }
+  }
 
   /// A question.
   public init(
@@ -69,7 +88,7 @@ public struct AuthorizationCall: Sendable {
     out.string(policyStore)
     writePrincipal(to: &out)
     try writeItem(to: &out)
-    try Self.write(entities, to: &out)
+    try Self.write(entities, writtenEntities, to: &out)
     out.endObject()
     guard out.bytes.count <= Self.largestBytes else {
       throw WireError("the request has \(out.bytes.count) bytes, more than the service takes")
@@ -152,33 +171,36 @@ public struct AuthorizationCall: Sendable {
     out.endObject()
   }
 
-  private static func write(_ entities: [Entity], to out: inout JSONWriter) throws(WireError) {
+  private static func write(_ entities: [Entity], _ written: WrittenEntities? = nil, to out: inout JSONWriter) throws(WireError) {
     guard !entities.isEmpty else { return }
     out.name("entities")
     out.beginObject()
     out.name("entityList")
     out.beginArray()
-    for entity in entities {
-      out.beginObject()
-      out.name("identifier")
-      AttributeValue.write(entity.uid, to: &out)
-      if !entity.attributes.isEmpty {
-        out.name("attributes")
-        try AttributeValue.write(entity.attributes, to: &out)
-      }
-      if !entity.parents.isEmpty {
-        out.name("parents")
-        out.beginArray()
-        for parent in entity.parents.sorted() { AttributeValue.write(parent, to: &out) }
-        out.endArray()
-      }
-      if !entity.tags.isEmpty {
-        out.name("tags")
-        try AttributeValue.write(entity.tags, to: &out)
-      }
-      out.endObject()
-    }
+    if let written { out.raw(bytes: written.bytes) }
+    for entity in entities.dropFirst(written?.count ?? 0) { try write(entity, to: &out) }
     out.endArray()
+    out.endObject()
+  }
+
+  private static func write(_ entity: Entity, to out: inout JSONWriter) throws(WireError) {
+    out.beginObject()
+    out.name("identifier")
+    AttributeValue.write(entity.uid, to: &out)
+    if !entity.attributes.isEmpty {
+      out.name("attributes")
+      try AttributeValue.write(entity.attributes, to: &out)
+    }
+    if !entity.parents.isEmpty {
+      out.name("parents")
+      out.beginArray()
+      for parent in entity.parents.sorted() { AttributeValue.write(parent, to: &out) }
+      out.endArray()
+    }
+    if !entity.tags.isEmpty {
+      out.name("tags")
+      try AttributeValue.write(entity.tags, to: &out)
+    }
     out.endObject()
   }
 }

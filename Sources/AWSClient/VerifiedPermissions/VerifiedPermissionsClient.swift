@@ -110,6 +110,8 @@ public final class VerifiedPermissionsClient {
     bounds.totalMillis = limits.attemptMillis
     bounds.idlePerPlace = limits.concurrency
     bounds.idle = limits.concurrency
+    // A TLS handshake costs the loop several times what a question does: a burst of them would hold up every other request.
+    bounds.connecting = 8
     bounds.bodyBytes = 1 << 20
     // Shorter than the service's own limit: a reused connection is rarely a dead one.
     bounds.idleMillis = 20_000

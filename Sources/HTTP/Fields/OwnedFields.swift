@@ -84,6 +84,16 @@ public struct OwnedFields: Sendable {
     return false
   }
 
+  /// Whether a name is, or is an alias of, any of these names, those that go on as they are included.
+  func matches(_ name: UnsafeRawBufferPointer) -> Bool {
+    guard let first = name.first, firstBytes & (1 &<< UInt32(Self.fold(first) & 31)) != 0 else { return false }
+    let head = Self.head(of: name)
+    return entries.contains { entry in
+      head & entry.mask == entry.head && (entry.isPrefix ? name.count >= entry.count : name.count == entry.count)
+        && (entry.count <= 8 || matches(entry, name))
+    }
+  }
+
   /// As `owns(_:)`, of a string.
   public func owns(_ name: String) -> Bool {
     var copy = name

@@ -12,9 +12,17 @@ public struct ChunkedDecoder: Sendable {
     public var extensionBytes = 16 * 1024
     /// Bytes of the trailer section: 8 KiB.
     public var trailerBytes = 8 * 1024
+    /// Lines of the trailer section: 128.
+    public var trailerLines = 128
 
     /// The defaults.
     public init() {}
+
+    /// The limits of a message whose head has these: the trailer section is as large as the head may be, in bytes and lines.
+    public init(_ head: HeadLimits) {
+      trailerBytes = head.headBytes
+      trailerLines = head.fieldLines
+    }
   }
 
   /// What a call found first.
@@ -47,11 +55,11 @@ public struct ChunkedDecoder: Sendable {
   private var lineBytes = 0
   private var extensionBytes = 0
   private var trailerBytes = 0
+  private var trailerLines = 0
   private var trailerName: [UInt8] = []
-  private var keepsLine = false
   private var refusal = HTTPRefusal.chunkSizeInvalid
   private let keepsTrailers: Bool
-  /// The trailer lines, CRLF included, if the decoder was asked to keep them.
+  /// The trailer lines as they came, CRLF included, if the decoder was asked to keep them; `TrailerSection` says which go on.
   public private(set) var trailers: [UInt8] = []
 
   /// A decoder at the start of a body.
@@ -195,7 +203,10 @@ public struct ChunkedDecoder: Sendable {
         return
       }
       guard TokenTable.isToken(byte) else { throw byte == ASCII.lf ? .bareLF : .trailerInvalid }
-      trailerName = [byte]
+      trailerLines += 1
+      guard trailerLines <= limits.trailerLines else { throw .tooManyTrailers }
+      trailerName.removeAll(keepingCapacity: true)
+      trailerName.append(byte)
       state = .trailerName
     case .trailerName:
       if byte == UInt8(ascii: ":") {
@@ -203,6 +214,7 @@ public struct ChunkedDecoder: Sendable {
         state = .trailerValue
       } else {
         guard TokenTable.isToken(byte) else { throw .trailerInvalid }
+        guard trailerName.count < FieldLineScanner.longestName else { throw .fieldNameTooLong }
         trailerName.append(byte)
       }
     case .trailerValue:
@@ -213,37 +225,28 @@ public struct ChunkedDecoder: Sendable {
       }
     case .trailerLF:
       guard byte == ASCII.lf else { throw .bareCR }
-      if keepsLine { trailers.append(byte) }
-      keepsLine = false
+      if keepsTrailers { trailers.append(byte) }
       state = .trailerStart
+      return
     default:
       guard byte == ASCII.lf else { throw .bareCR }
       state = .ended
       return
     }
     // The name was kept as a whole when its colon came.
-    if keepsLine, state != .trailerName { trailers.append(byte) }
+    if keepsTrailers, state != .trailerName { trailers.append(byte) }
   }
 }
 
 extension ChunkedDecoder {
-  /// RFC 9110 §6.5.1: a trailer that would frame or route the message comes too late to be honest; others that belong into
-  /// the head are dropped.
+  /// A length or a host behind the body: whoever reads it as the head's would find another message than was decided on.
   private mutating func checkTrailerName() throws(HTTPRefusal) {
     let known = trailerName.withUnsafeBytes { KnownField(name: $0) }
     guard known.bit & Self.refusedTrailers == 0 else { throw .trailerForbidden }
-    keepsLine = keepsTrailers && known.bit & Self.droppedTrailers == 0
-    if keepsLine { trailers.append(contentsOf: trailerName) }
+    if keepsTrailers { trailers.append(contentsOf: trailerName) }
   }
 
   private static var refusedTrailers: UInt64 {
     KnownField.contentLength.bit | KnownField.transferEncoding.bit | KnownField.host.bit
-  }
-
-  private static var droppedTrailers: UInt64 {
-    KnownField.forwarding | KnownField.hopByHop | KnownField.expect.bit | KnownField.authorization.bit | KnownField.cookie.bit
-      | KnownField.setCookie.bit | KnownField.wwwAuthenticate.bit | KnownField.contentType.bit | KnownField.contentEncoding.bit
-      | KnownField.contentRange.bit | KnownField.cacheControl.bit | KnownField.date.bit | KnownField.location.bit
-      | KnownField.age.bit | KnownField.retryAfter.bit | KnownField.origin.bit
   }
 }

@@ -25,6 +25,8 @@ public enum ChunkedEncoder {
 
   /// What follows a chunk's data.
   public static let lineEnd: [UInt8] = [ASCII.cr, ASCII.lf]
+  /// The last chunk; trailer lines and an empty line follow.
+  public static let lastChunk: [UInt8] = Array("0\r\n".utf8)
   /// The last chunk and an empty trailer section.
   public static let end: [UInt8] = Array("0\r\n\r\n".utf8)
 }

@@ -37,6 +37,7 @@ public enum HeadWriter {
     to out: inout ByteCursor
   ) {
     let upgrades = rewrite.offersUpgrade && head.upgradeRange != nil
+    let framing = rewrite.framing ?? head.framing
     fields.bytes.withUnsafeBytes { bytes in
       out.put(bytes.part(head.methodRange))
       out.put(ASCII.space)
@@ -73,13 +74,20 @@ public enum HeadWriter {
         out.put(bytes.part(clientHost))
         out.put(ascii: "\r\n")
       }
+      let wantsTrailers = rewrite.forwardsTrailers && head.minorVersion == 1 && TrailerSection.areWanted(by: fields, bytes)
       if upgrades, let offer = head.upgradeRange {
-        out.put(ascii: "Connection: upgrade\r\nUpgrade: ")
+        out.put(ascii: wantsTrailers ? "Connection: upgrade, TE\r\nUpgrade: " : "Connection: upgrade\r\nUpgrade: ")
         out.put(bytes.part(offer))
         out.put(ascii: "\r\n")
+      } else if wantsTrailers {
+        out.put(ascii: "Connection: TE\r\n")
+      }
+      if wantsTrailers { out.put(ascii: "TE: trailers\r\n") }
+      if rewrite.forwardsTrailers, framing == .chunked {
+        TrailerSection.putAnnouncement(of: fields, bytes, owned: rewrite.owned, to: &out)
       }
     }
-    appendFraming(rewrite.framing ?? head.framing, to: &out)
+    appendFraming(framing, to: &out)
   }
 
   /// Appends the head of a response as the client gets it: a status line of our own, one framing, one `Connection`.
@@ -115,6 +123,9 @@ public enum HeadWriter {
       }
     }
     if !status.isInformational {
+      if rewrite.framing == .chunked, head.framing == .chunked {
+        fields.bytes.withUnsafeBytes { TrailerSection.putAnnouncement(of: fields, $0, owned: rewrite.owned, to: &out) }
+      }
       appendFraming(rewrite.framing, to: &out)
       appendConnection(keepAlive: rewrite.keepAlive, minorVersion: rewrite.clientMinorVersion, to: &out)
     }

@@ -18,6 +18,9 @@ public struct RequestRewrite: Sendable {
   /// Whether the client's `tracestate` is left out.
   public var dropsTraceState = false
 
+  /// Whether the fields behind a body go on, and the client's word that it understands those of a response.
+  public var forwardsTrailers = true
+
   /// A rewrite that keeps Host and Authorization.
   public init(owned: OwnedFields) { self.owned = owned }
 }

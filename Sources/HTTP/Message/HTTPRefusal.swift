@@ -132,10 +132,12 @@ public enum HTTPRefusal: UInt8, Error, Sendable, CaseIterable {
   case chunkUnterminated
   /// A trailer line that is no field line.
   case trailerInvalid
-  /// A trailer that RFC 9110 §6.5.1 forbids: framing, routing, credentials.
+  /// A trailer that only an attacker sends: a length, a transfer coding, a host.
   case trailerForbidden
   /// The trailer section exceeds its limit.
   case trailersTooLarge
+  /// The trailer section has more lines than its limit.
+  case tooManyTrailers
 }
 
 extension HTTPRefusal {
@@ -244,6 +246,8 @@ extension HTTPRefusal {
     case .trailerInvalid: Row(.badRequest, "trailer_invalid", "A trailer line is not a field line.")
     case .trailerForbidden: Row(.badRequest, "trailer_forbidden", "A trailer has a name that only the head may have.")
     case .trailersTooLarge: Row(.requestHeaderFieldsTooLarge, "trailers_too_large", "The trailer section is larger than is allowed here.")
+    case .tooManyTrailers:
+      Row(.requestHeaderFieldsTooLarge, "too_many_trailers", "The trailer section has more lines than are allowed here.")
     }
   }
 }

@@ -8,6 +8,7 @@ public final class HTTPCall: StreamOwner {
   private let limits: HTTPClient.Limits
   private var completion: ((Result<HTTPClient.Response, NetError>) -> Void)?
   private var timer: TimerID?
+  private var turn = Turn.none
   private let proxy: HTTPProxies.Proxy?
   private var connector: Connector?
   private var handshake: TLSHandshake?
@@ -23,6 +24,9 @@ public final class HTTPCall: StreamOwner {
   private var body: [UInt8] = []
   private var bodyLeft: UInt64 = 0
   private var chunks: ChunkedDecoder?
+
+  /// Where it stands among the calls that need a connection made.
+  private enum Turn { case none, waiting, connecting }
 
   init(
     _ client: HTTPClient, _ request: HTTPClient.Request, _ limits: HTTPClient.Limits,
@@ -55,15 +59,29 @@ public final class HTTPCall: StreamOwner {
       return fail(.tls(TLSFailure(.configuration, "no TLS client is set up for https")))
     }
     output.append(bytes)
-    if let reused = client.takeIdle(for: request.url) {
-      isReused = true
-      // Writing can fail at once; the completion must not be called from within `send`.
-      return client.loop.later { [self] in
-        guard completion != nil else { return reused.close() }
-        exchange(over: reused)
-      }
+    if let reused = client.takeIdle(for: request.url) { return reuse(reused) }
+    queue()
+  }
+
+  /// Goes on over a connection that another call is done with.
+  func reuse(_ stream: ByteStream) {
+    turn = .none
+    isReused = true
+    // Writing can fail at once; the completion must not be called from within `send`.
+    client.loop.later { [self] in
+      guard completion != nil else { return stream.close() }
+      exchange(over: stream)
     }
-    connect()
+  }
+
+  /// Whether it waits for its turn to connect.
+  var isWaiting: Bool { turn == .waiting }
+  /// Whether a connection to this place is one for it.
+  func isFor(_ url: HTTPURL) -> Bool { request.url.isSamePlace(as: url) }
+
+  private func queue() {
+    turn = .waiting
+    if client.mayConnect(self) { connect() }
   }
 
   private func serialized() -> [UInt8]? {
@@ -79,7 +97,9 @@ public final class HTTPCall: StreamOwner {
     return bytes
   }
 
-  private func connect() {
+  /// Makes a connection: its turn has come.
+  func connect() {
+    turn = .connecting
     if let path = request.url.socketPath { return connect(to: [.unix(path: path)]) }
     if proxy != nil, let address = IPAddress(request.url.host), let error = refusal(of: [address]) { return fail(error) }
     client.resolver.resolve(proxy?.url.host ?? request.url.host) { [weak self] in self?.resolved($0) }
@@ -157,6 +177,7 @@ public final class HTTPCall: StreamOwner {
   // MARK: - Request and response
 
   private func exchange(over stream: ByteStream) {
+    leaveTurn()
     self.stream = stream
     stream.owner = self
     mayRead = true
@@ -283,7 +304,7 @@ public final class HTTPCall: StreamOwner {
       stream = nil
       output = ByteQueue()
       if let bytes = serialized() { output.append(bytes) }
-      return connect()
+      return queue()
     }
     let what = hasHead ? "in the middle of the response's body" : hasInput ? "in the middle of the response's head" : "without a response"
     finish(.failure(error ?? .closedEarly(what)))
@@ -322,9 +343,16 @@ public final class HTTPCall: StreamOwner {
     connector?.cancel()
     connector = nil
     handshake = nil
+    leaveTurn()
     let stream = stream
     self.stream = nil
     return stream
+  }
+
+  private func leaveTurn() {
+    let wasConnecting = turn == .connecting
+    turn = .none
+    if wasConnecting { client.connectingEnded() }
   }
 
   private static let mostInterim = 16

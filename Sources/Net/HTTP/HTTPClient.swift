@@ -53,6 +53,9 @@ public final class HTTPClient {
     public var idle = 16
     /// How long one is kept.
     public var idleMillis: UInt64 = 30_000
+    /// Connections that are being made at the same time. Other calls wait for their turn, or for one that is done with its
+    /// connection. For a client of one place: where there are several, one that does not answer would keep the others waiting.
+    public var connecting = Int.max
 
     /// The defaults.
     public init() {}
@@ -65,6 +68,8 @@ public final class HTTPClient {
   let proxies: HTTPProxies
   private var idle: [IdleConnection] = []
   private var sweep: TimerID?
+  private var connecting = 0
+  private var waiting: ArraySlice<HTTPCall> = []
 
   /// What bounds calls that begin from now on.
   public var limits: Limits
@@ -102,6 +107,34 @@ public final class HTTPClient {
     for connection in closing { connection.close() }
   }
 
+  // MARK: - Connections being made
+
+  /// Whether a call may connect now; if not, it is told later.
+  func mayConnect(_ call: HTTPCall) -> Bool {
+    guard connecting < limits.connecting else {
+      waiting.append(call)
+      return false
+    }
+    connecting += 1
+    return true
+  }
+
+  /// A call that was let connect has done so, or has given it up.
+  func connectingEnded() {
+    connecting -= 1
+    while connecting < limits.connecting, let call = nextWaiting() {
+      connecting += 1
+      call.connect()
+    }
+  }
+
+  private func nextWaiting(for url: HTTPURL? = nil) -> HTTPCall? {
+    // Those who gave up while they waited are passed over.
+    while let call = waiting.first, !call.isWaiting { waiting.removeFirst() }
+    guard let first = waiting.first, url.map({ first.isFor($0) }) ?? true else { return nil }
+    return waiting.removeFirst()
+  }
+
   // MARK: - Connections kept for reuse
 
   func takeIdle(for url: HTTPURL) -> ByteStream? {
@@ -110,6 +143,7 @@ public final class HTTPClient {
   }
 
   func keep(_ stream: ByteStream, for url: HTTPURL) {
+    if let call = nextWaiting(for: url) { return call.reuse(stream) }
     guard idle.count < limits.idle, hasRoom(for: url) else { return stream.close() }
     idle.append(IdleConnection(stream, url, of: self, until: loop.now + limits.idleMillis))
     if sweep == nil { scheduleSweep() }

@@ -12,7 +12,9 @@ extension Fields {
     Field(
       "limits.requests_in_flight", .integer(1...1_000_000), "How many requests at one time, in all", default: "\(Defaults.requestsInFlight)"
     ),
-    Field("limits.header", .size(1024...(1 << 20)), "The largest head of a request, and of a response", default: size(Defaults.headBytes)),
+    Field(
+      "limits.header", .size(1024...(1 << 20)), "The largest head of a request, and of a response; and as much again behind a chunked body",
+      default: size(Defaults.headBytes)),
     Field("limits.header_count", .integer(8...10_000), "How many field lines it may have", default: "\(Defaults.fieldLines)"),
     Field("limits.target", .size(64...(1 << 20)), "The longest request target", default: size(Defaults.targetBytes)),
     Field("limits.body", .size(0...(1 << 50)), "The largest body of a request where no route says otherwise; default: no bound"),

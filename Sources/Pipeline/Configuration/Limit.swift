@@ -77,8 +77,8 @@ public enum Limit: String, Sendable, CaseIterable {
   /// The limit that a refused head has reached; nil if it is none.
   init?(reachedBy refusal: HTTPRefusal) {
     switch refusal {
-    case .headTooLarge, .fieldNameTooLong: self = .header
-    case .tooManyFields: self = .headerCount
+    case .headTooLarge, .fieldNameTooLong, .trailersTooLarge: self = .header
+    case .tooManyFields, .tooManyTrailers: self = .headerCount
     case .targetTooLong: self = .target
     default: return nil
     }

@@ -107,81 +107,24 @@ extension Snapshot {
       // The service adds the token's claims by itself.
       context = Record(lastWins: context.fields.filter { !exactlyEquals($0.key, "token") })
     }
-    let slice = try EntitySlice(
-      identity: isNamed ? identity.claimed : [], request: mapped.resourceEntities + mapped.learnedEntities,
-      known: authorization.entities
-    ).reachable(from: isNamed ? [request.principal, request.resource] : [request.resource], context)
     var call = AuthorizationCall(
-      policyStore: engine.policyStore, principal: principal, action: request.action, resource: request.resource, context: context,
-      entities: isNamed ? slice : slice.filter { !identityTypes.contains($0.uid.type) })
+      policyStore: engine.policyStore, principal: principal, action: request.action, resource: request.resource, context: context)
     // A token's claims are the same in all questions, and the longest part of them.
-    call.writtenToken = identity.writtenToken
+    call.writtenToken = identity.elsewhere?.token
+    let own = mapped.resourceEntities + mapped.learnedEntities
+    if isNamed, let theirs = identity.elsewhere?.entities, theirs.isApart(from: own) {
+      let slice = try EntitySlice(own, known: authorization.entities)
+      call.entities = theirs.entities + slice.reachable(from: [request.resource], context, besides: theirs.reached).entities
+      call.writtenEntities = theirs.written
+    } else if isNamed {
+      let slice = try EntitySlice(identity.claimed + own, known: authorization.entities)
+      call.entities = slice.reachable(from: [request.principal, request.resource], context).entities
+    } else {
+      let slice = try EntitySlice(own, known: authorization.entities)
+      call.entities = slice.reachable(from: [request.resource], context).entities.filter { !identityTypes.contains($0.uid.type) }
+    }
     do throws(WireError) {
       return try RemoteQuestion(call, to: index, engine, generation: generation, expiresAt: identity.expiresAt)
     } catch { throw .refuse(.engineFailed(detail: error.description)) }
-  }
-}
-
-/// The entities that can matter to a question: those of token and request, and the static ones that can be reached from them.
-struct EntitySlice {
-  private var byUID: [EntityUID: Entity] = [:]
-  private let known: Entities
-  private var order: [EntityUID] = []
-
-  /// Entities that came with the token, with the request, and those that are always there.
-  init(identity: [Entity], request: [Entity], known: Entities) throws(Stop) {
-    self.known = known
-    for entity in identity + request { try add(entity) }
-    for uid in order {
-      if let entity = known[uid] { try add(entity) }
-    }
-  }
-
-  // As the local engine joins them: parents add up, attributes come from one place alone.
-  private mutating func add(_ entity: Entity) throws(Stop) {
-    guard var merged = byUID[entity.uid] else {
-      byUID[entity.uid] = entity
-      order.append(entity.uid)
-      return
-    }
-    let hasContent = !entity.attributes.isEmpty || !entity.tags.isEmpty
-    if hasContent {
-      guard merged.attributes.isEmpty, merged.tags.isEmpty else {
-        throw .refuse(.engineFailed(detail: OverlayError.conflict(entity.uid).description))
-      }
-      merged.attributes = entity.attributes
-      merged.tags = entity.tags
-    }
-    merged.parents.formUnion(entity.parents)
-    byUID[entity.uid] = merged
-  }
-
-  /// Everything that can be reached by parents, attributes and tags, in the order of reaching. Actions come from the store's schema.
-  consuming func reachable(from starts: [EntityUID], _ context: Record) -> [Entity] {
-    var reached: Set<EntityUID> = []
-    var queue: [EntityUID] = []
-    var found: [Entity] = []
-    func reach(_ uid: EntityUID) { if !uid.type.isAction, reached.insert(uid).inserted { queue.append(uid) } }
-    func reach(in value: Value) {
-      switch value {
-      case .entity(let uid): reach(uid)
-      case .set(let set): for element in set.elements { reach(in: element) }
-      case .record(let record): for field in record.fields { reach(in: field.value) }
-      case .bool, .long, .string, .decimal, .ip, .datetime, .duration, .unknown: break
-      }
-    }
-    for uid in starts { reach(uid) }
-    reach(in: .record(context))
-    var next = 0
-    while next < queue.count {
-      let uid = queue[next]
-      next += 1
-      guard let entity = byUID[uid] ?? known[uid] else { continue }
-      found.append(entity)
-      for parent in entity.parents.sorted() { reach(parent) }
-      reach(in: .record(entity.attributes))
-      reach(in: .record(entity.tags))
-    }
-    return found
   }
 }

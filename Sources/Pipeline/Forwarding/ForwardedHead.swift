@@ -73,6 +73,13 @@ public struct ForwardedHead: Sendable {
     }
     HeadWriter.appendRequest(exchange.head, headers.rewrite, adding: proto, lines, identity, to: &out)
   }
+
+  /// Appends those of the lines behind a body that may be said behind it too. None on a route that signs: what goes out in our name
+  /// is what was signed.
+  public func appendTrailers(_ lines: [UInt8], of exchange: borrowing Exchange, to out: inout [UInt8]) {
+    guard exchange.route?.signing == nil else { return }
+    TrailerSection.append(lines, of: exchange.head.fields, owned: exchange.snapshot.identityHeaders.rewrite.owned, to: &out)
+  }
 }
 
 extension FieldBlock {

@@ -73,6 +73,7 @@ public struct IdentityHeaders: Sendable {
     signedRewrite = rewrite
     signedRewrite.owned = OwnedFields(names + RequestSignature.ownedFields, prefixes: ["x-amzn-oidc-"], evaluated: evaluated)
     signedRewrite.keepsAuthorization = false
+    signedRewrite.forwardsTrailers = false
     nobody = block(principal: "", subject: "", groups: [], claims: JSONValue(.null))
   }
 

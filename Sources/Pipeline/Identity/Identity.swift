@@ -25,8 +25,8 @@ public final class Identity: Sendable {
   let claimed: [Entity]
   /// The claims of an access token for `context.token`; nil for an ID token, whose claims are the principal's attributes.
   public let tokenContext: Record?
-  /// The same in the words of an engine elsewhere; nil where none is asked.
-  let writtenToken: [UInt8]?
+  /// What engines elsewhere are told of it; nil where none is asked.
+  let elsewhere: RemoteIdentity?
   /// The identity headers, ready to be sent.
   public let headers: FieldBlock
   /// ID or access token.
@@ -58,7 +58,7 @@ public final class Identity: Sendable {
 
   init(
     token: VerifiedToken, issuer: Issuer, principal: EntityUID, groups: [EntityUID], groupNames: [String], entities: PreparedEntities,
-    shadowEntities: PreparedEntities?, claimed: [Entity], tokenContext: Record?, writtenToken: [UInt8]?, scopes: [String],
+    shadowEntities: PreparedEntities?, claimed: [Entity], tokenContext: Record?, elsewhere: RemoteIdentity?, scopes: [String],
     headers: FieldBlock
   ) {
     self.issuer = issuer.name
@@ -72,7 +72,7 @@ public final class Identity: Sendable {
     self.shadowEntities = shadowEntities
     self.claimed = claimed
     self.tokenContext = tokenContext
-    self.writtenToken = writtenToken
+    self.elsewhere = elsewhere
     self.headers = headers
     tokenUse = token.tokenUse
     algorithm = token.alg

@@ -88,7 +88,10 @@ public struct IdentityMapping: Sendable, Equatable {
       token: token, issuer: issuer, principal: claimed.principal, groups: claimed.groups, groupNames: claimed.groupNames,
       entities: try snapshot.authorization.prepare(claimed.entities, token: claimed.context),
       shadowEntities: try snapshot.shadow?.prepare(claimed.entities, token: claimed.context), claimed: claimed.entities,
-      tokenContext: claimed.context, writtenToken: snapshot.engines.isEmpty ? nil : claimed.context.flatMap(AuthorizationCall.written),
+      tokenContext: claimed.context,
+      elsewhere: snapshot.engines.isEmpty
+        ? nil
+        : try RemoteIdentity(claimed.principal, claimed.entities, token: claimed.context, known: snapshot.authorization.entities),
       scopes: claimed.scopes,
       headers: snapshot.identityHeaders.block(
         principal: claimed.principal.id, subject: token.subject, groups: claimed.groupNames, claims: token.claims))

@@ -10,12 +10,14 @@ struct BodyReader {
   }
 
   private var left: Left
+  /// The lines behind the chunks, once they are over.
+  private(set) var trailers: [UInt8] = []
 
-  init(_ framing: BodyFraming) {
+  init(_ framing: BodyFraming, limits: ChunkedDecoder.Limits) {
     switch framing {
     case .none: left = .nothing
     case .length(let count): left = count == 0 ? .nothing : .octets(count)
-    case .chunked: left = .chunks(ChunkedDecoder())
+    case .chunked: left = .chunks(ChunkedDecoder(limits: limits, keepsTrailers: true))
     case .untilClose: left = .everything
     }
   }
@@ -39,7 +41,10 @@ struct BodyReader {
       // The decoder moves out and back in, so that it is never copied with its buffer shared.
       left = .nothing
       let step = decoder.next(bytes)
-      if case .end = step { return step }
+      if case .end = step {
+        trailers = decoder.trailers
+        return step
+      }
       left = .chunks(decoder)
       return step
     }
@@ -68,14 +73,19 @@ struct BodyRelay {
   /// Whether the body is over.
   var isEnded: Bool { reader.isEnded }
 
-  init(from framing: BodyFraming, asChunks: Bool) {
-    reader = BodyReader(framing)
+  init(from framing: BodyFraming, asChunks: Bool, limits: ChunkedDecoder.Limits = ChunkedDecoder.Limits()) {
+    reader = BodyReader(framing, limits: limits)
     self.asChunks = asChunks
   }
 
   /// Relays bytes. What is sent is first collected behind what `out` holds already, or lent to `send` directly where a copy can be
   /// spared; `out` is empty afterwards, unless nothing was sent.
-  mutating func relay(_ bytes: UnsafeRawBufferPointer, collecting out: inout [UInt8], send: (UnsafeRawBufferPointer) -> Void) -> Outcome {
+  ///
+  /// - Parameter trailers: appends those of the lines behind the chunks that go on.
+  mutating func relay(
+    _ bytes: UnsafeRawBufferPointer, collecting out: inout [UInt8], trailers: ([UInt8], inout [UInt8]) -> Void,
+    send: (UnsafeRawBufferPointer) -> Void
+  ) -> Outcome {
     var rest = bytes
     defer {
       if !out.isEmpty {
@@ -88,7 +98,7 @@ struct BodyRelay {
       case .needMore: return .more
       case .refused(let refusal): return .refused(refusal)
       case .end(let consumed):
-        if asChunks { out.append(contentsOf: ChunkedEncoder.end) }
+        if asChunks { appendEnd(to: &out, trailers) }
         return .ended(consumed: bytes.count - rest.count + consumed)
       case .data(let range):
         let data = UnsafeRawBufferPointer(rebasing: rest[range])
@@ -106,5 +116,12 @@ struct BodyRelay {
         }
       }
     }
+  }
+
+  private func appendEnd(to out: inout [UInt8], _ trailers: ([UInt8], inout [UInt8]) -> Void) {
+    guard !reader.trailers.isEmpty else { return out.append(contentsOf: ChunkedEncoder.end) }
+    out.append(contentsOf: ChunkedEncoder.lastChunk)
+    trailers(reader.trailers, &out)
+    out.append(contentsOf: ChunkedEncoder.lineEnd)
   }
 }

@@ -79,7 +79,7 @@ extension ClientConnection {
 
   func collect(_ bytes: UnsafeRawBufferPointer) -> BodyRelay.Outcome {
     var none: [UInt8] = []
-    return requestBody.relay(bytes, collecting: &none) { collected.bytes.append($0) }
+    return requestBody.relay(bytes, collecting: &none, trailers: { _, _ in }) { collected.bytes.append($0) }
   }
 
   func bodyIsWhole() {

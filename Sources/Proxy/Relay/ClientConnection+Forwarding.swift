@@ -34,6 +34,7 @@ extension ClientConnection {
   /// Goes on with a body of which something was read before the decision; false if that is too much already.
   func continueBody() -> Bool {
     collected.owesEnd = requestBody.asChunks && requestBody.isEnded
+    if collected.owesEnd { appendTrailers(requestBody.reader.trailers, to: &collected.trailers) }
     guard let limit = requestBody.left else { return true }
     guard UInt64(collected.bytes.count) <= limit else { return false }
     requestBody.left = limit - UInt64(collected.bytes.count)
@@ -156,9 +157,13 @@ extension ClientConnection {
   func relayRequest(_ bytes: UnsafeRawBufferPointer, to upstream: UpstreamConnection) -> BodyRelay.Outcome {
     mayRetry = false
     var out = worker.takeBuffer()
-    let outcome = requestBody.relay(bytes, collecting: &out) { upstream.send($0) }
+    let outcome = requestBody.relay(bytes, collecting: &out, trailers: { appendTrailers($0, to: &$1) }) { upstream.send($0) }
     worker.giveBack(out)
     return outcome
+  }
+
+  private func appendTrailers(_ lines: [UInt8], to out: inout [UInt8]) {
+    service.forwardedHeads[exchange.upstream].appendTrailers(lines, of: exchange, to: &out)
   }
 
   func bodyIsRefused(_ rejection: Rejection) {

@@ -191,13 +191,14 @@ final class ClientConnection: Waiter, StreamOwner {
 
   func headIsComplete() {
     begin()
-    requestBody = BodyRelay(from: exchange.head.framing, asChunks: exchange.head.framing == .chunked)
+    requestBody = BodyRelay(from: exchange.head.framing, asChunks: exchange.head.framing == .chunked, limits: service.chunkLimits)
     if let rejection = worker.overload { return refuse(rejection) }
     decide()
   }
 
   func headIsRefused(_ refusal: HTTPRefusal) {
     begin()
+    worker.heardOtherProtocol(refusal, from: exchange.client.peer)
     refuse(.syntax(refusal))
   }
 

@@ -7,6 +7,8 @@ struct CollectedBody {
   var bytes = ByteQueue()
   /// Whether chunks must still be told that they are over.
   var owesEnd = false
+  /// The lines that go on behind them.
+  var trailers: [UInt8] = []
 
   /// Whether nothing is left to send on.
   var isEmpty: Bool { bytes.isEmpty && !owesEnd }
@@ -24,7 +26,12 @@ struct CollectedBody {
     bytes.consume(count)
     guard bytes.isEmpty else { return }
     bytes.release()
-    if owesEnd { out.append(contentsOf: ChunkedEncoder.end) }
+    if owesEnd {
+      out.append(contentsOf: ChunkedEncoder.lastChunk)
+      out.append(contentsOf: trailers)
+      out.append(contentsOf: ChunkedEncoder.lineEnd)
+      trailers = []
+    }
     owesEnd = false
   }
 }

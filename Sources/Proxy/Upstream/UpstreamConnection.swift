@@ -153,15 +153,18 @@ final class UpstreamConnection: StreamOwner {
     let rewrite = client.responseBegins(head)
     var out = worker.takeBuffer()
     HeadWriter.appendResponse(head, rewrite, adding: client.withExchange { worker.responseFields(for: $0) }, to: &out)
-    response = BodyRelay(from: head.framing, asChunks: rewrite.framing == .chunked)
+    response = BodyRelay(from: head.framing, asChunks: rewrite.framing == .chunked, limits: worker.service.chunkLimits)
     relay(rest, collecting: out, for: client)
   }
 
   private func relay(_ bytes: UnsafeRawBufferPointer, collecting head: consuming [UInt8], for client: ClientConnection) {
-    // Taken out while it is used: what is sent on may end the exchange.
+    // Out of its place while it reads, so that what it holds is not copied for each piece, and what is sent on may end the exchange.
     guard var body = response.take() else { return }
     var out = head
-    let outcome = body.relay(bytes, collecting: &out) { client.send($0) }
+    let fields = self.head.fields
+    let outcome = body.relay(bytes, collecting: &out, trailers: { TrailerSection.append($0, of: fields, owned: nil, to: &$1) }) {
+      client.send($0)
+    }
     worker.giveBack(out)
     response = body
     guard self.client != nil else { return }
