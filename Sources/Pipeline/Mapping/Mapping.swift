@@ -251,17 +251,19 @@ public struct Mapping: Sendable {
     var count = head.path.hasTrailingSlash ? 1 : 0
     for index in 0..<head.path.count { count += 1 + head.path.byteCount(ofSegment: index) }
     return String(unsafeUninitializedCapacity: count) { text in
+      let text = UnsafeMutableRawBufferPointer(text)
       var end = 0
-      func put(_ byte: UInt8) {
-        text.initializeElement(at: end, to: byte)
-        end += 1
-      }
       for index in 0..<head.path.count {
-        put(UInt8(ascii: "/"))
-        head.path.withSegment(index) { segment in for byte in segment { put(byte) } }
+        text[end] = UInt8(ascii: "/")
+        let start = end + 1
+        end = head.path.withSegment(index) { segment in
+          UnsafeMutableRawBufferPointer(rebasing: text[start...]).copyBytes(from: segment)
+          return start + segment.count
+        }
       }
-      if head.path.hasTrailingSlash { put(UInt8(ascii: "/")) }
-      return end
+      guard head.path.hasTrailingSlash else { return end }
+      text[end] = UInt8(ascii: "/")
+      return end + 1
     }
   }
 
