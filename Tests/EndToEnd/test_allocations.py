@@ -13,7 +13,7 @@ from conftest import run_flags
 from processes import CHECKOUT, SLOWNESS, Stockade, binary
 
 # A verified token, the sample's policies, identity headers, metrics. Each allocation here was looked at; a new one should be too.
-ALLOCATIONS, ALLOCATIONS_WITH_LOG = 9, 12
+ALLOCATIONS, ALLOCATIONS_WITH_LOG = 10, 13
 REQUESTS = 2000
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\norder 42\n"
 
