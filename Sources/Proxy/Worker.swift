@@ -401,15 +401,14 @@ final class Worker {
   /// Takes a buffer back.
   func giveBack(_ buffer: consuming [UInt8]) {
     guard buffers.count < 4, buffer.capacity <= 128 * 1024 else { return }
-    var emptied = buffer
-    emptied.removeAll(keepingCapacity: true)
-    buffers.append(emptied)
+    if !buffer.isEmpty { buffer.removeAll(keepingCapacity: true) }
+    buffers.append(buffer)
   }
 
   /// Field lines of ours in a relayed response.
   func responseFields(for exchange: borrowing Exchange) -> FieldBlock {
-    var fields = FieldBlock()
-    fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    var fields = FieldBlock(capacity: 64)
+    fields.append(IdentityHeaders.decisionID, exchange.id)
     if let explanation = Explanations.field(for: exchange) { fields.append(DebugTicket.explanationField, explanation) }
     if let nonce = exchange.nonce(facts) { fields.append("DPoP-Nonce", nonce) }
     return fields
@@ -417,28 +416,26 @@ final class Worker {
 
   // MARK: - Log and count
 
+  /// Counts a decision: once an exchange, whether its record is written or not.
+  func count(_ counted: borrowing CountedDecision) { metrics.count(counted) }
+
   /// Writes a decision's record: called once an exchange, from one place.
-  func write(_ record: consuming DecisionRecord, of exchange: borrowing Exchange, _ facts: SpanFacts, in slot: DecisionLogPort.Slot?) {
+  func write(_ record: inout DecisionRecord, _ trace: RequestTrace?, _ facts: SpanFacts, in slot: DecisionLogPort.Slot?) {
     record.instance = instance
-    metrics.count(record, exchange.aside)
-    if let spans, let trace = exchange.trace { spans.write(record, trace, facts) }
+    if let spans, let trace { spans.write(record, trace, facts) }
     log.write(record, in: slot)
   }
 
   /// Writes the record of a decision about a stream that had begun: the part of its trace that is ours was told then.
-  func write(_ record: consuming DecisionRecord, ofStream exchange: borrowing Exchange) {
+  func write(ofStream record: inout DecisionRecord) {
     record.instance = instance
-    metrics.count(record, exchange.aside)
     log.write(record, in: log.reserve())
   }
 
   /// Begins a request's part of a trace; nil where traces are off.
   func beginTrace(_ head: borrowing RequestHead) -> RequestTrace? { spans?.begin(head.fields) }
 
-  func requestsInFlight(_ change: Int) {
-    inFlight += change
-    metrics.requestsInFlight(change)
-  }
+  func requestsInFlight(_ change: Int) { inFlight += change }
   func upstreamConnections(_ change: Int) { metrics.upstreamConnections(change) }
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
@@ -471,6 +468,7 @@ final class Worker {
     spans?.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
     metrics.remoteHits(facts.decisionHits + remoteHits)
+    metrics.requestsInFlight(inFlight)
     metrics.buffered(meter.bytes)
     metrics.publish()
     restOrAccept()

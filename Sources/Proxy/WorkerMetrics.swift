@@ -50,12 +50,12 @@ struct WorkerMetrics {
   func ejected(of upstream: String) { shard.add(shard.counter(.upstreamEjections, MetricLabel("upstream", upstream))) }
 
   func connections(_ change: Int) { shard.add(clientConnections, change) }
-  func requestsInFlight(_ change: Int) { shard.add(inFlight, change) }
+  func requestsInFlight(_ count: Int) { shard.set(inFlight, count) }
 
   func upstreamConnections(_ change: Int) { shard.add(upstreamConnections, change) }
   func proxyHeaderRefused() { decisions.countProxyHeaderRefused() }
 
-  func count(_ record: borrowing DecisionRecord, _ aside: DecisionCounters.Aside) { decisions.count(record, aside) }
+  func count(_ counted: borrowing CountedDecision) { decisions.count(counted) }
 
   func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
 

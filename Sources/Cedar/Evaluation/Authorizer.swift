@@ -5,6 +5,8 @@
 public final class Authorizer: @unchecked Sendable {
   // Everything below is written by `init` and only read afterwards, which is what makes sharing safe.
   let symbols: Layer
+  /// The number of the record without attributes.
+  let emptyRecord: Int32
   let program: FrozenProgram
   let compiled: Pool<CompiledPolicy>
   let clauses: Pool<CompiledClause>
@@ -25,6 +27,7 @@ public final class Authorizer: @unchecked Sendable {
     var builder = AuthorizerBuilder(symbols: symbols)
     builder.add(policies)
     symbols.add(entities)
+    emptyRecord = symbols.record(.empty)
     symbols.freezeEntities()
     program = FrozenProgram(builder.compiler.program)
     compiled = builder.compiled

@@ -71,16 +71,32 @@ public struct Draft {
   public func add(_ uid: UID, attributes: Item, below parent: UID?) -> Bool {
     let number = uid.number
     if let below = layer.below, number < layer.firstUID, below.slot(number) != nil || below.hasDescendants(of: number) { return false }
-    var ancestors: [Int32] = []
-    if let parent {
-      guard let slot = layer.slot(parent.number), slot.exists else { return false }
-      ancestors.reserveCapacity(Int(slot.ancestors.count) + 1)
-      layer.forEachAncestor(parent.number) { ancestors.append($0) }
-      let place = ancestors.firstIndex { $0 > parent.number } ?? ancestors.count
-      ancestors.insert(parent.number, at: place)
+    let tags = authorizer.emptyRecord
+    guard let parent else {
+      layer.add(uid: number, attributes: attributes.cell.number, tags: tags, ancestors: UnsafeBufferPointer(start: nil, count: 0))
+      return true
     }
-    let tags = layer.record(UnsafeMutableBufferPointer<Layer.Field>(start: nil, count: 0))
-    layer.add(uid: number, attributes: attributes.cell.number, tags: tags, ancestors: ancestors)
+    guard let slot = layer.slot(parent.number), slot.exists else { return false }
+    var count = 0
+    layer.forEachAncestor(parent.number) { _ in count += 1 }
+    withUnsafeTemporaryAllocation(of: Int32.self, capacity: count + 1) { ancestors in
+      // In ascending order, the parent in its place.
+      var end = 0
+      var isPlaced = false
+      func place(_ ancestor: Int32) {
+        ancestors.initializeElement(at: end, to: ancestor)
+        end += 1
+      }
+      layer.forEachAncestor(parent.number) { ancestor in
+        if !isPlaced, ancestor > parent.number {
+          place(parent.number)
+          isPlaced = true
+        }
+        place(ancestor)
+      }
+      if !isPlaced { place(parent.number) }
+      layer.add(uid: number, attributes: attributes.cell.number, tags: tags, ancestors: UnsafeBufferPointer(ancestors))
+    }
     return true
   }
 
@@ -104,4 +120,6 @@ extension Evaluation {
 extension PreparedEntities {
   /// The value that was numbered with the entities; nil without one.
   public var value: Draft.Item? { cell.map { Draft.Item(cell: $0) } }
+  /// The name of the first of the entities; nil if there are none.
+  public var first: Draft.UID? { firstUID.map { Draft.UID(number: $0) } }
 }

@@ -532,9 +532,14 @@ struct Layer {
 
   /// Adds an entity to this layer; there is none of that number in it.
   func add(uid: Int32, attributes: Int32, tags: Int32, ancestors sorted: [Int32]) {
+    sorted.withUnsafeBufferPointer { add(uid: uid, attributes: attributes, tags: tags, ancestors: $0) }
+  }
+
+  /// The same.
+  func add(uid: Int32, attributes: Int32, tags: Int32, ancestors sorted: UnsafeBufferPointer<Int32>) {
     let number = Int32(truncatingIfNeeded: slots.count)
     let run = Run(start: Int32(truncatingIfNeeded: ancestors.count), count: Int32(truncatingIfNeeded: sorted.count))
-    sorted.withUnsafeBufferPointer { at.pointee.ancestors.append($0) }
+    at.pointee.ancestors.append(sorted)
     at.pointee.slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
     at.pointee.slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
   }

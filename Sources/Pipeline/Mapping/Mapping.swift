@@ -245,14 +245,33 @@ public struct Mapping: Sendable {
     return Record(lastWins: fields)
   }
 
-  private static func path(of head: RequestHead) -> String {
-    var bytes: [UInt8] = []
+  private static func path(of head: borrowing RequestHead) -> String {
     // A slash that belongs to a segment must not look like one between two.
-    let escapes = head.path.ambiguities.contains(.encodedSlashIsData)
+    if head.path.ambiguities.contains(.encodedSlashIsData) { return escapedPath(of: head) }
+    var count = head.path.hasTrailingSlash ? 1 : 0
+    for index in 0..<head.path.count { count += 1 + head.path.byteCount(ofSegment: index) }
+    return String(unsafeUninitializedCapacity: count) { text in
+      let text = UnsafeMutableRawBufferPointer(text)
+      var end = 0
+      for index in 0..<head.path.count {
+        text[end] = UInt8(ascii: "/")
+        let start = end + 1
+        end = head.path.withSegment(index) { segment in
+          UnsafeMutableRawBufferPointer(rebasing: text[start...]).copyBytes(from: segment)
+          return start + segment.count
+        }
+      }
+      guard head.path.hasTrailingSlash else { return end }
+      text[end] = UInt8(ascii: "/")
+      return end + 1
+    }
+  }
+
+  private static func escapedPath(of head: borrowing RequestHead) -> String {
+    var bytes: [UInt8] = []
     for index in 0..<head.path.count {
       bytes.append(UInt8(ascii: "/"))
       head.path.withSegment(index) { segment in
-        guard escapes else { return bytes.append(contentsOf: segment) }
         for byte in segment {
           switch byte {
           case UInt8(ascii: "/"): bytes.append(contentsOf: "%2F".utf8)
