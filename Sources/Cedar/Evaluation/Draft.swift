@@ -52,6 +52,10 @@ public struct Draft {
 
   /// A string as a value.
   public func item(_ text: Text) -> Item { Item(cell: Cell(.string, number: text.number)) }
+  /// An entity's name as a value.
+  public func item(_ uid: UID) -> Item { Item(cell: Cell(.entity, number: uid.number)) }
+  /// A Boolean as a value.
+  public func item(_ flag: Bool) -> Item { Item(cell: Cell(flag)) }
   /// A number as a value.
   public func item(_ number: Int64) -> Item { Item(cell: Cell(.long, number)) }
   /// An instant as a value.
@@ -71,16 +75,9 @@ public struct Draft {
   public func add(_ uid: UID, attributes: Item, below parent: UID?) -> Bool {
     let number = uid.number
     if let below = layer.below, number < layer.firstUID, below.slot(number) != nil || below.hasDescendants(of: number) { return false }
-    var ancestors: [Int32] = []
-    if let parent {
-      guard let slot = layer.slot(parent.number), slot.exists else { return false }
-      ancestors.reserveCapacity(Int(slot.ancestors.count) + 1)
-      layer.forEachAncestor(parent.number) { ancestors.append($0) }
-      let place = ancestors.firstIndex { $0 > parent.number } ?? ancestors.count
-      ancestors.insert(parent.number, at: place)
-    }
+    if let parent { guard let slot = layer.slot(parent.number), slot.exists else { return false } }
     let tags = layer.record(UnsafeMutableBufferPointer<Layer.Field>(start: nil, count: 0))
-    layer.add(uid: number, attributes: attributes.cell.number, tags: tags, ancestors: ancestors)
+    layer.add(uid: number, attributes: attributes.cell.number, tags: tags, below: parent?.number)
     return true
   }
 
