@@ -53,7 +53,7 @@ let benchTargets: [Target] =
   ([
     bench("TokenCost", of: ["Bytes", "Crypto", "Development", "HTTP", "JOSE", "JSON", "Pipeline", "Telemetry"]),
     bench("HTTPBenchmark", of: ["HTTP"]),
-    bench("CedarBenchmark", of: ["Cedar", "JSON"]),
+    bench("CedarBenchmark", of: ["Cedar", "CedarSchema", "JSON"]),
   ] as [[Target]]).flatMap { $0 }
 
 let fuzzTargets: [Target] =

@@ -126,6 +126,9 @@ void csystem_block_signals(void) {
 
 void csystem_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+// On Linux a priority is a thread's own.
+int32_t csystem_give_way(void) { RESULT(setpriority(PRIO_PROCESS, 0, 10)); }
+
 int32_t csystem_raise_process(int32_t number) { RESULT(kill(getpid(), number)); }
 
 const int32_t csystem_sigterm = SIGTERM, csystem_sigint = SIGINT, csystem_sighup = SIGHUP, csystem_sigusr1 = SIGUSR1,

@@ -58,11 +58,33 @@ public struct JSONParser {
     try parse(text.utf8, limits: limits)
   }
 
+  /// Reads an array element by element: each is handed out and forgotten, so that a long array is never held as a whole. What is no
+  /// array is handed back instead.
+  ///
+  /// Of a text that is no JSON, the elements before the mistake have been handed out by the time it is thrown.
+  public static func parseElements(
+    _ text: [UInt8], limits: Limits = Limits(), _ body: (JSONValue) -> Void
+  ) throws(JSONError) -> JSONValue? {
+    let result = text.withUnsafeBytes { bytes -> Result<JSONValue?, JSONError> in
+      do throws(JSONError) {
+        guard bytes.count <= limits.bytes else { throw JSONError(.tooLarge(limit: limits.bytes), at: 0) }
+        var parser = JSONParser(bytes: bytes, limits: limits)
+        return .success(
+          try parser.document { (parser) throws(JSONError) in
+            guard try parser.peek() == UInt8(ascii: "[") else { return try parser.value(depth: 0) }
+            try parser.elements(depth: 1, body)
+            return nil
+          })
+      } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+
   private static func parseResult(_ bytes: UnsafeRawBufferPointer, _ limits: Limits) -> Result<JSONValue, JSONError> {
     do throws(JSONError) {
       guard bytes.count <= limits.bytes else { throw JSONError(.tooLarge(limit: limits.bytes), at: 0) }
       var parser = JSONParser(bytes: bytes, limits: limits)
-      return .success(try parser.document())
+      return .success(try parser.document { (parser) throws(JSONError) in try parser.value(depth: 0) })
     } catch {
       return .failure(error)
     }
@@ -79,14 +101,14 @@ public struct JSONParser {
     isJSON5 = limits.syntax == .json5
   }
 
-  private mutating func document() throws(JSONError) -> JSONValue {
+  private mutating func document<Result>(_ read: (inout JSONParser) throws(JSONError) -> Result) throws(JSONError) -> Result {
     if bytes.count >= 3, bytes[0] == 0xef, bytes[1] == 0xbb, bytes[2] == 0xbf { throw JSONError(.byteOrderMark, at: 0, length: 3) }
     try skipWhitespace()
     guard at < bytes.count else { throw JSONError(.empty, at: at) }
-    let value = try value(depth: 0)
+    let result = try read(&self)
     try skipWhitespace()
     guard at == bytes.count else { throw JSONError(.trailingBytes, at: at) }
-    return value
+    return result
   }
 
   private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
@@ -147,6 +169,7 @@ public struct JSONParser {
       guard try peek() == UInt8(ascii: ":") else { throw JSONError(.unexpectedByte(bytes[at]), at: at) }
       at += 1
       try skipWhitespace()
+      if members.isEmpty { members.reserveCapacity(4) }
       members.append(JSONValue.Member(name: name, nameSpan: nameSpan, value: try value(depth: depth)))
       try skipWhitespace()
       switch try peek() {
@@ -166,16 +189,21 @@ public struct JSONParser {
   }
 
   private mutating func elements(depth: Int) throws(JSONError) -> [JSONValue] {
+    var elements: [JSONValue] = []
+    try self.elements(depth: depth) { elements.append($0) }
+    return elements
+  }
+
+  private mutating func elements(depth: Int, _ body: (JSONValue) -> Void) throws(JSONError) {
     guard depth <= limits.depth else { throw JSONError(.tooDeep(limit: limits.depth), at: at) }
     at += 1
-    var elements: [JSONValue] = []
     try skipWhitespace()
     if try peek() == UInt8(ascii: "]") {
       at += 1
-      return elements
+      return
     }
     while true {
-      elements.append(try value(depth: depth))
+      body(try value(depth: depth))
       try skipWhitespace()
       switch try peek() {
       case UInt8(ascii: ","):
@@ -183,11 +211,11 @@ public struct JSONParser {
         try skipWhitespace()
         if isJSON5, try peek() == UInt8(ascii: "]") {
           at += 1
-          return elements
+          return
         }
       case UInt8(ascii: "]"):
         at += 1
-        return elements
+        return
       case let byte: throw JSONError(.unexpectedByte(byte), at: at)
       }
     }
@@ -198,9 +226,11 @@ public struct JSONParser {
     let start = at
     // The usual string has no escape: find its end, check it once, copy it once.
     var plain = true
+    var all: UInt8 = 0
     while true {
       guard at < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
       let byte = bytes[at]
+      all |= byte
       if byte == ASCII.quote { break }
       if byte < 0x20 { throw JSONError(.controlCharacter(byte), at: at) }
       if byte == ASCII.backslash {
@@ -210,7 +240,8 @@ public struct JSONParser {
       at += 1
     }
     if plain {
-      let text = try checkedString(start, at)
+      // ASCII alone is valid, and made a string at a fraction of the price.
+      let text = all < 0x80 ? String(decoding: bytes[start..<at], as: UTF8.self) : try checkedString(start, at)
       at += 1
       return text
     }

@@ -46,6 +46,7 @@ public final class Gateway {
   let loop: EventLoop
   private var configuration: Configuration
   private var snapshot: Snapshot
+  private var retired: [RetiredSnapshot] = []
   private var revocations: RevocationList
   private let client: HTTPClient
   private let resolver: Resolver
@@ -264,6 +265,7 @@ public final class Gateway {
     }
     let before = self.snapshot.assertion
     self.configuration = configuration
+    retire(self.snapshot)
     self.snapshot = snapshot
     self.revocations = revocations
     if before != snapshot.assertion {
@@ -301,6 +303,18 @@ public final class Gateway {
     revocations = list
     for worker in workers { worker.post(.revoke(list)) }
   }
+
+  private func retire(_ snapshot: Snapshot) {
+    retired.append(RetiredSnapshot(snapshot))
+    if retired.count == 1 { loop.after(Self.retirementMillis) { [unowned self] in letGo() } }
+  }
+
+  private func letGo() {
+    for index in retired.indices.reversed() where retired[index].letGo() { retired.remove(at: index) }
+    if !retired.isEmpty { loop.after(Self.retirementMillis) { [unowned self] in letGo() } }
+  }
+
+  private static let retirementMillis: UInt64 = 500
 
   private func adopted(_ worker: Int, problem: String?) {
     guard var adopting else { return }

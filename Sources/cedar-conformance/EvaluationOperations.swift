@@ -74,7 +74,7 @@ func parseEntities(_ question: Case) throws(Failure) -> Answer {
 func entitiesToJSON(_ question: Case) throws(Failure) -> Answer {
   let entities = try question.entities(question.schema())
   // The reference writes every ancestor as a parent.
-  let closed = entities.byUID.values.map {
+  let closed = entities.all.map {
     Entity(uid: $0.uid, attributes: $0.attributes, parents: entities.ancestors(of: $0.uid), tags: $0.tags)
   }
   let all = try staged("serialize") { () throws(EntitiesError) in try Entities(closed) }

@@ -1,4 +1,5 @@
 internal import Admin
+internal import Bytes
 internal import FoundationEssentials
 internal import Glibc
 internal import JOSE
@@ -25,6 +26,8 @@ final class GatewayProcess {
   // What was read last, whether it could be put in force or not: only something else is worth another attempt.
   private var tried = ""
   private var revocations = RevocationFile.none
+  // What was revoked while a load that had read an older list was being built.
+  private var revokedMeanwhile: RevocationFile?
   private var control: ControlServer?
   private var generation: UInt64 = 1
   private var isReloading = false
@@ -268,45 +271,81 @@ extension GatewayProcess {
     guard !isLeaving else { return completion(ConfigurationError(["the process is leaving"])) }
     guard !isReloading else { return reloadNext.append(completion) }
     isReloading = true
+    revokedMeanwhile = nil
     supervision.reloading()
     let began = LoopClock.monotonicNanos()
     let reading = Reading.steady(load)
     tried = reading.fingerprint
     do throws(ConfigurationError) {
       let loaded = try reading.get()
-      let snapshot = try SnapshotBuilder.build(loaded.configuration, policies: loaded.files, generation: generation + 1)
-      gateway.adopt(loaded.configuration, snapshot, loaded.revocations.list) { [self] result in
-        isReloading = false
-        defer { reloadAgain() }
-        switch result {
-        case .failure(let error): reloadFailed(cause, error, completion)
-        case .success:
-          generation = snapshot.generation
-          numbers.withLock { numbers in
-            var next = LoadNumbers(loaded.configuration, snapshot)
-            next.reloads = numbers.reloads + 1
-            next.failures = numbers.failures
-            next.lastGoodAt = loop.wallSeconds
-            numbers = next
-          }
-          serverLog.info(
-            "reload",
-            [
-              "cause": .text(cause), "generation": .integer(Int(generation)), "policies": .integer(snapshot.authorization.policyCount),
-              "policy_set": .text(loaded.files.hash), "millis": .integer(Int((LoopClock.monotonicNanos() - began) / 1_000_000)),
-            ])
-          tellModes(loaded.configuration, snapshot)
-          beginWatching(loaded)
-          follower?.reconsider()
-          supervision.ready(condition)
-          completion(nil)
+      try build(loaded) { [self] built in
+        switch built {
+        case .failure(let error): ended(cause, error, completion)
+        case .success(let snapshot) where !isLeaving:
+          var loaded = loaded
+          if let newer = revokedMeanwhile, exactlyEquals(newer.path, loaded.revocations.path) { loaded.revocations = newer }
+          adopt(loaded, snapshot, because: cause, since: began, completion)
+        case .success: ended(cause, ConfigurationError(["the process is leaving"]), completion)
         }
       }
     } catch {
-      isReloading = false
-      reloadFailed(cause, error, completion)
-      reloadAgain()
+      ended(cause, error, completion)
     }
+  }
+
+  /// Builds what is to be in force aside, while requests go on.
+  private func build(
+    _ loaded: Loaded, _ completion: @escaping (Result<Snapshot, ConfigurationError>) -> Void
+  ) throws(ConfigurationError) {
+    let (configuration, files, generation) = (loaded.configuration, loaded.files, generation + 1)
+    do throws(NetError) {
+      try Aside.run(name: "load", on: loop) {
+        Result { () throws(ConfigurationError) in
+          try SnapshotBuilder.build(configuration, policies: files, generation: generation)
+        }
+      } completion: {
+        completion($0)
+      }
+    } catch { throw ConfigurationError(["no thread to load by: \(error)"]) }
+  }
+
+  private func adopt(
+    _ loaded: Loaded, _ snapshot: Snapshot, because cause: String, since began: UInt64,
+    _ completion: @escaping (ConfigurationError?) -> Void
+  ) {
+    gateway.adopt(loaded.configuration, snapshot, loaded.revocations.list) { [self] result in
+      switch result {
+      case .failure(let error): ended(cause, error, completion)
+      case .success:
+        isReloading = false
+        defer { reloadAgain() }
+        generation = snapshot.generation
+        numbers.withLock { numbers in
+          var next = LoadNumbers(loaded.configuration, snapshot)
+          next.reloads = numbers.reloads + 1
+          next.failures = numbers.failures
+          next.lastGoodAt = loop.wallSeconds
+          numbers = next
+        }
+        serverLog.info(
+          "reload",
+          [
+            "cause": .text(cause), "generation": .integer(Int(generation)), "policies": .integer(snapshot.authorization.policyCount),
+            "policy_set": .text(loaded.files.hash), "millis": .integer(Int((LoopClock.monotonicNanos() - began) / 1_000_000)),
+          ])
+        tellModes(loaded.configuration, snapshot)
+        beginWatching(loaded)
+        follower?.reconsider()
+        supervision.ready(condition)
+        completion(nil)
+      }
+    }
+  }
+
+  private func ended(_ cause: String, _ error: ConfigurationError, _ completion: (ConfigurationError?) -> Void) {
+    isReloading = false
+    reloadFailed(cause, error, completion)
+    reloadAgain()
   }
 
   /// Begins to look whether the store that policies come from has changed.
@@ -365,6 +404,7 @@ extension GatewayProcess {
       let fresh = try RevocationFile.read(revocations.path)
       guard fresh.hash != revocations.hash else { return }
       revocations = fresh
+      if isReloading { revokedMeanwhile = fresh }
       gateway.revoke(fresh.list)
       serverLog.info("revocations", ["file": .text(fresh.path), "count": .integer(fresh.list.count)])
     } catch {

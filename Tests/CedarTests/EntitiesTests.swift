@@ -5,6 +5,10 @@ import Testing
 @Suite struct EntitiesTests {
   private func read(_ text: String) throws -> Entities { try Entities(EntitiesJSON.entities(JSONParser.parse(text))) }
 
+  private func mistakes(in text: String, schema: (any EntitySchema)? = nil) throws -> [ParseError] {
+    try EntitiesJSON.forEach(in: Array(text.utf8), schema: schema) { _, _ in }
+  }
+
   private func attribute(_ text: String) throws -> Value? {
     try read(#"[{"uid": {"type": "U", "id": "a"}, "attrs": {"v": \#(text)}, "parents": []}]"#)[PolicyParser.parseEntityUID("U::\"a\"")]?
       .attributes["v"]
@@ -80,11 +84,11 @@ import Testing
       func expectedContext(of action: EntityUID) -> [ExpectedAttribute]? { attributes }
     }
     let value = #"{"r": {"ip": "300.0.0.1", "x": 1, "y": [null, 1.5, {"a": null, "b": null}]}}"#
-    let json = try JSONParser.parse(#"[{"uid": {"type": "U", "id": "a"}, "attrs": \#(value), "parents": []}]"#)
-    let open = EntitiesJSON.readable(json).errors.map(\.message)
+    let json = #"[{"uid": {"type": "U", "id": "a"}, "attrs": \#(value), "parents": []}]"#
+    let open = try mistakes(in: json).map(\.message)
     #expect(open.count == 4 && open.filter { $0.contains("null") }.count == 3 && open.contains { $0.contains("1.5") })
     // The address, two attributes too many, and one that is missing.
-    let closed = EntitiesJSON.readable(json, schema: Schema()).errors.map(\.message)
+    let closed = try mistakes(in: json, schema: Schema()).map(\.message)
     #expect(closed.count == 4)
     #expect(closed.contains { $0.contains("300.0.0.1") } && closed.contains { $0.contains("attribute `n`") })
     #expect(closed.contains { $0.contains("`x`") } && closed.contains { $0.contains("`y`") })
@@ -102,8 +106,8 @@ import Testing
 
   @Test func `mistakes of one value are told up to a limit`() throws {
     let nulls = Array(repeating: "null", count: 3 * ParseErrors.limit).joined(separator: ",")
-    let json = try JSONParser.parse(#"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": [\#(nulls)]}, "parents": []}]"#)
-    #expect(EntitiesJSON.readable(json).errors.count == ParseErrors.limit)
+    #expect(
+      try mistakes(in: #"[{"uid": {"type": "U", "id": "a"}, "attrs": {"x": [\#(nulls)]}, "parents": []}]"#).count == ParseErrors.limit)
   }
 
   @Test func `what is written is read as the same`() throws {
@@ -111,7 +115,7 @@ import Testing
       var cases = RandomCases(seed: seed)
       let entities = try Entities(cases.entities())
       let again = try read(EntitiesJSON.json(entities).text)
-      #expect(again.byUID == entities.byUID)
+      #expect(again == entities)
     }
   }
 
@@ -121,5 +125,43 @@ import Testing
       Entity(uid: EntityUID(type: type, id: "\(level)"), parents: [EntityUID(type: type, id: "\(level + 1)")])
     }
     #expect(try Entities(deep).ancestors(of: EntityUID(type: type, id: "0")).count == 3000)
+  }
+
+  @Test func `entities are given back as they were written, duplicates in the words of the last`() throws {
+    let (one, other) = (#"{"__extn": {"fn": "decimal", "arg": "1.50"}}"#, #"{"__extn": {"fn": "decimal", "arg": "1.5"}}"#)
+    func entity(_ value: String) -> String {
+      #"{"uid": {"type": "U", "id": "a"}, "attrs": {"v": [\#(value)]}, "parents": [{"type": "G", "id": "b"}]}"#
+    }
+    #expect(try EntitiesJSON.json(read("[\(entity(one))]")).text.contains("1.50"))
+    #expect(try !EntitiesJSON.json(read("[\(entity(one)), \(entity(other))]")).text.contains("1.50"))
+    for seed in 0..<50 as Range<UInt64> {
+      var cases = RandomCases(seed: seed)
+      let list = cases.entities()
+      let entities = try Entities(list + list)
+      #expect(entities.all == list)
+      for entity in list { #expect(entities[entity.uid] == entity) }
+    }
+  }
+
+  @Test func `a cycle is found wherever it is, and names an entity on it`() throws {
+    let type = EntityType(unchecked: "U")
+    func uid(_ id: String) -> EntityUID { EntityUID(type: type, id: id) }
+    let graph = ["a": "b", "b": "cd", "c": "e", "d": "e", "e": "b", "f": "f", "x": "y", "y": ""]
+    func entities(_ names: String) -> [Entity] {
+      names.map { Entity(uid: uid("\($0)"), parents: Set((graph["\($0)"] ?? "").map { uid("\($0)") })) }
+    }
+    for names in ["abcde", "ebcda", "xyf", "f"] {
+      do throws(EntitiesError) {
+        _ = try Entities(entities(names))
+        Issue.record("accepted \(names)")
+      } catch {
+        if case .cycle(let found) = error {
+          #expect((names.contains("f") ? "f" : "bcde").contains(found.id))
+        } else {
+          Issue.record("\(error)")
+        }
+      }
+    }
+    #expect(try Entities(entities("abcdxy")).ancestors(of: uid("a")) == Set("bcde".map { uid("\($0)") }))
   }
 }

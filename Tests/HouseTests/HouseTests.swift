@@ -118,7 +118,7 @@ import Testing
   /// anybody else can see them.
   @Test func conformancesAreUncheckedInTheKnownFilesOnly() {
     let known = [
-      "Sources/Cedar/Evaluation/Authorizer.swift", "Sources/Cedar/Evaluation/Evaluation.swift",
+      "Sources/Cedar/Entities/EntityStore.swift", "Sources/Cedar/Evaluation/Authorizer.swift", "Sources/Cedar/Evaluation/Evaluation.swift",
       "Sources/Cedar/Evaluation/PolicyIndex.swift",
       "Sources/Cedar/Evaluation/Program.swift", "Sources/Net/Loop/Locked.swift",
     ]

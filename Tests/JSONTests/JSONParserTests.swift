@@ -16,6 +16,26 @@ import Testing
     do { _ = try JSONParser.parse(text) } catch { #expect(error.description == why) }
   }
 
+  @Test(arguments: [
+    "[]", " [ 1 , {\"a\": [2, null]}, \"x\" ] ", "[[1], [2, [3]]]", "{\"a\": [1]}", "7", "[1,]", "[1 2]", "[1] 2", "[", "", "\u{feff}[]",
+    "[{\"a\":1,\"a\":2}]",
+  ])
+  func `elements that are handed out one by one are those of the whole`(text: String) {
+    var elements: [JSONValue] = []
+    let whole = Result { () throws(JSONError) in try JSONParser.parse(text) }
+    let parts = Result { () throws(JSONError) in try JSONParser.parseElements(Array(text.utf8)) { elements.append($0) } }
+    switch (whole, parts) {
+    case (.success(let value), .success(let other)):
+      if let array = value.array {
+        #expect(other == nil && array == elements && array.map(\.span) == elements.map(\.span))
+      } else {
+        #expect(other == value && elements.isEmpty)
+      }
+    case (.failure(let a), .failure(let b)): #expect(a.description == b.description && a.offset == b.offset)
+    default: Issue.record("\(whole) and \(parts)")
+    }
+  }
+
   @Test func nestingIsBounded() {
     let deep = String(repeating: "[", count: 100_000)
     #expect(throws: JSONError.self) { try JSONParser.parse(deep) }

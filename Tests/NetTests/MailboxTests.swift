@@ -27,6 +27,23 @@ import Testing
     }
   }
 
+  @Test func whatIsDoneAsideKeepsNoLoopFromTurning() throws {
+    try withLoop { loop in
+      // The work ends only after the loop has turned and said so.
+      let turned = try Mailbox<Int>()
+      var outcome: Int?
+      try Aside.run(name: "aside", on: loop) {
+        var sum = 0
+        while turned.count == 0 { sum += 1 }
+        return min(sum, 1)
+      } completion: {
+        outcome = $0
+      }
+      loop.after(1) { turned.post(1) }
+      #expect(try loop.turn(until: { outcome != nil }, seconds: 60))
+    }
+  }
+
   @Test func pingPongBetweenTwoLoopsLosesNoWakeUp() throws {
     try withLoop { loop in
       let there = try Mailbox<Int>()

@@ -39,6 +39,8 @@ void csystem_ignore_sigpipe(void);
 void csystem_block_signals(void);
 // Names the calling thread; at most 15 bytes.
 void csystem_name_thread(const char *name);
+// Lets the calling thread, and it alone, give way to the others.
+int32_t csystem_give_way(void);
 // Sends a signal to this process.
 int32_t csystem_raise_process(int32_t signal);
 extern const int32_t csystem_sigterm, csystem_sigint, csystem_sighup, csystem_sigusr1, csystem_sigusr2;

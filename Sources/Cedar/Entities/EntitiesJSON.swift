@@ -8,25 +8,33 @@ public enum EntitiesJSON {
   ///
   /// Spans of mistakes are byte offsets in the text that the JSON was read from.
   public static func entities(_ json: JSONValue, schema: (any EntitySchema)? = nil) throws(ParseErrors) -> [Entity] {
-    let (entities, errors) = readable(json, schema: schema)
-    guard errors.isEmpty else { throw ParseErrors(errors) }
-    return entities.map(\.entity)
-  }
-
-  /// The entities of a document that can be read, each with the JSON it was read from, and the mistakes of the others.
-  public static func readable(
-    _ json: JSONValue, schema: (any EntitySchema)? = nil
-  ) -> (entities: [(entity: Entity, json: JSONValue)], errors: [ParseError]) {
-    guard let elements = json.array else {
-      return ([], [ParseError("expected an array of entities, but got \(json.kindName)", at: span(json))])
-    }
-    var entities: [(entity: Entity, json: JSONValue)] = []
+    guard let elements = json.array else { throw ParseErrors([noArray(json)]) }
+    var entities: [Entity] = []
     entities.reserveCapacity(elements.count)
     var errors: [ParseError] = []
     for element in elements {
-      do throws(ParseErrors) { entities.append((try entity(element, schema), element)) } catch { errors += error.errors }
+      do throws(ParseErrors) { entities.append(try entity(element, schema)) } catch { errors += error.errors }
     }
-    return (entities, errors)
+    guard errors.isEmpty else { throw ParseErrors(errors) }
+    return entities
+  }
+
+  /// Reads a document entity by entity, so that it is never held as a whole: hands out those that can be read, each with the JSON it
+  /// was read from, and returns the mistakes of the others.
+  ///
+  /// Of a text that is no JSON, the entities before the mistake have been handed out by the time it is thrown.
+  public static func forEach(
+    in text: [UInt8], schema: (any EntitySchema)? = nil, _ body: (Entity, JSONValue) -> Void
+  ) throws(JSONError) -> [ParseError] {
+    var errors: [ParseError] = []
+    let other = try JSONParser.parseElements(text) { element in
+      do throws(ParseErrors) { body(try entity(element, schema), element) } catch { errors += error.errors }
+    }
+    return other.map { [noArray($0)] } ?? errors
+  }
+
+  private static func noArray(_ json: JSONValue) -> ParseError {
+    ParseError("expected an array of entities, but got \(json.kindName)", at: span(json))
   }
 
   /// A context: an object, read by what the schema expects for the action.
@@ -60,8 +68,9 @@ public enum EntitiesJSON {
     guard let members = json.object else {
       throw ParseErrors([ParseError("expected an entity, but got \(json.kindName)", at: span(json))])
     }
-    var errors = mistakenFields(members, json)
-    guard let uidJSON = json["uid"] else { throw ParseErrors(errors) }
+    let parts = Parts(members)
+    var errors = parts.isWhole ? [] : mistakenFields(members, json)
+    guard let uidJSON = parts.uid else { throw ParseErrors(errors) }
     let uid: EntityUID
     let expected: ExpectedEntity?
     do throws(ParseError) {
@@ -69,17 +78,44 @@ public enum EntitiesJSON {
       expected = try expectation(of: uid, schema, uidJSON)
     } catch { throw ParseErrors(errors + [error]) }
     var entity = Entity(uid: uid)
-    if let attributes = json["attrs"] {
+    if let attributes = parts.attributes {
       do throws(ParseErrors) { entity.attributes = try attributeRecord(attributes, of: uid, expected) } catch { errors += error.errors }
     }
-    if let list = json["parents"] {
+    if let list = parts.parents {
       do throws(ParseErrors) { entity.parents = try parents(list, of: uid) } catch { errors += error.errors }
     }
-    if let tags = json["tags"] {
+    if let tags = parts.tags {
       do throws(ParseErrors) { entity.tags = try tagRecord(tags, of: uid, expected) } catch { errors += error.errors }
     }
     guard errors.isEmpty else { throw ParseErrors(errors) }
     return entity
+  }
+
+  /// The fields that mean something, the first of each name.
+  private struct Parts {
+    var uid: JSONValue?
+    var attributes: JSONValue?
+    var parents: JSONValue?
+    var tags: JSONValue?
+    /// Whether each is there once, and only `tags` may be missing.
+    let isWhole: Bool
+
+    init(_ members: [JSONValue.Member]) {
+      var isRepeated = false
+      func take(_ value: JSONValue, _ part: inout JSONValue?) { if part == nil { part = value } else { isRepeated = true } }
+      for member in members {
+        if exactlyEquals(member.name, "uid") {
+          take(member.value, &uid)
+        } else if exactlyEquals(member.name, "attrs") {
+          take(member.value, &attributes)
+        } else if exactlyEquals(member.name, "parents") {
+          take(member.value, &parents)
+        } else if exactlyEquals(member.name, "tags") {
+          take(member.value, &tags)
+        }
+      }
+      isWhole = !isRepeated && uid != nil && attributes != nil && parents != nil
+    }
   }
 
   private static let fieldNames = ["uid", "attrs", "parents", "tags"]
@@ -190,7 +226,7 @@ public enum EntitiesJSON {
 extension EntitiesJSON {
   /// Entities as JSON in the explicit form, in byte order of their names.
   public static func json(_ entities: Entities) -> JSONValue {
-    .array(entities.byUID.values.sorted { $0.uid < $1.uid }.map(json))
+    .array(entities.all.sorted { $0.uid < $1.uid }.map(json))
   }
 
   /// One entity as JSON in the explicit form.

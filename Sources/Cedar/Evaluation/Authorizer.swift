@@ -5,8 +5,7 @@
 public final class Authorizer: @unchecked Sendable {
   // Everything below is written by `init` and only read afterwards, which is what makes sharing safe.
   let symbols: Layer
-  /// The number of the record without attributes.
-  let emptyRecord: Int32
+  private let entities: EntityStore
   let program: FrozenProgram
   let compiled: Pool<CompiledPolicy>
   let clauses: Pool<CompiledClause>
@@ -22,13 +21,11 @@ public final class Authorizer: @unchecked Sendable {
   ///
   /// `words` are strings that requests will bring again and again; numbered here they are found at once.
   public init(policies: PolicySet, entities: Entities = Entities(), words: [String] = []) {
-    symbols = Layer.make(on: nil)
+    self.entities = entities.store
+    symbols = entities.count <= Self.copiedEntities ? entities.store.layer.copy() : Layer.make(on: entities.store.layer)
     for word in words { _ = symbols.string(word) }
     var builder = AuthorizerBuilder(symbols: symbols)
     builder.add(policies)
-    symbols.add(entities)
-    emptyRecord = symbols.record(.empty)
-    symbols.freezeEntities()
     program = FrozenProgram(builder.compiler.program)
     compiled = builder.compiled
     clauses = builder.clauses
@@ -39,6 +36,9 @@ public final class Authorizer: @unchecked Sendable {
     index = PolicyIndex(compiled: compiled, actionLists: actionLists, equalities: builder.equalities, byEquality: &filed)
     equalities = EqualityIndex(filed)
   }
+
+  // With up to so many entities one layer holds everything, and each look-up ends there; more are shared, not copied.
+  private static let copiedEntities = 10_000
 
   /// The number of a word, if a policy, an entity or `words` has it.
   public func text(_ word: String) -> Draft.Text? { symbols.findString(word).map { Draft.Text(number: $0) } }

@@ -5,6 +5,10 @@ struct Compiler {
   private(set) var program = Program()
   let symbols: Layer
   private var constantNumbers: [ConstantKey: Int32] = [:]
+  private var patternNumbers: [Pattern: Int32] = [:]
+  private var keyStarts: [[Int32]: Int32] = [:]
+  // Clauses by the hash of their code.
+  private var known: [Int: [Program.Clause]] = [:]
   // State of the expression at hand.
   private var constants: [Cell?] = []
   private var tasks: [Task] = []
@@ -28,11 +32,41 @@ struct Compiler {
 
   init(symbols: Layer) { self.symbols = symbols }
 
-  /// Compiles one clause.
+  /// Compiles one clause. Where policies differ in their scopes alone, they share it.
   mutating func compile(_ condition: Condition, in tree: ExprTree) -> Program.Clause {
     let start = program.code.count
     visitAll(condition.body, tree)
-    return Program.Clause(start: start, end: program.code.count, isUnless: condition.kind == .unless)
+    let clause = Program.Clause(start: start, end: program.code.count, isUnless: condition.kind == .unless)
+    let hash = hash(of: clause)
+    if let same = known[hash]?.first(where: { isSame($0, clause) }) {
+      program.code.removeLast(program.code.count - start)
+      return Program.Clause(start: same.start, end: same.end, isUnless: clause.isUnless)
+    }
+    known[hash, default: []].append(clause)
+    return clause
+  }
+
+  /// A step as it would be in a clause that begins at 0.
+  private func step(_ at: Int, of clause: Program.Clause) -> Instruction {
+    var step = program.code[at]
+    let start = Int32(truncatingIfNeeded: clause.start)
+    switch step.opcode {
+    case .and, .or, .branch, .jump: step.a -= start
+    case .isThen: step.b -= start
+    default: break
+    }
+    return step
+  }
+
+  private func hash(of clause: Program.Clause) -> Int {
+    var hasher = Hasher()
+    for at in clause.start..<clause.end { hasher.combine(step(at, of: clause)) }
+    return hasher.finalize()
+  }
+
+  private func isSame(_ a: Program.Clause, _ b: Program.Clause) -> Bool {
+    guard a.end - a.start == b.end - b.start else { return false }
+    return (0..<(a.end - a.start)).allSatisfy { step(a.start + $0, of: a) == step(b.start + $0, of: b) }
   }
 
   /// Compiles one expression by itself.
@@ -162,8 +196,7 @@ struct Compiler {
       if case .variable(let variable) = tree[target] { return emit(step(.variableAttribute, number, variable.number), 1) }
       then([.visit(target), .emit(step(.attribute, number), change: 0)])
     case .like(let subject, let pattern):
-      program.patterns.append(pattern)
-      then([.visit(subject), .emit(step(.like, Int32(truncatingIfNeeded: program.patterns.count - 1)), change: 0)])
+      then([.visit(subject), .emit(step(.like, number(of: pattern)), change: 0)])
     case .is(let subject, let type, let container):
       let number = symbols.string(type.text)
       guard let container else { return then([.visit(subject), .emit(step(.is, number), change: 0)]) }
@@ -217,9 +250,20 @@ struct Compiler {
     then(all)
   }
 
+  private mutating func number(of pattern: Pattern) -> Int32 {
+    if let number = patternNumbers[pattern] { return number }
+    let number = Int32(truncatingIfNeeded: program.patterns.count)
+    program.patterns.append(pattern)
+    patternNumbers[pattern] = number
+    return number
+  }
+
   private mutating func keys(_ keys: [String]) -> Int32 {
+    let numbers = keys.map { symbols.string($0) }
+    if let start = keyStarts[numbers] { return start }
     let start = Int32(truncatingIfNeeded: program.keys.count)
-    for key in keys { program.keys.append(symbols.string(key)) }
+    program.keys += numbers
+    keyStarts[numbers] = start
     return start
   }
 }

@@ -5,14 +5,24 @@ struct Decider {
   private let scope: RequestScope
   private(set) var permits: Pool<Int32>
   private(set) var forbids: Pool<Int32>
+  // The principal and the resource with all that is above them, where lists are searched for them.
+  private(set) var principals: Pool<Int32>
+  private(set) var resources: Pool<Int32>
+  // The clause that was run last and had a value: policies next to each other often share their conditions.
+  private var lastClause: (start: Int32, cell: Cell) = (-1, Cell(false))
   private var failed: [(policy: Int32, error: EvaluationError)] = []
 
-  init(authorizer: Authorizer, machine: Machine, permits: Pool<Int32>, forbids: Pool<Int32>) {
+  /// Pools are lent: they are given back changed.
+  init(
+    authorizer: Authorizer, machine: Machine, permits: Pool<Int32>, forbids: Pool<Int32>, principals: Pool<Int32>, resources: Pool<Int32>
+  ) {
     self.authorizer = authorizer
     self.machine = machine
     scope = RequestScope(authorizer: authorizer, machine: machine)
     self.permits = permits
     self.forbids = forbids
+    self.principals = principals
+    self.resources = resources
   }
 
   /// Evaluates every policy that can apply.
@@ -23,15 +33,21 @@ struct Decider {
     let resource = machine.resource.number
     let action = machine.action.number
     let asked = machine
+    if index.isSearched {
+      Self.fill(&principals, with: principal, layer)
+      Self.fill(&resources, with: resource, layer)
+    }
+    let principals = principals
+    let resources = resources
     index.forEachOpen { consider($0, -1) }
     authorizer.equalities.forEach(asked) { consider($0, -1) }
     if index.uses(.principal) {
-      index.forEach(.principal, principal) { consider($0, -1) }
-      layer.forEachAncestor(principal) { key in index.forEach(.principal, key) { consider($0, -1) } }
+      index.forEach(.principal, principal, beside: resources) { consider($0, -1) }
+      layer.forEachAncestor(principal) { key in index.forEach(.principal, key, beside: resources) { consider($0, -1) } }
     }
     if index.uses(.resource) {
-      index.forEach(.resource, resource) { consider($0, -1) }
-      layer.forEachAncestor(resource) { key in index.forEach(.resource, key) { consider($0, -1) } }
+      index.forEach(.resource, resource, beside: principals) { consider($0, -1) }
+      layer.forEachAncestor(resource) { key in index.forEach(.resource, key, beside: principals) { consider($0, -1) } }
     }
     if index.uses(.action) {
       index.forEach(.action, action) { consider($0, action) }
@@ -39,6 +55,12 @@ struct Decider {
     }
     if index.uses(.principalType) { index.forEach(.principalType, layer.type(ofUID: principal)) { consider($0, -1) } }
     if index.uses(.resourceType) { index.forEach(.resourceType, layer.type(ofUID: resource)) { consider($0, -1) } }
+  }
+
+  private static func fill(_ lineage: inout Pool<Int32>, with uid: Int32, _ layer: Layer) {
+    lineage.removeAll()
+    lineage.append(uid)
+    layer.forEachAncestor(uid) { lineage.append($0) }
   }
 
   /// Evaluates one policy that was found under the action `key`, or under something else.
@@ -64,12 +86,20 @@ struct Decider {
     var clause = authorizer.clauses.base + Int(policy.pointee.clauses)
     let end = clause + Int(policy.pointee.clauseCount)
     while clause < end {
-      guard let cell = machine.run(Int(clause.pointee.start), Int(clause.pointee.end), &observer) else { return note(number) }
+      guard let cell = value(of: clause.pointee, &observer) else { return note(number) }
       guard cell.tag == .bool else { return noteMismatch(cell, clause.pointee, number) }
       if cell.isTrue == clause.pointee.isUnless { return }
       clause += 1
     }
     if policy.pointee.isForbid { forbids.append(number) } else { permits.append(number) }
+  }
+
+  @inline(__always)
+  private mutating func value<Observer: EvaluationObserver>(of clause: CompiledClause, _ observer: inout Observer) -> Cell? {
+    if !Observer.meetsUnknowns, clause.start == lastClause.start { return lastClause.cell }
+    guard let cell = machine.run(Int(clause.start), Int(clause.end), &observer) else { return nil }
+    lastClause = (clause.start, cell)
+    return cell
   }
 
   @inline(never)

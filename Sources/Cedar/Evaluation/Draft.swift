@@ -52,6 +52,10 @@ public struct Draft {
 
   /// A string as a value.
   public func item(_ text: Text) -> Item { Item(cell: Cell(.string, number: text.number)) }
+  /// An entity's name as a value.
+  public func item(_ uid: UID) -> Item { Item(cell: Cell(.entity, number: uid.number)) }
+  /// A Boolean as a value.
+  public func item(_ flag: Bool) -> Item { Item(cell: Cell(flag)) }
   /// A number as a value.
   public func item(_ number: Int64) -> Item { Item(cell: Cell(.long, number)) }
   /// An instant as a value.
@@ -71,32 +75,9 @@ public struct Draft {
   public func add(_ uid: UID, attributes: Item, below parent: UID?) -> Bool {
     let number = uid.number
     if let below = layer.below, number < layer.firstUID, below.slot(number) != nil || below.hasDescendants(of: number) { return false }
-    let tags = authorizer.emptyRecord
-    guard let parent else {
-      layer.add(uid: number, attributes: attributes.cell.number, tags: tags, ancestors: UnsafeBufferPointer(start: nil, count: 0))
-      return true
-    }
-    guard let slot = layer.slot(parent.number), slot.exists else { return false }
-    var count = 0
-    layer.forEachAncestor(parent.number) { _ in count += 1 }
-    withUnsafeTemporaryAllocation(of: Int32.self, capacity: count + 1) { ancestors in
-      // In ascending order, the parent in its place.
-      var end = 0
-      var isPlaced = false
-      func place(_ ancestor: Int32) {
-        ancestors.initializeElement(at: end, to: ancestor)
-        end += 1
-      }
-      layer.forEachAncestor(parent.number) { ancestor in
-        if !isPlaced, ancestor > parent.number {
-          place(parent.number)
-          isPlaced = true
-        }
-        place(ancestor)
-      }
-      if !isPlaced { place(parent.number) }
-      layer.add(uid: number, attributes: attributes.cell.number, tags: tags, ancestors: UnsafeBufferPointer(ancestors))
-    }
+    if let parent { guard let slot = layer.slot(parent.number), slot.exists else { return false } }
+    let tags = layer.record(UnsafeMutableBufferPointer<Layer.Field>(start: nil, count: 0))
+    layer.add(uid: number, attributes: attributes.cell.number, tags: tags, below: parent?.number)
     return true
   }
 

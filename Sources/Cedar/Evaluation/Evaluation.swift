@@ -35,6 +35,8 @@ public final class Evaluation {
   private var stack = Pool<Cell>(capacity: 64)
   private var permits = Pool<Int32>(capacity: 16)
   private var forbids = Pool<Int32>(capacity: 16)
+  private var principals = Pool<Int32>(capacity: 16)
+  private var resources = Pool<Int32>(capacity: 16)
   // What the layer lies on; held until the next request.
   private var authorizer: Authorizer?
   private var prepared: PreparedEntities?
@@ -56,6 +58,8 @@ public final class Evaluation {
     stack.deallocate()
     permits.deallocate()
     forbids.deallocate()
+    principals.deallocate()
+    resources.deallocate()
   }
 
   /// Takes in a request and the entities that come with it.
@@ -87,10 +91,14 @@ public final class Evaluation {
   func decide(_ authorizer: Authorizer) -> Response {
     permits.removeAll()
     forbids.removeAll()
-    var decider = Decider(authorizer: authorizer, machine: machine(authorizer), permits: permits, forbids: forbids)
+    var decider = Decider(
+      authorizer: authorizer, machine: machine(authorizer), permits: permits, forbids: forbids, principals: principals, resources: resources
+    )
     decider.run()
     permits = decider.permits
     forbids = decider.forbids
+    principals = decider.principals
+    resources = decider.resources
     return decider.response
   }
 }

@@ -3,12 +3,14 @@ extension Evaluation {
   public static func value(
     of root: ExprID, in tree: ExprTree, for request: Request, entities: Entities
   ) throws(EvaluationError) -> Value {
-    let layer = Layer.make(on: nil)
-    defer { layer.free() }
+    let layer = Layer.make(on: entities.store.layer)
+    defer {
+      layer.free()
+      withExtendedLifetime(entities) {}
+    }
     var compiler = Compiler(symbols: layer)
     compiler.begin(tree)
     let clause = compiler.compile(root, in: tree)
-    layer.add(entities)
     let program = FrozenProgram(compiler.program)
     var stack = Pool<Cell>()
     defer { stack.deallocate() }

@@ -7,10 +7,11 @@
 /// A handle: its memory is allocated by `make` and freed by whoever made it, so that an evaluation passes layers around
 /// without counting references. A layer must not outlive those below it.
 struct Layer {
-  private let at: UnsafeMutablePointer<State>
+  // Open to the other files of this type, and to nobody else.
+  let at: UnsafeMutablePointer<State>
 
   /// What a layer holds. Behind a pointer, so that access costs neither counting nor exclusivity checks.
-  private struct State {
+  struct State {
     var seed: UInt64 = 0
     var below: Layer?
 
@@ -42,7 +43,7 @@ struct Layer {
     var slots = Pool<Slot>()
     var slotIndex = HashIndex()
     var ancestors = Pool<Int32>()
-    // In the bottom layer, by the number of a uid: its slot or −1, and whether something has it as an ancestor.
+    // In a layer of static entities, by the number of a uid: its slot or −1, and whether something has it as an ancestor.
     var dense = Pool<Int32>()
     var hasDescendants = Pool<Bool>()
     // Entities of this layer that have parents here and are ancestors of something below: the only ones that can give a
@@ -84,7 +85,7 @@ struct Layer {
     var exists: Bool { attributes >= 0 }
   }
 
-  private init(at: UnsafeMutablePointer<State>) { self.at = at }
+  init(at: UnsafeMutablePointer<State>) { self.at = at }
 
   /// Allocates an empty layer on top of another.
   static func make(on below: Layer?) -> Layer {
@@ -122,7 +123,7 @@ struct Layer {
     at.deallocate()
   }
 
-  @inline(__always) private var seed: UInt64 { at.pointee.seed }
+  @inline(__always) var seed: UInt64 { at.pointee.seed }
   @inline(__always) var below: Layer? { at.pointee.below }
   @inline(__always) private var firstString: Int32 { at.pointee.firstString }
   @inline(__always) var firstUID: Int32 { at.pointee.firstUID }
@@ -132,7 +133,7 @@ struct Layer {
   @inline(__always) private var bytes: Pool<UInt8> { at.pointee.bytes }
   @inline(__always) private var strings: Pool<Run> { at.pointee.strings }
   @inline(__always) private var stringIndex: HashIndex { at.pointee.stringIndex }
-  @inline(__always) private var uids: Pool<UIDEntry> { at.pointee.uids }
+  @inline(__always) var uids: Pool<UIDEntry> { at.pointee.uids }
   @inline(__always) private var uidIndex: HashIndex { at.pointee.uidIndex }
   @inline(__always) private var addresses: Pool<AddressEntry> { at.pointee.addresses }
   @inline(__always) private var addressIndex: HashIndex { at.pointee.addressIndex }
@@ -142,12 +143,55 @@ struct Layer {
   @inline(__always) private var fields: Pool<Field> { at.pointee.fields }
   @inline(__always) private var records: Pool<Run> { at.pointee.records }
   @inline(__always) private var recordIndex: HashIndex { at.pointee.recordIndex }
-  @inline(__always) private var slots: Pool<Slot> { at.pointee.slots }
-  @inline(__always) private var slotIndex: HashIndex { at.pointee.slotIndex }
-  @inline(__always) private var ancestors: Pool<Int32> { at.pointee.ancestors }
-  @inline(__always) private var dense: Pool<Int32> { at.pointee.dense }
-  @inline(__always) private var hasDescendants: Pool<Bool> { at.pointee.hasDescendants }
-  @inline(__always) private var bridges: Pool<Int32> { at.pointee.bridges }
+  @inline(__always) var slots: Pool<Slot> { at.pointee.slots }
+  @inline(__always) var slotIndex: HashIndex { at.pointee.slotIndex }
+  @inline(__always) var ancestors: Pool<Int32> { at.pointee.ancestors }
+  @inline(__always) var dense: Pool<Int32> { at.pointee.dense }
+  @inline(__always) var hasDescendants: Pool<Bool> { at.pointee.hasDescendants }
+  @inline(__always) var bridges: Pool<Int32> { at.pointee.bridges }
+
+  /// Allocates a layer that holds the same, to be added to.
+  func copy() -> Layer {
+    let copied = UnsafeMutablePointer<State>.allocate(capacity: 1)
+    var state = at.pointee
+    state.bytes = bytes.copy()
+    state.strings = strings.copy()
+    state.stringIndex = stringIndex.copy()
+    state.uids = uids.copy()
+    state.uidIndex = uidIndex.copy()
+    state.addresses = addresses.copy()
+    state.addressIndex = addressIndex.copy()
+    state.elements = elements.copy()
+    state.sets = sets.copy()
+    state.setIndex = setIndex.copy()
+    state.fields = fields.copy()
+    state.records = records.copy()
+    state.recordIndex = recordIndex.copy()
+    state.slots = slots.copy()
+    state.slotIndex = slotIndex.copy()
+    state.ancestors = ancestors.copy()
+    state.dense = dense.copy()
+    state.hasDescendants = hasDescendants.copy()
+    state.bridges = bridges.copy()
+    copied.initialize(to: state)
+    return Layer(at: copied)
+  }
+
+  /// Gives back what the pools hold in reserve; nothing is added any more.
+  func trim() {
+    at.pointee.bytes.trim()
+    at.pointee.strings.trim()
+    at.pointee.uids.trim()
+    at.pointee.addresses.trim()
+    at.pointee.elements.trim()
+    at.pointee.sets.trim()
+    at.pointee.fields.trim()
+    at.pointee.records.trim()
+    at.pointee.slots.trim()
+    at.pointee.ancestors.trim()
+    at.pointee.dense.trim()
+    at.pointee.hasDescendants.trim()
+  }
 
   /// Empties the layer and lays it on another; its memory is kept unless it grew unusually.
   func reset(on below: Layer?) {
@@ -211,9 +255,8 @@ struct Layer {
     stringIndex.find(hash) { entry in
       let run = strings[entry]
       guard Int(run.count) == text.count else { return false }
-      let mine = bytes.base + Int(run.start)
-      for index in 0..<text.count where mine[index] != text[index] { return false }
-      return true
+      guard let other = text.baseAddress else { return true }
+      return Mix.isSame(bytes.base + Int(run.start), other, text.count)
     }.map { $0 &+ firstString }
   }
 
@@ -275,6 +318,13 @@ struct Layer {
     return number &+ firstUID
   }
 
+  /// The number of a uid, or nil if no layer has it.
+  func findUID(_ uid: EntityUID) -> Int32? {
+    guard let type = findString(uid.type.text), let id = findString(uid.id) else { return nil }
+    let entry = UIDEntry(type: type, id: id)
+    return findUID(entry, Self.hash(entry, seed))
+  }
+
   /// The number of a uid, new if need be.
   func uid(_ uid: EntityUID) -> Int32 { self.uid(type: string(uid.type.text), id: string(uid.id)) }
 
@@ -324,8 +374,7 @@ struct Layer {
 
   /// The number of the set of some cells, new if need be; sorts them in place.
   func set(_ cells: UnsafeMutableBufferPointer<Cell>) -> Int32 {
-    var cells = cells
-    if cells.count > 1 { cells.sort(by: Cell.precedes) }
+    cells.sortFew(Cell.precedes)
     let start = elements.count
     var hash = seed
     for (index, cell) in cells.enumerated() where index == 0 || cell != cells[index - 1] {
@@ -382,23 +431,7 @@ struct Layer {
 
   /// The number of a record, new if need be; the keys must differ; sorts the fields in place.
   func record(_ given: UnsafeMutableBufferPointer<Field>) -> Int32 {
-    var given = given
-    // Insertion sort: records are small and often in order already.
-    var index = 1
-    while index < given.count {
-      let field = given[index]
-      var hole = index
-      while hole > 0, given[hole - 1].key > field.key {
-        given[hole] = given[hole - 1]
-        hole -= 1
-      }
-      given[hole] = field
-      index += 1
-      if index == 64 {
-        given.sort { $0.key < $1.key }
-        break
-      }
-    }
+    given.sortFew { $0.key < $1.key }
     var hash = seed
     for field in given {
       hash = Mix.hash(
@@ -504,142 +537,6 @@ struct Layer {
       if matches(next) { return true }
       if next.tag == .set, seenSets.insert(next.number).inserted { queue += elements(ofSet: next.number) }
       if next.tag == .record, seenRecords.insert(next.number).inserted { queue += fields(ofRecord: next.number).map(\.cell) }
-    }
-    return false
-  }
-
-  // MARK: Entities
-
-  @inline(__always) private func localSlot(_ uid: Int32) -> Int32? {
-    if Int(uid) < dense.count {
-      let slot = dense[uid]
-      return slot < 0 ? nil : slot
-    }
-    guard slotIndex.count > 0 else { return nil }
-    let hash = Mix.hash(UInt64(UInt32(bitPattern: uid)), seed)
-    return slotIndex.find(hash) { slots[$0].uid == uid }
-  }
-
-  /// The entity of that number in the topmost layer that has one.
-  @inline(__always) func slot(_ uid: Int32) -> Slot? {
-    var layer: Layer? = self
-    while let here = layer {
-      if let slot = here.localSlot(uid) { return here.slots[slot] }
-      layer = here.below
-    }
-    return nil
-  }
-
-  /// Adds an entity to this layer; there is none of that number in it.
-  func add(uid: Int32, attributes: Int32, tags: Int32, ancestors sorted: [Int32]) {
-    sorted.withUnsafeBufferPointer { add(uid: uid, attributes: attributes, tags: tags, ancestors: $0) }
-  }
-
-  /// The same.
-  func add(uid: Int32, attributes: Int32, tags: Int32, ancestors sorted: UnsafeBufferPointer<Int32>) {
-    let number = Int32(truncatingIfNeeded: slots.count)
-    let run = Run(start: Int32(truncatingIfNeeded: ancestors.count), count: Int32(truncatingIfNeeded: sorted.count))
-    at.pointee.ancestors.append(sorted)
-    at.pointee.slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
-    at.pointee.slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
-  }
-
-  /// Adds the only entity of this layer, closing its ancestors over the layers below; false if it would be its own.
-  func add(uid: Int32, attributes: Int32, tags: Int32, parents: Set<EntityUID>) -> Bool {
-    let start = ancestors.count
-    for parent in parents {
-      let number = self.uid(parent)
-      at.pointee.ancestors.append(number)
-      below?.forEachAncestor(number) { at.pointee.ancestors.append($0) }
-    }
-    below?.forEachAncestor(uid) { at.pointee.ancestors.append($0) }
-    var reached = UnsafeMutableBufferPointer(start: ancestors.base + start, count: ancestors.count - start)
-    reached.sort()
-    var count = 0
-    for ancestor in reached where count == 0 || reached[count - 1] != ancestor {
-      if ancestor == uid { return false }
-      reached[count] = ancestor
-      count += 1
-    }
-    at.pointee.ancestors.truncate(to: start + count)
-    let number = Int32(truncatingIfNeeded: slots.count)
-    let run = Run(start: Int32(truncatingIfNeeded: start), count: Int32(truncatingIfNeeded: count))
-    at.pointee.slots.append(Slot(uid: uid, attributes: attributes, tags: tags, ancestors: run))
-    at.pointee.slotIndex.insert(Mix.hash(UInt64(UInt32(bitPattern: uid)), seed), number)
-    return true
-  }
-
-  /// Freezes a bottom layer: its entities are found by number alone from here on.
-  func freezeEntities() {
-    at.pointee.dense.append(repeating: -1, count: uids.count)
-    at.pointee.hasDescendants.append(repeating: false, count: uids.count)
-    for index in 0..<slots.count { dense[slots[index].uid] = Int32(truncatingIfNeeded: index) }
-    for index in 0..<ancestors.count { hasDescendants[ancestors[index]] = true }
-  }
-
-  /// Whether something in this layer or below may have the uid as an ancestor.
-  func mayHaveDescendants(_ uid: Int32) -> Bool {
-    if Int(uid) < hasDescendants.count { return hasDescendants[uid] }
-    return ancestors.count > 0 || (below?.mayHaveDescendants(uid) ?? false)
-  }
-
-  /// Whether something in this layer or below has the uid as an ancestor.
-  func hasDescendants(of uid: Int32) -> Bool {
-    if Int(uid) < hasDescendants.count { return hasDescendants[uid] }
-    for index in 0..<ancestors.count where ancestors[index] == uid { return true }
-    return below?.hasDescendants(of: uid) ?? false
-  }
-
-  /// Notes an entity of this layer through which entities below reach ancestors.
-  func addBridge(_ uid: Int32) { at.pointee.bridges.append(uid) }
-
-  /// Calls `body` with every ancestor of an entity, some perhaps twice.
-  func forEachAncestor(_ uid: Int32, _ body: (Int32) -> Void) {
-    if let slot = localSlot(uid) {
-      let run = slots[slot].ancestors
-      for index in 0..<run.count { body(ancestors[run.start &+ index]) }
-      return
-    }
-    below?.forEachAncestor(uid, body)
-    guard let below else { return }
-    for index in 0..<bridges.count where below.isAncestor(bridges[index], of: uid) { forEachAncestor(bridges[index], body) }
-  }
-
-  /// Whether one entity is a proper ancestor of another.
-  func isAncestor(_ ancestor: Int32, of uid: Int32) -> Bool {
-    var layer: Layer? = self
-    while let here = layer {
-      if let slot = here.localSlot(uid) { return here.contains(ancestor, here.slots[slot].ancestors) }
-      if here.bridges.count > 0, let below = here.below {
-        if below.isAncestor(ancestor, of: uid) { return true }
-        for index in 0..<here.bridges.count {
-          let bridge = here.bridges[index]
-          if below.isAncestor(bridge, of: uid), here.isAncestor(ancestor, of: bridge) { return true }
-        }
-        return false
-      }
-      layer = here.below
-    }
-    return false
-  }
-
-  @inline(__always) private func contains(_ wanted: Int32, _ run: Run) -> Bool {
-    let base = ancestors.base + Int(run.start)
-    let count = Int(run.count)
-    if count <= 8 {
-      var index = 0
-      while index < count {
-        if base[index] == wanted { return true }
-        index += 1
-      }
-      return false
-    }
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if base[middle] == wanted { return true }
-      if base[middle] < wanted { low = middle + 1 } else { high = middle }
     }
     return false
   }

@@ -41,13 +41,18 @@ extension Layer {
     case .string: .string(text(ofString: cell.number))
     case .entity: .entity(value(ofUID: cell.number))
     case .set: .set(ValueSet(elements(ofSet: cell.number).map(value)))
-    case .record: .record(Record(lastWins: fields(ofRecord: cell.number).map { Record.Field(text(ofString: $0.key), value($0.cell)) }))
+    case .record: .record(value(ofRecord: cell.number))
     case .decimal: .decimal(Decimal(scaled: cell.bits))
     case .ip: .ip(address(number: cell.number))
     case .datetime: .datetime(Datetime(milliseconds: cell.bits))
     case .duration: .duration(Duration(milliseconds: cell.bits))
     case .unknown: .unknown(unknown(number: cell.number))
     }
+  }
+
+  /// A numbered record.
+  func value(ofRecord number: Int32) -> Record {
+    Record(lastWins: fields(ofRecord: number).map { Record.Field(text(ofString: $0.key), value($0.cell)) })
   }
 
   /// What messages call the kind of a cell.

@@ -24,6 +24,8 @@ struct Machine {
   let context: Cell
   /// Whether an operand may be unknown; then conditions are run with an observer that says so.
   let meetsUnknowns: Bool
+  /// The entity whose ancestors were asked for last, and they: policies ask about the same few.
+  private var lineage: (uid: Int32, list: UnsafeBufferPointer<Int32>) = (-1, UnsafeBufferPointer(start: nil, count: 0))
   /// The first operand of the run at hand in which something is unknown, and of which operator.
   var needed: (operand: Cell, node: Int32)?
   /// What the last run that gave nil failed with, and at which expression.
@@ -211,15 +213,23 @@ struct Machine {
   private mutating func membership(_ left: Cell, _ right: Cell, _ step: Instruction) -> Cell? {
     guard left.tag == .entity else { return mismatch("(entity)", left, step) }
     switch right.tag {
-    case .entity: return Cell(left.bits == right.bits || layer.isAncestor(right.number, of: left.number))
+    case .entity: return Cell(left.bits == right.bits || isAncestor(right.number, of: left.number))
     case .set:
       // Every element is checked before any is compared: one that is no entity is an error whatever the others are.
       let elements = layer.elements(ofSet: right.number)
       for element in elements where element.tag != .entity { return mismatch("(entity)", element, step) }
-      for element in elements where element.bits == left.bits || layer.isAncestor(element.number, of: left.number) { return Cell(true) }
+      for element in elements where element.bits == left.bits || isAncestor(element.number, of: left.number) { return Cell(true) }
       return Cell(false)
     default: return mismatch("(entity) or set of entities", right, step)
     }
+  }
+
+  @inline(__always) private mutating func isAncestor(_ ancestor: Int32, of uid: Int32) -> Bool {
+    if uid != lineage.uid {
+      guard let list = layer.ancestorList(of: uid) else { return layer.isAncestor(ancestor, of: uid) }
+      lineage = (uid, list)
+    }
+    return Layer.contains(ancestor, lineage.list)
   }
 
   private mutating func has(_ target: Cell, _ step: Instruction) -> Cell? {

@@ -90,39 +90,4 @@ extension Layer {
     guard !reached.contains(start) else { throw .cycle(value(ofUID: start)) }
     return reached.sorted()
   }
-
-  /// Takes the entities of a set into a bottom layer, and closes their hierarchy.
-  func add(_ entities: Entities) {
-    let empty = record(.empty)
-    var closure = Closure()
-    for entity in entities.byUID.values where !entity.parents.isEmpty {
-      closure.parents[uid(entity.uid)] = entity.parents.map(uid).sorted()
-    }
-    for entity in entities.byUID.values {
-      let number = uid(entity.uid)
-      add(
-        uid: number, attributes: entity.attributes.isEmpty ? empty : record(entity.attributes),
-        tags: entity.tags.isEmpty ? empty : record(entity.tags), ancestors: closure.ancestors(of: number))
-    }
-  }
-}
-
-/// Closes a hierarchy without cycles; entities with the same parents share the work.
-private struct Closure {
-  var parents: [Int32: [Int32]] = [:]
-  private var known: [[Int32]: [Int32]] = [:]
-
-  /// All ancestors of an entity in ascending order.
-  mutating func ancestors(of uid: Int32) -> [Int32] {
-    guard let direct = parents[uid] else { return [] }
-    if let ancestors = known[direct] { return ancestors }
-    var reached = Set(direct)
-    var queue = direct
-    while let next = queue.popLast() {
-      for parent in parents[next] ?? [] where reached.insert(parent).inserted { queue.append(parent) }
-    }
-    let ancestors = reached.sorted()
-    known[direct] = ancestors
-    return ancestors
-  }
 }

@@ -1,7 +1,9 @@
 /// Finds the policies whose scope can match, without looking at the others.
 ///
 /// Every policy is filed under the rarest thing its scope asks for: one principal, resource, action, or type of them. A
-/// policy whose scope does not match can neither apply nor fail, because scopes never fail.
+/// policy whose scope does not match can neither apply nor fail, because scopes never fail. Among those that ask for one principal,
+/// the ones that ask for a resource as well are in its order, and the other way round: a principal with many links costs what those
+/// to the resource at hand cost.
 final class PolicyIndex {
 
   enum Kind: Int, CaseIterable {
@@ -10,12 +12,23 @@ final class PolicyIndex {
 
   // Lists of policies one after another, and by kind and by the number of a uid or type name where its list stands.
   private let entries: Pool<Int32>
-  private let principals: Pool<Layer.Run>
-  private let resources: Pool<Layer.Run>
-  private let actions: Pool<Layer.Run>
-  private let principalTypes: Pool<Layer.Run>
-  private let resourceTypes: Pool<Layer.Run>
+  // What each of them asks for beside, −1 for nothing.
+  private let besides: Pool<Int32>
+  private let principals: Pool<Stretch>
+  private let resources: Pool<Stretch>
+  private let actions: Pool<Stretch>
+  private let principalTypes: Pool<Stretch>
+  private let resourceTypes: Pool<Stretch>
   private let openRun: Layer.Run
+  /// Whether any list is long enough to be searched.
+  let isSearched: Bool
+
+  /// A list: first those that ask for nothing beside, then the others by what they ask for.
+  private struct Stretch: BitwiseCopyable {
+    var start: Int32 = 0
+    var plain: Int32 = 0
+    var paired: Int32 = 0
+  }
 
   /// Files every policy; those that an equality files better are handed out in `byEquality`.
   init(
@@ -66,18 +79,27 @@ final class PolicyIndex {
       }
     }
     var entries = Pool<Int32>(capacity: compiled.count)
-    func shelve(_ kind: Kind) -> Pool<Layer.Run> {
+    var besides = Pool<Int32>(capacity: compiled.count)
+    var isSearched = false
+    func shelve(_ kind: Kind) -> Pool<Stretch> {
       let shelf = filed[kind.rawValue]
-      var starts = Pool<Layer.Run>(capacity: 4)
-      if !shelf.isEmpty {
-        let size = Int(shelf.keys.max() ?? 0) + 1
-        starts.append(repeating: Layer.Run(start: 0, count: 0), count: size)
-        for (key, list) in shelf {
-          starts[key] = Layer.Run(start: Int32(truncatingIfNeeded: entries.count), count: Int32(truncatingIfNeeded: list.count))
-          for entry in list { entries.append(entry) }
+      var stretches = Pool<Stretch>(capacity: 4)
+      guard !shelf.isEmpty else { return stretches }
+      stretches.append(repeating: Stretch(), count: Int(shelf.keys.max() ?? 0) + 1)
+      for (key, list) in shelf {
+        var paired = list.map { (beside: Self.beside(kind, compiled[$0]), policy: $0) }
+        paired.sort { ($0.beside, $0.policy) < ($1.beside, $1.policy) }
+        let plain = paired.prefix { $0.beside < 0 }.count
+        stretches[key] = Stretch(
+          start: Int32(truncatingIfNeeded: entries.count), plain: Int32(truncatingIfNeeded: plain),
+          paired: Int32(truncatingIfNeeded: list.count - plain))
+        isSearched = isSearched || list.count - plain > Self.few
+        for entry in paired {
+          entries.append(entry.policy)
+          besides.append(entry.beside)
         }
       }
-      return starts
+      return stretches
     }
     principals = shelve(.principal)
     resources = shelve(.resource)
@@ -87,12 +109,27 @@ final class PolicyIndex {
     openRun = Layer.Run(start: Int32(truncatingIfNeeded: entries.count), count: Int32(truncatingIfNeeded: open.count))
     for entry in open { entries.append(entry) }
     self.entries = entries
+    self.besides = besides
+    self.isSearched = isSearched
   }
+
+  /// What a policy that is filed under one kind of key asks for beside.
+  private static func beside(_ kind: Kind, _ policy: CompiledPolicy) -> Int32 {
+    switch kind {
+    case .principal: policy.resource
+    case .resource: policy.principal
+    case .action, .principalType, .resourceType: -1
+    }
+  }
+
+  // A list of so many is gone through as it is.
+  private static let few = 8
 
   private static let worthwhile: Int32 = 4
 
   deinit {
     entries.deallocate()
+    besides.deallocate()
     for kind in Kind.allCases { shelf(kind).deallocate() }
   }
 
@@ -121,7 +158,7 @@ final class PolicyIndex {
     }
   }
 
-  @inline(__always) private func shelf(_ kind: Kind) -> Pool<Layer.Run> {
+  @inline(__always) private func shelf(_ kind: Kind) -> Pool<Stretch> {
     switch kind {
     case .principal: principals
     case .resource: resources
@@ -131,16 +168,39 @@ final class PolicyIndex {
     }
   }
 
-  /// Calls `body` with every policy filed under a key.
-  @inline(__always) func forEach(_ kind: Kind, _ key: Int32, _ body: (Int32) -> Void) {
-    let starts = shelf(kind)
-    guard Int(key) < starts.count else { return }
-    let run = starts[key]
-    var at = run.start
-    let end = run.start &+ run.count
+  /// Calls `body` with every policy filed under a key that can match one whose other side is, or is below, one of `others`; those are
+  /// there if `isSearched`.
+  @inline(__always) func forEach(_ kind: Kind, _ key: Int32, beside others: Pool<Int32>? = nil, _ body: (Int32) -> Void) {
+    let stretches = shelf(kind)
+    guard Int(key) < stretches.count else { return }
+    let stretch = stretches[key]
+    var at = stretch.start
+    var end = stretch.start &+ stretch.plain
+    if stretch.paired > 0 {
+      if let others, Int(stretch.paired) > Self.few, others.count &* Self.few < Int(stretch.paired) {
+        for index in 0..<others.count { search(stretch, for: others[index], body) }
+      } else {
+        end &+= stretch.paired
+      }
+    }
     while at < end {
       body(entries[at])
       at &+= 1
+    }
+  }
+
+  /// Calls `body` with every policy of a list that asks for `other` beside.
+  private func search(_ stretch: Stretch, for other: Int32, _ body: (Int32) -> Void) {
+    var low = stretch.start &+ stretch.plain
+    let end = low &+ stretch.paired
+    var high = end
+    while low < high {
+      let middle = low &+ (high &- low) / 2
+      if besides[middle] < other { low = middle &+ 1 } else { high = middle }
+    }
+    while low < end, besides[low] == other {
+      body(entries[low])
+      low &+= 1
     }
   }
 

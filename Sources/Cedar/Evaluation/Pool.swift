@@ -61,6 +61,16 @@ struct Pool<Element: BitwiseCopyable> {
     capacity = limit
   }
 
+  /// Gives back what is held in reserve.
+  mutating func trim() { shrink(to: max(count, 4)) }
+
+  /// The same elements in memory of their own.
+  func copy() -> Pool {
+    var copied = Pool(capacity: count)
+    copied.append(UnsafeBufferPointer(start: base, count: count))
+    return copied
+  }
+
   private mutating func grow(to needed: Int) {
     let larger = max(needed, capacity * 2)
     let moved = UnsafeMutablePointer<Element>.allocate(capacity: larger)
@@ -87,6 +97,14 @@ struct HashIndex {
   }
 
   func deallocate() { slots.deallocate() }
+
+  /// The same index in memory of its own.
+  func copy() -> HashIndex {
+    var copied = self
+    copied.slots = .allocate(capacity: mask + 1)
+    copied.slots.update(from: slots, count: mask + 1)
+    return copied
+  }
 
   /// The entry with that hash for which `matches` holds.
   @inline(__always) func find(_ hash: UInt64, _ matches: (Int32) -> Bool) -> Int32? {
@@ -138,4 +156,25 @@ struct HashIndex {
 
   /// Where a hash or slot belongs: a function of the half that is kept, so that growing needs no hash again.
   @inline(__always) static func spread(_ slot: UInt64) -> UInt64 { (slot >> 32) &* 0x9e37_79b9_7f4a_7c15 >> 20 }
+}
+
+extension UnsafeMutableBufferPointer {
+  /// Puts few elements in order without the memory that sorting many takes; most come almost in order.
+  @inline(__always) func sortFew(_ precedes: (Element, Element) -> Bool) {
+    guard count <= 32 else {
+      var all = self
+      return all.sort(by: precedes)
+    }
+    var index = 1
+    while index < count {
+      let element = self[index]
+      var hole = index
+      while hole > 0, precedes(element, self[hole - 1]) {
+        self[hole] = self[hole - 1]
+        hole -= 1
+      }
+      self[hole] = element
+      index += 1
+    }
+  }
 }

@@ -1,5 +1,5 @@
 /// One step of a compiled condition; works on a stack of cells.
-struct Instruction: BitwiseCopyable {
+struct Instruction: BitwiseCopyable, Hashable {
   enum Opcode: UInt8, BitwiseCopyable {
     /// Pushes constant `a`.
     case constant

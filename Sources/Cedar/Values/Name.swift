@@ -73,23 +73,30 @@ public struct Name: Hashable, Comparable, Sendable, CustomStringConvertible {
 
   /// Whether the text is `[_a-zA-Z][_a-zA-Z0-9]*`; reserved words are.
   public static func isIdentifier(_ text: String) -> Bool {
-    guard let first = text.utf8.first, ASCII.isAlpha(first) || first == UInt8(ascii: "_") else { return false }
-    return text.utf8.allSatisfy { ASCII.isAlpha($0) || ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
+    isIdentifier(text[...].utf8)
   }
 
   private static func check(_ text: String) throws(NameError) {
     var rest = text.utf8[...]
     while true {
       let part = rest.prefix { $0 != UInt8(ascii: ":") }
-      let word = String(decoding: part, as: UTF8.self)
-      guard isIdentifier(word) else { throw NameError(.notNormalized, text) }
-      if isReserved(word) { throw NameError(.reservedWord, text) }
-      if word == "__cedar" { throw NameError(.reservedNamespace, text) }
+      guard isIdentifier(part) else { throw NameError(.notNormalized, text) }
+      // The longest word that could be reserved has seven letters, and few names are so short.
+      if part.count <= 7 {
+        let word = String(decoding: part, as: UTF8.self)
+        if isReserved(word) { throw NameError(.reservedWord, text) }
+        if word == "__cedar" { throw NameError(.reservedNamespace, text) }
+      }
       rest = rest[part.endIndex...]
       if rest.isEmpty { return }
       guard rest.starts(with: "::".utf8) else { throw NameError(.notNormalized, text) }
       rest = rest.dropFirst(2)
     }
+  }
+
+  private static func isIdentifier(_ text: Substring.UTF8View) -> Bool {
+    guard let first = text.first, ASCII.isAlpha(first) || first == UInt8(ascii: "_") else { return false }
+    return text.allSatisfy { ASCII.isAlpha($0) || ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
   }
 }
 

@@ -221,38 +221,35 @@ public struct PolicyBundle: Sendable {
   private mutating func readEntities(_ options: Options) {
     // Without the schema that was meant, implicit forms would all be mistakes.
     if sources.schema != nil, schema == nil { return }
-    var given: [Entity] = []
+    let builder = EntitiesBuilder()
+    var actions: [Entity] = []
+    var contradiction: EntitiesError?
     if let source = sources.entities {
-      let result: Result<JSONValue, JSONError> = Result { () throws(JSONError) in try JSONParser.parse(source.bytes) }
-      switch result {
-      case .failure(let error): return report(.error, "\(error)", at: SourceSpan(error.offset, error.offset + error.length), in: source)
-      case .success(let json):
-        let (readable, errors) = EntitiesJSON.readable(json, schema: schema)
-        given = readable.map(\.entity)
-        if !errors.isEmpty { report(ParseErrors(errors), in: source) }
-        if let schema {
-          for (entity, json) in readable where !entity.uid.type.isAction {
+      var nonconforming: [Problem] = []
+      do throws(JSONError) {
+        let errors = try EntitiesJSON.forEach(in: source.bytes, schema: schema) { entity, json in
+          guard !entity.uid.type.isAction else { return actions.append(entity) }
+          if let schema {
             for problem in schema.problems(in: entity) {
               let span = Self.place(of: problem, in: json).span
-              report(.error, "\(problem)", at: SourceSpan(span.lowerBound, span.upperBound), in: source, help: problem.help)
+              nonconforming.append(
+                Problem(source: source, diagnostic: Diagnostic(.error, "\(problem)", at: span, help: problem.help)))
             }
           }
+          do throws(EntitiesError) { try builder.add(entity) } catch { contradiction = contradiction ?? error }
         }
+        if !errors.isEmpty { report(ParseErrors(errors), in: source) }
+        problems += nonconforming
         // What is missing would be found missing once more.
         guard errors.isEmpty else { return }
-      }
+      } catch { return report(.error, "\(error)", at: SourceSpan(error.offset, error.offset + error.length), in: source) }
     }
-    var taken = Set(given.map(\.uid))
-    if let schema { taken.formUnion(schema.actions.map(\.uid)) }
-    let all = given + options.knownEntities.filter { !taken.contains($0.uid) }
     do {
-      if let schema {
-        let known = options.knownEntities.filter { !taken.contains($0.uid) }
-        let store = try schema.store(of: given)
-        entities = known.isEmpty ? store : try Entities(store.byUID.values + known)
-      } else {
-        entities = try Entities(all)
-      }
+      if let contradiction { throw contradiction }
+      try schema?.check(actions: actions)
+      for action in schema?.actionEntities ?? actions { try builder.add(action) }
+      for known in options.knownEntities where !builder.contains(known.uid) { try builder.add(known) }
+      entities = try builder.finish()
     } catch {
       // Mistakes of single entities have been told already, with their places.
       if isSoundSoFar(in: sources.entities) { report(.error, "\(error)", in: sources.entities) }

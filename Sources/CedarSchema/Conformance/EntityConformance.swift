@@ -8,14 +8,19 @@ extension Schema {
   public func store(of entities: some Sequence<Entity>) throws(ConformanceError) -> Entities {
     let all = Array(entities)
     for entity in all where !entity.uid.type.isAction { try check(entity) }
-    let given: Entities
-    do throws(EntitiesError) { given = try Entities(all) } catch { throw .hierarchy(error) }
-    var listed: [Entity] = []
-    for entity in all {
-      // The schema's own actions replace those listed, whose parents may be spelled out transitively.
-      if entity.uid.type.isAction { try checkAction(entity, ancestors: given.ancestors(of: entity.uid)) } else { listed.append(entity) }
+    do throws(EntitiesError) { _ = try Entities(all) } catch { throw .hierarchy(error) }
+    // The schema's own actions replace those listed.
+    try check(actions: all.filter(\.uid.type.isAction))
+    do throws(EntitiesError) { return try Entities(all.filter { !$0.uid.type.isAction } + actionEntities) } catch {
+      throw .hierarchy(error)
     }
-    do throws(EntitiesError) { return try Entities(listed + actionEntities) } catch { throw .hierarchy(error) }
+  }
+
+  /// Checks actions that are listed among entities: they are as declared, their parents perhaps spelled out transitively.
+  func check(actions: [Entity]) throws(ConformanceError) {
+    let listed: Entities
+    do throws(EntitiesError) { listed = try Entities(actions) } catch { throw .hierarchy(error) }
+    for action in actions { try checkAction(action, ancestors: listed.ancestors(of: action.uid)) }
   }
 
   /// Checks one entity: its type, attributes, tags and parents. Actions are compared with their declarations by `store`.

@@ -130,7 +130,7 @@ extension PolicyStoreService {
         throw .validation(error.errors.first?.message ?? "The entities cannot be read.", at: value.path)
       }
       // Two of one name are one if they are equal, and a mistake otherwise.
-      do throws(EntitiesError) { entities = Array(try Entities(entities).byUID.values) } catch {
+      do throws(EntitiesError) { entities = try Entities(entities).all } catch {
         throw .validation("\(error).", at: value.path)
       }
     }

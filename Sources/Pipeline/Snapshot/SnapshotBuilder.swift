@@ -40,7 +40,7 @@ public enum SnapshotBuilder {
   ) {
     guard configuration.engines.contains(where: { $0.operation == .isAuthorizedWithToken }) else { return }
     let types = issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
-    guard let entity = authorization.entities.byUID.keys.filter({ types.contains($0.type) }).min() else { return }
+    guard let entity = authorization.entities.uids.filter({ types.contains($0.type) }).min() else { return }
     report.add(
       configuration.setting("engine"),
       "\(entity) is a static entity, and IsAuthorizedWithToken takes principals and groups from the token alone",

@@ -1,32 +1,12 @@
-// Measures the authorizer: medians and 99th percentiles in nanoseconds of whole answers, release builds only.
+// Measures the authorizer, release builds only. `cedar.py` beside this folder runs it and the reference engine in turn.
+//
+//   CedarBenchmark measure [WORD]    medians and 99th percentiles of answers to the inputs whose name begins so
+//   CedarBenchmark dump [WORD]       the inputs themselves, for the reference
+//   CedarBenchmark policies | memory | entities [COUNT] | groups [COUNT] | growth POLICIES TIMES
 
 import Cedar
 import Glibc
 import JSON
-
-/// Time of this thread on a processor: what others do on the machine does not count, as long as they leave the caches alone.
-func now() -> UInt64 {
-  var time = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}
-
-func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(width - text.count, 1)) }
-
-func quantile(_ sorted: [Double], _ fraction: Double) -> Double { sorted.isEmpty ? 0 : sorted[Int(Double(sorted.count - 1) * fraction)] }
-
-/// Nanoseconds of one call, in batches so that the clock costs nothing: medians over batches, and the 99th percentile.
-func measure(_ batch: Int, _ batches: Int = 400, _ body: (Int) -> Void) -> (median: Double, p99: Double) {
-  for index in 0..<(batch * 4) { body(index) }
-  var times: [Double] = []
-  for round in 0..<batches {
-    let start = now()
-    for index in 0..<batch { body(round &* batch &+ index) }
-    times.append(Double(now() - start) / Double(batch))
-  }
-  times.sort()
-  return (quantile(times, 0.5), quantile(times, 0.99))
-}
 
 func run(_ input: Input) throws {
   let start = now()
@@ -35,10 +15,9 @@ func run(_ input: Input) throws {
   var set = try PolicySet(statements)
   for link in input.links { try set.link(link) }
   let entities = try Entities(input.entities)
-  let built = now()
-  let authorizer = Authorizer(policies: set, entities: entities)
+  let authorizer = Authorizer(policies: set, entities: entities, words: input.words)
   let ready = now()
-  let token = try authorizer.prepare(input.token)
+  let token = try authorizer.prepare(input.token, and: input.tokenValue)
   let evaluation = Evaluation()
   var allowed = 0
   var reasons = 0
@@ -51,85 +30,99 @@ func run(_ input: Input) throws {
     errors += response.errors.count
   }
   let count = input.requests.count
-  let whole = measure(64) { index in
-    do { _ = try authorizer.isAuthorized(input.requests[index % count], with: token, and: resources[index % count], in: evaluation) } catch
-    {}
+  let whole: (median: Double, p99: Double)
+  if let make = input.draft?(authorizer) {
+    for index in 0..<count {
+      let answer = make(index, evaluation.draft(on: authorizer, with: token), token)
+      guard try answer == authorizer.isAuthorized(input.requests[index], with: token, and: resources[index]) else {
+        throw Mistake(text: "\(input.name): the draft says something else than the request")
+      }
+    }
+    whole = measure { index in _ = make(index % count, evaluation.draft(on: authorizer, with: token), token) }
+  } else if let make = input.values {
+    whole = measure { index in
+      let (request, own) = make(index % count)
+      do { _ = try authorizer.isAuthorized(request, with: token, and: own, in: evaluation) } catch {}
+    }
+  } else {
+    whole = measure { index in
+      do {
+        _ = try authorizer.isAuthorized(input.requests[index % count], with: token, and: resources[index % count], in: evaluation)
+      } catch {}
+    }
   }
-  print(
-    pad(input.name, 40), "median", Int(whole.median), "ns  p99", Int(whole.p99), "ns | parse", (parsed - start) / 1000, "µs, entities",
-    (built - parsed) / 1000,
-    "µs, compile", (ready - built) / 1000, "µs | allow", allowed, "of", count, "reasons", reasons, "errors", errors)
+  tell([
+    "name": .string(input.name), "median": .number(whole.median), "p99": .number(whole.p99), "parse": .number(parsed - start),
+    "load": .number(ready - start), "requests": .number(count), "allowed": .number(allowed), "reasons": .number(reasons),
+    "errors": .number(errors),
+  ])
 }
 
 /// An input as JSON, everything that a token or a request brings among the entities: what a peer can be given.
-func json(of input: Input) throws -> JSONValue {
+func dump(_ input: Input) throws {
   var entities = input.entities + input.token
   var seen = Set(entities.map(\.uid))
   for own in input.resources.joined() where seen.insert(own.uid).inserted { entities.append(own) }
-  return .object([
+  func slots(_ link: TemplateLink) -> JSONValue {
+    JSONValue(
+      .object(
+        SlotID.allCases.compactMap { slot in
+          link.value(of: slot).map { JSONValue.Member(name: slot == .principal ? "?principal" : "?resource", value: EntitiesJSON.json($0)) }
+        }))
+  }
+  tell([
     "name": .string(input.name), "policies": .string(input.policies),
-    "entities": .array(try EntitiesJSON.json(Entities(entities)).array ?? []),
+    "links": .array(
+      input.links.map { .object(["template_id": .string($0.template.text), "new_id": .string($0.id.text), "values": slots($0)]) }),
+    "entities": EntitiesJSON.json(try Entities(entities)),
     "requests": .array(
       input.requests.map { request in
         .object([
-          "principal": .string("\(request.principal)"), "action": .string("\(request.action)"), "resource": .string("\(request.resource)"),
-          "context": EntitiesJSON.json(request.context),
+          "principal": EntitiesJSON.json(request.principal), "action": EntitiesJSON.json(request.action),
+          "resource": EntitiesJSON.json(request.resource), "context": EntitiesJSON.json(request.context),
         ])
       }),
   ])
 }
 
-/// Loads entities with parents and three attributes from JSON, and asks about one.
-func load(_ count: Int) throws {
-  var text = "["
-  for number in 0..<count {
-    text += number == 0 ? "" : ","
-    text += """
-      {"uid":{"type":"User","id":"user-\(number)@example.org"},"attrs":{"department":"d\(number % 100)","level":\(number % 7),\
-      "manager":{"__entity":{"type":"User","id":"user-\(number / 10)@example.org"}}},\
-      "parents":[{"type":"Group","id":"g\(number % 1000)"},{"type":"Group","id":"all"}]}
-      """
+/// What to measure, made when it is asked for.
+func makers() -> [(name: String, make: () -> Input)] {
+  var makers: [(String, () -> Input)] = [
+    ("gateway", gateway), ("gateway, built", gatewayBuilt), ("gateway, built as values", gatewayValues),
+  ]
+  for seed in 1...5 as ClosedRange<UInt64> {
+    for count in [5, 10, 20, 30, 40, 50] {
+      makers.append(("gdrive \(count) ", { drive(count, seed: seed) }))
+      makers.append(("github \(count) ", { repositories(count, seed: seed) }))
+      makers.append(("tinytodo \(count) ", { lists(count, seed: seed) }))
+      makers.append(("gdrive, \(count) links", { drive(50, seed: seed, links: count) }))
+      makers.append(("github, \(count) links", { repositories(50, seed: seed, links: count) }))
+    }
   }
-  text += "]"
-  let before = residentBytes()
-  let start = now()
-  let json = try JSONParser.parse(text)
-  let parsed = now()
-  let list = try EntitiesJSON.entities(json)
-  let read = now()
-  let entities = try Entities(list)
-  let closed = now()
-  let authorizer = Authorizer(
-    policies: try PolicySet(PolicyParser.parse("permit(principal in Group::\"g7\", action, resource);")), entities: entities)
-  let ready = now()
-  let request = Request(principal: uid("User", "user-7@example.org"), action: uid("Action", "a"), resource: uid("Doc", "d"))
-  let decision = try authorizer.isAuthorized(request).decision
-  print(
-    count, "entities:", (parsed - start) / 1_000_000, "ms JSON,", (read - parsed) / 1_000_000, "ms entities,", (closed - read) / 1_000_000,
-    "ms hierarchy,", (ready - closed) / 1_000_000, "ms authorizer;", (residentBytes() - before) / count, "bytes each at the most;", decision
-  )
+  for count in [10, 100, 1000, 10_000] {
+    makers.append(("principals \(count)", { perPrincipal(count) }))
+    makers.append(("groups \(count)", { perGroup(count) }))
+    makers.append(("links \(count)", { linked(count) }))
+    makers.append(("open \(count)", { open(count) }))
+    makers.append(("equalities \(count)", { equalities(count) }))
+  }
+  return makers
 }
 
-func residentBytes() -> Int {
-  guard let file = fopen("/proc/self/statm", "r") else { return 0 }
-  defer { fclose(file) }
-  var line = [CChar](repeating: 0, count: 128)
-  guard fgets(&line, 128, file) != nil else { return 0 }
-  let fields = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
-  return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
+let arguments = Array(CommandLine.arguments.dropFirst())
+func argument(_ index: Int, _ otherwise: Int) -> Int { arguments.count > index ? Int(arguments[index]) ?? otherwise : otherwise }
+let word = arguments.count > 1 ? arguments[1] : ""
+switch arguments.first {
+case "measure": for maker in makers() where maker.name.hasPrefix(word) { try run(maker.make()) }
+case "dump": for maker in makers() where maker.name.hasPrefix(word) { try dump(maker.make()) }
+case "policies":
+  try loadPolicies(perPrincipal(10_000), schema: perPrincipalSchema, repeating: 5)
+  try loadPolicies(open(10_000), schema: openSchema, repeating: 5)
+case "memory": try weighPolicies(10_000)
+case "entities": try loadEntities(argument(1, 1_000_000))
+case "groups": try askGroups(argument(1, 100_000))
+case "growth": try grow(argument(1, 20), argument(2, 10_000))
+default:
+  print("usage: CedarBenchmark measure [WORD] | dump [WORD] | policies | memory | entities [N] | groups [N] | growth POLICIES TIMES")
+  exit(64)
 }
-
-/// `CedarBenchmark [WORD]`: only the inputs whose name contains the word; `entities`: loading entities; `--dump`: the inputs
-/// themselves, one line of JSON each, for `cedar.py` beside this folder.
-let wanted = CommandLine.arguments.dropFirst().first ?? ""
-var inputs = [gateway(), gatewayWithResources()]
-for count in [10, 100, 1000, 10_000] { inputs += [perPrincipal(count), perGroup(count), linked(count), open(count)] }
-if wanted == "--dump" {
-  for input in inputs where input.links.isEmpty { print(try json(of: input).text) }
-  exit(0)
-}
-if wanted == "entities" {
-  for count in [10_000, 100_000] { try load(count) }
-  exit(0)
-}
-for input in inputs where wanted.isEmpty || input.name.contains(wanted) { try run(input) }

@@ -67,7 +67,7 @@ private func compare(_ policies: [Policy], _ request: Request, _ entities: Entit
       let explained = try authorizer.explain(request, in: evaluation)
       precondition(explained.response == actual)
       // The same entities, some of them static, some of the token, some of the request.
-      let list = entities.byUID.values.sorted { $0.uid < $1.uid }
+      let list = entities.all.sorted { $0.uid < $1.uid }
       let ofToken = list.filter { _ in cases.chance(25) }
       let rest = list.filter { entity in !ofToken.contains { $0.uid == entity.uid } }
       let ofRequest = cases.chance(50) ? Array(rest.prefix(1)) : rest.filter { _ in cases.chance(25) }
