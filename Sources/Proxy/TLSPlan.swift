@@ -92,7 +92,8 @@ extension Gateway {
       return nil
     } catch {
       guard case .tls(let failure) = error else { return error.description }
-      return failure.message
+      // Whose certificate it is, the place says.
+      return failure.message.replacing("our certificate: ", with: "")
     }
   }
 

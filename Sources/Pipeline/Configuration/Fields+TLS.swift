@@ -11,8 +11,8 @@ extension Fields {
     Field("tls.cipher_suites", .text("LIST"), "Suites of TLS 1.3; default: OpenSSL's own"),
     Field("tls.client_certificates", .object, "Certificates of clients; policies see them as context.client.certificate", shorthand: "ask"),
     Field(
-      "tls.client_certificates.ask", .choice(TLSSettings.Clients.allCases.map(\.rawValue)), "Whether clients are asked for one",
-      default: TLSSettings.Clients.none.rawValue),
+      "tls.client_certificates.ask", .choice(TLSSettings.Clients.allCases.map(\.rawValue)),
+      "Whether clients are asked for one; default: none"),
     Field("tls.client_certificates.ca", .text("FILE"), "Certificates of who issues them"),
     Field(
       "tls.client_certificates.crl", .text("FILE"),
@@ -32,6 +32,6 @@ extension Fields {
   }
 
   private static func minimum(_ place: String) -> Field {
-    Field("\(place).minimum_version", .choice(["1.2", "1.3"]), "The lowest version that is spoken", default: "1.2")
+    Field("\(place).minimum_version", .choice(["1.2", "1.3"]), "The lowest version that is spoken; default: 1.2")
   }
 }
