@@ -248,3 +248,24 @@ def test_flags_that_make_no_sense_are_refused(tmp_path):
     done = check(tmp_path, "--json")
     assert done.returncode == 3 and "--online checks a configuration, and there is none" in done.stderr
     assert json.loads(done.stdout)["exit"] == 3
+
+
+def test_what_signs_the_requests_of_routes_is_told_and_no_secret(tmp_path, pool, nginx):
+    own = '{ match: "GET /files/{id}", access: "authenticated", sign: { service: "execute-api" } }'
+    mine = '{ match: "GET /mine/{id}", access: "authenticated", sign: { service: "s3", credentials: "identity_pool", identity_pool: "us-east-1:1" } }'
+    issuers = {"main": {"cognito": pool.id, "client_ids": ["app"], "jwks_url": pool.jwks_url}}
+    configure(tmp_path, nginx.url, issuers, f"routes: [{own}, {mine}]")
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDOWN", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_REGION": "us-east-1"}
+    # Where callers' sessions come from is connected to: one would need a caller's token.
+    there, gone = pool.jwks_url.split("/us-east-1_")[0], f"http://127.0.0.1:{free_port()}"
+    done = check(tmp_path, "--json", AWS_ENDPOINT_URL_COGNITO_IDENTITY=there, **keys)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert steps(done)["sign execute-api", "credentials"]["detail"] == "keys of the environment"
+    assert steps(done)["sign s3", "TCP"]["status"] == "ok"
+    assert "hush" not in done.stdout + done.stderr
+    done = check(tmp_path, "--json", AWS_ENDPOINT_URL_COGNITO_IDENTITY=gone, **keys)
+    assert done.returncode != 0 and steps(done)["sign s3", "TCP"]["status"] == "failed"
+    # Without any source the chain ends at the instance's metadata, which nobody serves here.
+    done = check(tmp_path, "--json", AWS_ENDPOINT_URL_COGNITO_IDENTITY=there, AWS_REGION="us-east-1", AWS_EC2_METADATA_DISABLED="true")
+    failed = steps(done)["sign execute-api", "credentials"]
+    assert done.returncode != 0 and failed["status"] == "failed" and "instance metadata is turned off" in failed["detail"], failed

@@ -24,6 +24,13 @@ public final class CredentialFetch {
       self.dualStack = dualStack
       self.endpointURLs = endpointURLs
     }
+
+    /// Where a service is in a region; nil where that region has none, or what was given is no URL.
+    public func place(of service: AWSService, in region: String) -> HTTPURL? {
+      let text = endpointURLs[service] ?? Endpoint(service, region: region, fips: fips, dualStack: dualStack)?.url
+      guard let text else { return nil }
+      do throws(NetError) { return try HTTPURL.parse(text) } catch { return nil }
+    }
   }
 
   typealias Completion = (Result<Credentials, CredentialError>) -> Void
@@ -373,9 +380,7 @@ public final class CredentialFetch {
   // MARK: - Places and files
 
   private func place(of service: AWSService, in region: String) -> (HTTPURL, region: String)? {
-    let text = setting.endpointURLs[service] ?? Endpoint(service, region: region, fips: setting.fips, dualStack: setting.dualStack)?.url
-    guard let text else { return nil }
-    do throws(NetError) { return (try HTTPURL.parse(text), region) } catch { return nil }
+    setting.place(of: service, in: region).map { ($0, region) }
   }
 
   private static func url(_ text: String, _ source: CredentialSource) throws(CredentialError) -> HTTPURL {

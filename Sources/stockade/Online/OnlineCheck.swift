@@ -28,6 +28,7 @@ enum OnlineCheck {
       for engine in configuration.engines + [configuration.policySource?.store].compactMap({ $0 }) {
         probes.append(EngineProbe(engine, net, finished: finished))
       }
+      for signing in configuration.signings { probes.append(SigningProbe(signing, net, finished: finished)) }
       waiting = probes.count
       let started = probes
       loop.after(timeoutMillis) { for probe in started where !probe.isDone { probe.giveUp(after: timeoutMillis) } }

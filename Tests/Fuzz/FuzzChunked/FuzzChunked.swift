@@ -87,7 +87,7 @@ private func checkTrailers(_ lines: [UInt8]) {
   let bytes = start + sent + Array("\r\n".utf8)
   var head = RequestHead()
   let outcome = bytes.withUnsafeBytes { RequestHeadParser.parse($0, limits: HeadLimits(), into: &head) }
-  guard sent.count { $0 == 10 } < 128 else { return }
+  guard sent.count(where: { $0 == 10 }) < 128 else { return }
   precondition(outcome == .complete(consumed: bytes.count), "what goes on is not what a head may have")
   precondition(head.framing == .none && head.keepAlive && head.upgradeRange == nil && !head.expectsContinue)
   for line in head.fields.lines.dropFirst() {
