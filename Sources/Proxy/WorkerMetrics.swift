@@ -49,6 +49,15 @@ struct WorkerMetrics {
   func buffered(_ bytes: Int) { shard.set(buffered, bytes) }
   func ejected(of upstream: String) { shard.add(shard.counter(.upstreamEjections, MetricLabel("upstream", upstream))) }
 
+  /// How a TLS handshake of a client ended.
+  enum Handshake: String {
+    case full
+    case resumed
+    case failed
+  }
+
+  func handshake(_ result: Handshake) { shard.add(shard.counter(.handshakes, MetricLabel("result", result.rawValue))) }
+
   func connections(_ change: Int) { shard.add(clientConnections, change) }
   func requestsInFlight(_ count: Int) { shard.set(inFlight, count) }
 

@@ -349,4 +349,4 @@ def test_descriptors_that_are_gone_all_the_same_are_survived(run, service):
 def test_the_table_is_printed():
     done = subprocess.run([binary(), "config", "limits"], capture_output=True, text=True, timeout=20, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0].split()[:5] == ["setting", "default", "status", "log", "metric"] and len(lines) == 21
+    assert lines[0].split()[:5] == ["setting", "default", "status", "log", "metric"] and len(lines) == 24

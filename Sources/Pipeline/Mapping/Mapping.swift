@@ -25,6 +25,8 @@ public struct Question: Sendable {
 
   /// Whether whoever asks must prove to hold the key of its token.
   var demandsProof: Bool { route?.demandsProof ?? false }
+  /// Whether the token must be bound to the client's certificate.
+  var demandsCertificate: Bool { route?.demandsCertificate ?? false }
 
   /// Whether the request passes whoever asks: on a public route, and as a preflight on a route for preflights.
   func isOpen(to head: borrowing RequestHead) throws(Stop) -> Bool {
@@ -227,7 +229,10 @@ public struct Mapping: Sendable {
       Record.Field("http", .record(Record(lastWins: http))),
       Record.Field("time", .datetime(Datetime(milliseconds: time.multipliedReportingOverflow(by: 1000).partialValue))),
     ]
-    if let ip = peer.ip { fields.append(Record.Field("client", .record(Record(lastWins: [Record.Field("ip", .ip(ip))])))) }
+    var client: [Record.Field] = []
+    if let ip = peer.ip { client.append(Record.Field("ip", .ip(ip))) }
+    if let certificate = peer.certificate { client.append(Record.Field("certificate", .record(certificate.record))) }
+    if !client.isEmpty { fields.append(Record.Field("client", .record(Record(lastWins: client)))) }
     if let token = identity.tokenContext { fields.append(Record.Field("token", .record(token))) }
     guard let resource = question.resource else { throw .refuse(.engineFailed(detail: "the resource is not known yet")) }
     let request = Request(

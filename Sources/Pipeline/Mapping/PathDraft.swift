@@ -43,7 +43,9 @@ extension Mapping {
     _ question: Question, by identity: Identity, from peer: Peer, _ head: borrowing RequestHead, at time: Int64,
     of authorization: Authorization, _ evaluation: Evaluation
   ) -> Response? {
-    guard let words = authorization.words, isPlain, let pathText = question.path, question.body == nil, question.learned.isEmpty else {
+    guard let words = authorization.words, isPlain, let pathText = question.path, question.body == nil, question.learned.isEmpty,
+      peer.certificate == nil
+    else {
       return nil
     }
     let entities = identity.entities(for: authorization)
