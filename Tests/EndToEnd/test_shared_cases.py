@@ -88,13 +88,8 @@ def compare(verdicts):
     assert differing == {}
 
 
-def shown(target):
-    """As JSON, with the slash escaped where a path would look like one of somebody's machine."""
-    return json.dumps(target).replace("/home/", "\\/home\\/")
-
-
 def verdict(got, statuses):
-    sent = [f"{method} {shown(target)}" + (f" with {len(body)} bytes" if body else "") for method, target, body in got]
+    sent = [f"{method} {json.dumps(target)}" + (f" with {len(body)} bytes" if body else "") for method, target, body in got]
     return ", ".join(sent + [str(status) for status in statuses if status != 200]) or "closed"
 
 
@@ -159,11 +154,13 @@ def targets():
 def test_targets_on_which_servers_differ(listener, report):
     """What arrives is the target byte for byte, or that of an absolute one behind its host; no other reading of it ever does."""
     every = list(dict.fromkeys(targets()))
-    for target in every:
+    for number, target in enumerate(every):
         # Some inputs have halves of characters, which nobody can send.
         written = target.encode("utf-8", "replace").decode("latin-1")
         host, asked = parted(written)
         got, statuses = listener(f"GET {written} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("latin-1"))
-        listener.verdicts[f"target {shown(target)}"] = verdict(got, statuses)
+        # By number: the cases are not ours to write down.
+        came = "arrives as it is" if asked == written else "arrives without its host"
+        listener.verdicts[f"target {number}"] = came if got else verdict(got, statuses)
         assert len(got) <= 1 and all(each == ("GET", asked, b"") for each in got), (target, got)
     report(f"shared cases: uri targets through the listener to a service: {len(every)} ran")
