@@ -13,6 +13,8 @@ public struct ByteQueue: Sendable {
   public var count: Int { storage.count - start }
   /// Whether none wait.
   public var isEmpty: Bool { storage.count == start }
+  /// Whether it owns memory, empty or not.
+  public var ownsMemory: Bool { storage.capacity > 0 }
 
   /// Adds bytes at the end.
   public mutating func append(_ bytes: UnsafeRawBufferPointer) {

@@ -57,6 +57,14 @@ static int transport_read(BIO *bio, char *buffer, int count) {
   copenssl_tls_session *session = BIO_get_data(bio);
   BIO_clear_retry_flags(bio);
   if (count <= 0 || session->ended) return 0;
+  if (session->in_start < session->in_end) {
+    size_t left = session->in_end - session->in_start;
+    size_t taken = left < (size_t)count ? left : (size_t)count;
+    memcpy(buffer, session->in + session->in_start, taken);
+    session->in_start += taken;
+    session->has_heard = 1;
+    return (int)taken;
+  }
   if (session->drained) {
     BIO_set_retry_read(bio);
     return -1;
@@ -65,6 +73,7 @@ static int transport_read(BIO *bio, char *buffer, int count) {
   do got = recv(session->fd, buffer, (size_t)count, 0);
   while (got < 0 && errno == EINTR);
   if (got > 0) {
+    session->has_heard = 1;
     // A short read has emptied the socket: the next event will say when there is more.
     if (got < count && !session->is_ending) session->drained = 1;
     return (int)got;
@@ -277,6 +286,7 @@ static int32_t fail(copenssl_tls_session *session, int kind) {
     return COPENSSL_TLS_FAILED;
   }
   if (session->ended && kind == COPENSSL_TLS_HANDSHAKE) {
+    if (!session->has_heard && session->context->is_server) session->failure = COPENSSL_TLS_NOTHING;
     snprintf(session->text, sizeof session->text, "%s", "the peer closed the connection during the handshake");
     ERR_clear_error();
     return COPENSSL_TLS_FAILED;
@@ -285,6 +295,7 @@ static int32_t fail(copenssl_tls_session *session, int kind) {
   int reason = code == 0 ? 0 : ERR_GET_REASON(code);
   if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST
       || reason == SSL_R_UNKNOWN_PROTOCOL) {
+    if (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST) session->failure = COPENSSL_TLS_PLAIN_HTTP;
     snprintf(session->text, sizeof session->text, "%s", "the peer does not speak TLS (or not a version of it that we do)");
     ERR_clear_error();
     return COPENSSL_TLS_FAILED;
@@ -345,6 +356,7 @@ copenssl_tls_session *copenssl_tls_session_new(
 void copenssl_tls_session_free(copenssl_tls_session *session) {
   if (session == NULL) return;
   SSL_free(session->ssl);
+  free(session->in);
   free(session->out);
   free(session);
 }
@@ -352,6 +364,16 @@ void copenssl_tls_session_free(copenssl_tls_session *session) {
 void copenssl_tls_mark_readable(copenssl_tls_session *session, int32_t is_ending) {
   session->drained = 0;
   if (is_ending) session->is_ending = 1;
+}
+
+int32_t copenssl_tls_feed(copenssl_tls_session *session, const void *bytes, size_t count) {
+  free(session->in);
+  session->in_start = session->in_end = 0;
+  session->in = count == 0 ? NULL : malloc(count);
+  if (session->in == NULL) return count == 0;
+  memcpy(session->in, bytes, count);
+  session->in_end = count;
+  return 1;
 }
 
 int32_t copenssl_tls_handshake(copenssl_tls_session *session) {

@@ -8,6 +8,29 @@ copenssl_certificate *copenssl_tls_peer_certificate(const copenssl_tls_session *
   return (copenssl_certificate *)SSL_get1_peer_certificate(session->ssl);
 }
 
+copenssl_certificate *copenssl_certificate_read(const void *pem, size_t count) {
+  BIO *bio = count > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)count);
+  X509 *certificate = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+  BIO_free(bio);
+  ERR_clear_error();
+  return (copenssl_certificate *)certificate;
+}
+
+static int64_t seconds_of(const ASN1_TIME *time) {
+  int days = 0, seconds = 0;
+  ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+  int ok = epoch != NULL && time != NULL && ASN1_TIME_diff(&days, &seconds, epoch, time) == 1;
+  ASN1_TIME_free(epoch);
+  return ok ? (int64_t)days * 86400 + seconds : INT64_MIN;
+}
+
+int32_t copenssl_certificate_times(const copenssl_certificate *certificate, int64_t *first, int64_t *last) {
+  *first = seconds_of(X509_get0_notBefore(x509(certificate)));
+  *last = seconds_of(X509_get0_notAfter(x509(certificate)));
+  ERR_clear_error();
+  return *first != INT64_MIN && *last != INT64_MIN;
+}
+
 void copenssl_certificate_free(copenssl_certificate *certificate) { X509_free(x509(certificate)); }
 
 static size_t copy(const void *bytes, size_t count, void *out, size_t capacity) {

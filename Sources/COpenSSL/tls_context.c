@@ -283,6 +283,8 @@ int32_t copenssl_tls_use_certificate(
     SSL_CTX_free(added->ssl);
     return 0;
   }
+  // What libssl asks the context of the chosen certificate for, and not the session that began with the first.
+  SSL_CTX_set_alpn_select_cb(added->ssl, select_protocol, NULL);
   context->identity_count++;
   return 1;
 }
@@ -291,6 +293,11 @@ int32_t copenssl_tls_use_certificate(
 void copenssl_tls_verify_clients(copenssl_tls_context *context, int32_t mode) {
   int flags = mode == 0 ? SSL_VERIFY_NONE : mode == 1 ? SSL_VERIFY_PEER : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
   SSL_CTX_set_verify(context->ssl, flags, mode == 0 ? NULL : copenssl_tls_verify);
+  for (size_t i = 0; mode != 0 && i < context->identity_count; i++) {
+    SSL_CTX *ssl = context->identities[i].ssl;
+    SSL_CTX_set1_cert_store(ssl, SSL_CTX_get_cert_store(context->ssl));
+    SSL_CTX_set_client_CA_list(ssl, SSL_dup_CA_list(SSL_CTX_get_client_CA_list(context->ssl)));
+  }
   // A resumed session is not verified again, so a certificate revoked since would pass: every handshake is a full one.
   if (mode != 0) {
     SSL_CTX_set_options(context->ssl, SSL_OP_NO_TICKET);

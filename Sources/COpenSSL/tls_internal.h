@@ -42,6 +42,9 @@ struct copenssl_tls_session {
   int failure;         // COPENSSL_TLS_*; once set, the session is dead
   int certificate_failure;
   int64_t now;
+  int has_heard;       // some byte came
+  unsigned char *in;   // what was read before the session began
+  size_t in_start, in_end;
   char host[256];
   unsigned char *out;  // ciphertext that the kernel did not take
   size_t out_start, out_end, out_capacity;

@@ -146,15 +146,16 @@ public final class TokenCache<Entry> {
     guard held.count == token.count else { return false }
     return held.withUnsafeBytes { held in
       var at = 0
-      while at + 32 <= held.count {
-        var difference: UInt64 = 0
-        for word in 0..<4 {
+      while at &+ 64 <= held.count {
+        var difference = SIMD16<UInt8>()
+        for block in 0..<4 {
           difference |=
-            held.loadUnaligned(fromByteOffset: at + word * 8, as: UInt64.self)
-            ^ token.loadUnaligned(fromByteOffset: at + word * 8, as: UInt64.self)
+            held.loadUnaligned(fromByteOffset: at &+ block &* 16, as: SIMD16<UInt8>.self)
+            ^ token.loadUnaligned(fromByteOffset: at &+ block &* 16, as: SIMD16<UInt8>.self)
         }
-        guard difference == 0 else { return false }
-        at += 32
+        let words = unsafeBitCast(difference, to: SIMD2<UInt64>.self)
+        guard words[0] | words[1] == 0 else { return false }
+        at &+= 64
       }
       while at < held.count {
         guard held[at] == token[at] else { return false }

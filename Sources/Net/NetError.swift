@@ -92,6 +92,10 @@ public struct TLSFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case session
     /// A certificate or key file of ours cannot be used.
     case configuration
+    /// The client speaks HTTP without TLS.
+    case plainHTTP
+    /// The client left without having said anything.
+    case nothing
   }
 
   /// Which kind of failure.

@@ -11,22 +11,52 @@ extension Exchange {
   ///   - status: What was sent to the client; 0 if it went away first.
   ///   - observed: Whether the request passed although it would have been refused.
   public func record(status: Int, wallMillis: UInt64, observed: Bool) -> DecisionRecord {
-    let decision: Telemetry.Decision
-    let reason: DecisionReason
-    if let rejection = trail.rejection {
-      decision = rejection.isFault ? .error : .deny
-      reason = rejection.reason
-    } else {
-      decision = .allow
-      switch trail.question?.access {
-      case .public: reason = .public
-      case .preflight: reason = .preflight
-      case .authenticated: reason = .authenticated
-      case .policy: reason = .policyPermit
-      case nil: reason = trail.isOwn ? .metadata : .policyPermit
-      }
+    let verdict = verdict
+    var record = DecisionRecord(
+      timeMillis: wallMillis, id: id, decision: verdict.decision, enforced: !observed, reason: verdict.reason)
+    fill(&record, status: status)
+    return record
+  }
+
+  /// What is counted of it.
+  public func counted(status: Int, wallMillis: UInt64, observed: Bool) -> CountedDecision {
+    let verdict = verdict
+    var counted = CountedDecision(decision: verdict.decision, reason: verdict.reason, enforced: !observed, timeMillis: wallMillis)
+    counted.status = status
+    if !head.methodRange.isEmpty { counted.method = head.methodText }
+    counted.route = route?.text
+    if let response = trail.response {
+      counted.policies = response.determining.map(\.text)
+      if !response.errors.isEmpty { counted.failedPolicies = response.errors.map(\.policy.text) }
+    } else if let answer = trail.answer {
+      counted.policies = answer.determining.map(\.text)
     }
-    var record = DecisionRecord(timeMillis: wallMillis, id: id, decision: decision, enforced: !observed, reason: reason)
+    if let shadow = trail.shadow { counted.would = shadow.rejection == nil ? .allow : .deny }
+    counted.issuer = trail.identity?.issuer ?? trail.token?.issuer
+    counted.engine = engine
+    if trail.verifyingNanos != 0 { counted.tokenMicros = Int(clamping: trail.verifyingNanos / 1000) }
+    counted.trace = trace?.context ?? TraceParent(of: head.fields)
+    return counted
+  }
+
+  private var verdict: (decision: Telemetry.Decision, reason: DecisionReason) {
+    if let rejection = trail.rejection { return (rejection.isFault ? .error : .deny, rejection.reason) }
+    switch trail.question?.access {
+    case .public: return (.allow, .public)
+    case .preflight: return (.allow, .preflight)
+    case .authenticated: return (.allow, .authenticated)
+    case .policy: return (.allow, .policyPermit)
+    case nil: return (.allow, trail.isOwn ? .metadata : .policyPermit)
+    }
+  }
+
+  // Which engine answered.
+  private var engine: String? {
+    if trail.response != nil { return trail.hasFallenBack ? "local_fallback" : "local" }
+    return trail.answer == nil ? nil : "verified_permissions"
+  }
+
+  private func fill(_ record: inout DecisionRecord, status: Int) {
     record.status = status
     record.detail = trail.rejection?.detail
     record.policySet = snapshot.authorization.policySet
@@ -36,12 +66,11 @@ extension Exchange {
       record.policies = response.determining.map(\.description)
       record.errors = response.errors.count
       record.isAudited = snapshot.authorization.notes.isAudited(response)
-      record.engine = trail.hasFallenBack ? "local_fallback" : "local"
     } else if let answer = trail.answer {
       record.policies = answer.determining.map(\.description)
       record.errors = answer.errors.count
-      record.engine = "verified_permissions"
     }
+    record.engine = engine
     if let shadow = trail.shadow {
       record.would = DecisionRecord.Would(
         decision: shadow.rejection == nil ? .allow : .deny, reason: shadow.rejection?.reason ?? .policyPermit,
@@ -68,7 +97,7 @@ extension Exchange {
       record.spanID = trace.spanText
     }
     record.client = DecisionRecord.ClientFacts(ip: client.peer.address, forwarded: client.isForwarded)
-    guard !head.methodRange.isEmpty else { return record }
+    guard !head.methodRange.isEmpty else { return }
     record.http = DecisionRecord.HTTPFacts(
       method: head.methodText, host: head.host, path: head.rawPath, version: head.minorVersion == 1 ? "1.1" : "1.0",
       userAgent: head.fields.value(of: .userAgent))
@@ -77,16 +106,6 @@ extension Exchange {
     case .length(let count): record.http.requestBytes = count
     case .chunked, .untilClose: record.http.requestBytes = nil
     }
-    return record
-  }
-
-  /// What is counted of it beside its record.
-  public var aside: DecisionCounters.Aside {
-    var aside = DecisionCounters.Aside()
-    aside.trace = trace?.context ?? TraceParent(of: head.fields)
-    if let errors = trail.response?.errors, !errors.isEmpty { aside.failedPolicies = errors.map(\.policy.description) }
-    if trail.verifyingNanos != 0 { aside.tokenMicros = Int(clamping: trail.verifyingNanos / 1000) }
-    return aside
   }
 
   // What JSON cannot hold is left out whole: a record is replayed as it was, or not at all.

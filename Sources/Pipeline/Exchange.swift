@@ -103,6 +103,10 @@ public struct Peer: Sendable {
   public let ip: Cedar.IPAddress?
   /// The address to compare with networks; nil for a unix socket.
   let network: HTTP.IPAddress?
+  /// Whether it speaks TLS with us.
+  public var isSecure = false
+  /// The certificate that it showed, verified; nil for none. What a proxy says of its own client has none.
+  public var certificate: ClientCertificate?
 
   /// A peer by its address as text and in network byte order: 4 octets, 16, or none. An IPv4 address in IPv6 clothes
   /// (`::ffff:a.b.c.d`) is for policies the IPv4 address it stands for.

@@ -17,7 +17,7 @@ enum Stop: Error {
 }
 
 /// A fact that the page misses and somebody else must fetch.
-public enum Dependency: Hashable, Sendable {
+public indirect enum Dependency: Hashable, Sendable {
   /// The key set of an issuer, by its place in the snapshot's table: there is none yet, or it lacks the token's key.
   case keys(issuer: Int)
   /// A load balancer's key.

@@ -10,6 +10,7 @@ extension Exchange {
   /// Pure: no I/O, no locks, no clock. Every input is in `self` or in `facts`, so the page can be run again from the
   /// top when a missing fact arrives.
   public mutating func decide(_ facts: Facts) -> Outcome {
+    let snapshot = snapshot
     do throws(Stop) {
       // Who sent it, as far as proxies in front of us are trusted to say.                                        400
       if !snapshot.trustedProxies.isEmpty { client = try snapshot.trustedProxies.client(of: peer, head) }

@@ -6,7 +6,7 @@ extension Gateway {
   // What a configuration asks of the workers, or what is wrong with its addresses.
   static func plan(
     _ configuration: Configuration, _ snapshot: Snapshot, _ revocations: RevocationList, _ environment: Environment, workers: Int,
-    _ problems: inout [String]
+    after before: ServicePlan? = nil, _ problems: inout [String]
   ) -> ServicePlan? {
     let upstreams = configuration.upstreams.map { service in
       UpstreamPlan(settings: service, urls: service.addresses.compactMap { url($0, what: service.name, &problems) })
@@ -17,7 +17,13 @@ extension Gateway {
     guard problems.isEmpty else { return nil }
     let aws = environment.aws()
     do throws(NetError) {
-      let tls = upstreams.contains(where: { $0.urls.contains(where: \.isSecure) }) ? try TLSContext(clientTrusting: .system) : nil
+      var upstreamTLS: [TLSContext?] = []
+      for upstream in upstreams {
+        upstreamTLS.append(upstream.urls.contains(where: \.isSecure) ? try TLSContext(upstream: upstream.settings.tls) : nil)
+      }
+      // Tickets of the context before are good for as long as nothing has changed that they stand for.
+      var tls = before?.tls
+      if let settings = configuration.tls, tls?.settings != settings { tls = (settings, try TLSContext(settings)) }
       var engines: [EnginePlan] = []
       for engine in configuration.engines {
         if let plan = EnginePlan.make(engine, aws, tls: try TLSContext(clientTrusting: .system), &problems) { engines.append(plan) }
@@ -28,7 +34,7 @@ extension Gateway {
       }
       guard problems.isEmpty else { return nil }
       return ServicePlan(
-        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: tls,
+        snapshot: snapshot, revocations: revocations, upstreams: upstreams, upstreamTLS: upstreamTLS, tls: tls,
         limits: limits(configuration, workers: workers, environment.serverLog),
         engines: engines, signings: signings, expectsProxyHeader: configuration.expectsProxyHeader)
     } catch {

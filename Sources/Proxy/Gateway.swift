@@ -48,6 +48,7 @@ public final class Gateway {
   private var snapshot: Snapshot
   private var retired: [RetiredSnapshot] = []
   private var revocations: RevocationList
+  private var servicePlan: ServicePlan
   private let client: HTTPClient
   private let resolver: Resolver
   private var credentials: EngineCredentials?
@@ -91,6 +92,7 @@ public final class Gateway {
     let count = Self.workerCount(configuration, listen)
     let plan = Self.plan(configuration, snapshot, revocations, environment, workers: count, &problems)
     guard let plan, problems.isEmpty else { throw ConfigurationError(problems) }
+    servicePlan = plan
     do throws(NetError) {
       let resolver = try Resolver(loop, limits: Self.resolverLimits(configuration), lookup: Self.lookup(configuration))
       self.resolver = resolver
@@ -175,6 +177,7 @@ public final class Gateway {
       startHealthChecks(plan)
       signers.start()
     } catch {
+      endWorkers()
       throw ConfigurationError([error.description])
     }
   }
@@ -251,6 +254,7 @@ public final class Gateway {
       ("listen", self.configuration.listen, configuration.listen), ("ops_listen", self.configuration.opsListen, configuration.opsListen),
       ("workers", "\(self.configuration.workers)", "\(configuration.workers)"),
       ("log", Self.places(self.configuration), Self.places(configuration)),
+      ("tls", self.configuration.tls == nil ? "off" : "on", configuration.tls == nil ? "off" : "on"),
       ("share_port", "\(self.configuration.sharesPort)", "\(configuration.sharesPort)"),
       ("dns.server", self.configuration.nameServer ?? "the system's", configuration.nameServer ?? "the system's"),
       ("dns.refresh", "\(self.configuration.dnsRefreshMillis)ms", "\(configuration.dnsRefreshMillis)ms"),
@@ -258,10 +262,13 @@ public final class Gateway {
       problems.append("\(name) cannot change while running (it is \(now)); restart for \(then)")
     }
     if self.configuration.traces != configuration.traces { problems.append("traces cannot change while running; restart for the new ones") }
-    guard problems.isEmpty, let plan = Self.plan(configuration, snapshot, revocations, environment, workers: workers.count, &problems)
+    guard problems.isEmpty,
+      let plan = Self.plan(
+        configuration, snapshot, revocations, environment, workers: workers.count, after: servicePlan, &problems)
     else {
       return completion(.failure(ConfigurationError(problems)))
     }
+    servicePlan = plan
     let before = self.snapshot.assertion
     self.configuration = configuration
     retire(self.snapshot)
@@ -326,7 +333,7 @@ public final class Gateway {
   private func startHealthChecks(_ plan: ServicePlan) {
     let generation = plan.snapshot.generation
     let checks = HealthChecks(
-      loop, plan.upstreams, resolver: resolver, after: healthChecks, serverLog: environment.serverLog, metrics: controlShard
+      loop, plan, resolver: resolver, after: healthChecks, serverLog: environment.serverLog, metrics: controlShard
     ) { [unowned self] upstream, address, isDown in
       for worker in workers { worker.post(.health(upstream: upstream, address: address, isDown: isDown, generation: generation)) }
     }
@@ -363,6 +370,7 @@ public final class Gateway {
     case .startFailed(_, let why):
       let started = started
       self.started = nil
+      endWorkers()
       started?(.failure(ConfigurationError([why])))
     case .adopted(let worker, _): adopted(worker, problem: nil)
     case .adoptionFailed(let worker, let why): adopted(worker, problem: why)
@@ -387,6 +395,7 @@ public final class Gateway {
       case .upstreamEjected: environment.serverLog.warn("upstream_ejected", ["why": .text(why)])
       case .circuitOpened: environment.serverLog.warn("circuit_open", ["why": .text(why)])
       case .limitReached: environment.serverLog.warn("limit_reached", ["why": .text(why)])
+      case .handshakeFailed: environment.serverLog.warn("handshake_failed", ["why": .text(why)])
       case .otherProtocol: environment.serverLog.warn("other_protocol", ["why": .text(why)])
       case .descriptorsFew: environment.serverLog.error("descriptors_exhausted", ["why": .text(why)])
       }
@@ -412,10 +421,15 @@ public final class Gateway {
     self.left = nil
     if let cutOff { loop.cancel(cutOff) }
     if !inTime { for worker in workers { worker.post(.cutOff) } }
+    endWorkers()
+    left(inTime)
+  }
+
+  // No thread outlives the gateway, whichever way it ends.
+  private func endWorkers() {
     for worker in workers { worker.post(.stop) }
     for thread in threads { thread.join() }
     threads = []
-    left(inTime)
   }
 }
 

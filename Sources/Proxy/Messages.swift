@@ -76,6 +76,7 @@ enum ControlMessage: Sendable {
     case proxyHeaderRefused
     case engineFailed
     case otherProtocol
+    case handshakeFailed
   }
 }
 

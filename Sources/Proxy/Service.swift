@@ -11,7 +11,10 @@ struct ServicePlan: Sendable {
   var revocations: RevocationList
   /// The services behind.
   var upstreams: [UpstreamPlan]
-  var upstreamTLS: TLSContext?
+  /// How TLS is spoken with each of them; nil where no address of it is https.
+  var upstreamTLS: [TLSContext?]
+  /// How clients speak TLS, and what it was made of; nil for plain HTTP.
+  var tls: (settings: TLSSettings, context: TLSContext)?
   /// What clients may use of one worker.
   var limits: ClientLimits
   /// The engines elsewhere.
@@ -51,8 +54,8 @@ final class Service {
     }
     self.engines = engines
     forwardedHeads = plan.upstreams.map { ForwardedHead(upstreamAuthority: $0.authority) }
-    upstreams = plan.upstreams.map { upstream in
-      before?.upstreams.first { $0.plan == upstream } ?? UpstreamGroup(upstream, tls: plan.upstreamTLS, resolver: resolver, loop: loop)
+    upstreams = zip(plan.upstreams, plan.upstreamTLS).map { upstream, tls in
+      before?.upstreams.first { $0.plan == upstream } ?? UpstreamGroup(upstream, tls: tls, resolver: resolver, loop: loop)
     }
   }
 

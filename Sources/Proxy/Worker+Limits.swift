@@ -10,7 +10,8 @@ extension Worker {
     switch limit {
     case .connections, .connectionsPerPeer, .buffered, .requestsInFlight, .upstreamWaiting:
       note("\(limit.row.setting) is reached; \(limit.row.effect)", event: .limitReached)
-    case .requestsPerConnection, .header, .headerCount, .target, .body, .headerTimeout, .idleTimeout, .bodyTimeout, .bodyRate,
+    case .handshakes, .handshakeRate, .handshakeTimeout, .requestsPerConnection, .header, .headerCount, .target, .body, .headerTimeout,
+      .idleTimeout, .bodyTimeout, .bodyRate,
       .totalTimeout,
       .connectTimeout, .responseTimeout, .upstreamConnections, .upstreamWaitingTimeout, .upstreamBreaker:
       break
@@ -91,5 +92,5 @@ extension Worker {
     updateAccepting()
   }
 
-  private func updateAccepting() { if isCrowded || isResting { listener?.pause() } else { listener?.resume() } }
+  func updateAccepting() { if isCrowded || isResting || door.isShut { listener?.pause() } else { listener?.resume() } }
 }

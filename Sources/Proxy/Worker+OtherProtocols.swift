@@ -19,6 +19,15 @@ extension Worker {
       what = "began a TLS handshake, and this port speaks plain HTTP: ask for http:// and not https://"
     default: return
     }
+    tell(refusal, from: peer, what)
+  }
+
+  /// The same at a port that speaks TLS.
+  func heardPlainHTTP(from peer: Peer) {
+    tell(.versionUnsupported, from: peer, "spoke HTTP without TLS, and this port speaks TLS: ask for https:// and not http://")
+  }
+
+  private func tell(_ refusal: HTTPRefusal, from peer: Peer, _ what: String) {
     if let notedAt = otherProtocolNotedAt[refusal], loop.now < notedAt + Self.notedEveryMillis { return }
     otherProtocolNotedAt[refusal] = loop.now
     control.post(.failed(.otherProtocol, "a client at \(peer.address ?? "a Unix socket") \(what)"))

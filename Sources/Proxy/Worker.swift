@@ -40,6 +40,7 @@ final class Worker {
   var isCrowded = false
   var isResting = false
   var roomTimer: TimerID?
+  private(set) lazy var door = TLSDoor(self)
   private var greetings: [ObjectIdentifier: ProxyGreeting] = [:]
   private var parked: [Dependency: WaitingRoom<Waiter>] = [:]
   // Strangers can make any number of tokens to be asked about: whoever waits for a word on one shares one room.
@@ -116,7 +117,8 @@ final class Worker {
 
   private func accepted(_ fd: Int32, from peer: SocketAddress) {
     do throws(NetError) {
-      let stream = try ByteStream(loop, fd: fd, peer: peer)
+      let tls = service.plan.expectsProxyHeader ? nil : service.plan.tls?.context
+      let stream = try ByteStream(loop, fd: fd, peer: peer, tls: tls)
       if service.plan.expectsProxyHeader {
         let greeting = ProxyGreeting(stream, peer: Peer(peer), worker: self)
         greetings[ObjectIdentifier(greeting)] = greeting
@@ -124,8 +126,14 @@ final class Worker {
       } else {
         let peer = Peer(peer)
         guard admit(peer, stream) else { return }
-        let client = ClientConnection(stream, peer: peer, worker: self)
-        clients[ObjectIdentifier(client)] = client
+        if tls == nil {
+          let client = ClientConnection(stream, peer: peer, worker: self)
+          clients[ObjectIdentifier(client)] = client
+        } else {
+          metrics.connections(1)
+          door.begin(stream, from: peer)
+          return makeRoom()
+        }
       }
       metrics.connections(1)
       makeRoom()
@@ -138,10 +146,31 @@ final class Worker {
   func greeted(_ greeting: ProxyGreeting, _ stream: ByteStream, from peer: Peer, with bytes: ByteQueue) {
     guard greetings.removeValue(forKey: ObjectIdentifier(greeting)) != nil else { return }
     guard admit(peer, stream) else { return connectionEnded() }
+    guard let tls = service.plan.tls?.context else { return serve(stream, from: peer, received: bytes) }
+    let failure: NetError? = bytes.withBytes { bytes in
+      do throws(NetError) { try stream.startTLS(accepting: tls, received: bytes) } catch { return error }
+      return nil
+    }
+    guard let failure else { return door.begin(stream, from: peer) }
+    note(failure.description, event: .handshakeFailed)
+    stream.close()
+    left(peer)
+  }
+
+  /// A client has done its handshake.
+  func greeted(_ stream: ByteStream, from peer: Peer) { serve(stream, from: peer, received: ByteQueue()) }
+
+  private func serve(_ stream: ByteStream, from peer: Peer, received bytes: ByteQueue) {
     let client = ClientConnection(stream, peer: peer, worker: self, received: bytes)
     clients[ObjectIdentifier(client)] = client
     if isDraining { client.drain() }
     client.proceed()
+  }
+
+  /// A connection that counted has ended before it was a client's.
+  func left(_ peer: Peer) {
+    leave(peer)
+    connectionEnded()
   }
 
   /// A connection whose proxy said nothing that can be read is no more.
@@ -162,7 +191,7 @@ final class Worker {
     connectionEnded()
   }
 
-  var connections: Int { clients.count + greetings.count }
+  var connections: Int { clients.count + greetings.count + door.count }
 
   private func connectionEnded() {
     metrics.connections(-1)
@@ -348,6 +377,7 @@ final class Worker {
     case .drain: drain()
     case .cutOff:
       for greeting in Array(greetings.values) { greeting.close(because: nil) }
+      door.closeAll()
       for client in Array(clients.values) { client.cutOff() }
     case .stop:
       log.flush()
@@ -401,15 +431,14 @@ final class Worker {
   /// Takes a buffer back.
   func giveBack(_ buffer: consuming [UInt8]) {
     guard buffers.count < 4, buffer.capacity <= 128 * 1024 else { return }
-    var emptied = buffer
-    emptied.removeAll(keepingCapacity: true)
-    buffers.append(emptied)
+    if !buffer.isEmpty { buffer.removeAll(keepingCapacity: true) }
+    buffers.append(buffer)
   }
 
   /// Field lines of ours in a relayed response.
   func responseFields(for exchange: borrowing Exchange) -> FieldBlock {
-    var fields = FieldBlock()
-    fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    var fields = FieldBlock(capacity: 64)
+    fields.append(IdentityHeaders.decisionID, exchange.id)
     if let explanation = Explanations.field(for: exchange) { fields.append(DebugTicket.explanationField, explanation) }
     if let nonce = exchange.nonce(facts) { fields.append("DPoP-Nonce", nonce) }
     return fields
@@ -417,35 +446,36 @@ final class Worker {
 
   // MARK: - Log and count
 
+  /// Counts a decision: once an exchange, whether its record is written or not.
+  func count(_ counted: borrowing CountedDecision) { metrics.count(counted) }
+
   /// Writes a decision's record: called once an exchange, from one place.
-  func write(_ record: consuming DecisionRecord, of exchange: borrowing Exchange, _ facts: SpanFacts, in slot: DecisionLogPort.Slot?) {
+  func write(_ record: inout DecisionRecord, _ trace: RequestTrace?, _ facts: SpanFacts, in slot: DecisionLogPort.Slot?) {
     record.instance = instance
-    metrics.count(record, exchange.aside)
-    if let spans, let trace = exchange.trace { spans.write(record, trace, facts) }
+    if let spans, let trace { spans.write(record, trace, facts) }
     log.write(record, in: slot)
   }
 
   /// Writes the record of a decision about a stream that had begun: the part of its trace that is ours was told then.
-  func write(_ record: consuming DecisionRecord, ofStream exchange: borrowing Exchange) {
+  func write(ofStream record: inout DecisionRecord) {
     record.instance = instance
-    metrics.count(record, exchange.aside)
     log.write(record, in: log.reserve())
   }
 
   /// Begins a request's part of a trace; nil where traces are off.
   func beginTrace(_ head: borrowing RequestHead) -> RequestTrace? { spans?.begin(head.fields) }
 
-  func requestsInFlight(_ change: Int) {
-    inFlight += change
-    metrics.requestsInFlight(change)
-  }
+  func requestsInFlight(_ change: Int) { inFlight += change }
   func upstreamConnections(_ change: Int) { metrics.upstreamConnections(change) }
   func countUpstreamFault(_ fault: UpstreamFault) { metrics.count(fault) }
 
   /// No connection to the upstream could be made.
-  func upstreamFailed(_ error: NetError) {
+  func upstreamFailed(_ error: NetError, at url: HTTPURL) {
     if case .timedOut = error { metrics.reached(.connectTimeout) }
-    note(error.description, event: error.isExhaustion ? .descriptorsFew : .upstreamUnreachable)
+    // What is wrong with a certificate does not say whose it is.
+    var why = error.description
+    if case .tls = error { why = "\(url): \(why)" }
+    note(why, event: error.isExhaustion ? .descriptorsFew : .upstreamUnreachable)
   }
 
   /// An address of a service is left out for a while.
@@ -471,6 +501,7 @@ final class Worker {
     spans?.flush()
     metrics.tokenCache(hits: facts.cacheHits, misses: facts.cacheMisses)
     metrics.remoteHits(facts.decisionHits + remoteHits)
+    metrics.requestsInFlight(inFlight)
     metrics.buffered(meter.bytes)
     metrics.publish()
     restOrAccept()

@@ -49,13 +49,22 @@ struct WorkerMetrics {
   func buffered(_ bytes: Int) { shard.set(buffered, bytes) }
   func ejected(of upstream: String) { shard.add(shard.counter(.upstreamEjections, MetricLabel("upstream", upstream))) }
 
+  /// How a TLS handshake of a client ended.
+  enum Handshake: String {
+    case full
+    case resumed
+    case failed
+  }
+
+  func handshake(_ result: Handshake) { shard.add(shard.counter(.handshakes, MetricLabel("result", result.rawValue))) }
+
   func connections(_ change: Int) { shard.add(clientConnections, change) }
-  func requestsInFlight(_ change: Int) { shard.add(inFlight, change) }
+  func requestsInFlight(_ count: Int) { shard.set(inFlight, count) }
 
   func upstreamConnections(_ change: Int) { shard.add(upstreamConnections, change) }
   func proxyHeaderRefused() { decisions.countProxyHeaderRefused() }
 
-  func count(_ record: borrowing DecisionRecord, _ aside: DecisionCounters.Aside) { decisions.count(record, aside) }
+  func count(_ counted: borrowing CountedDecision) { decisions.count(counted) }
 
   func count(_ fault: UpstreamFault) { if let counter = upstreamFaults[fault] { shard.add(counter) } }
 

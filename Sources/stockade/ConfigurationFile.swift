@@ -55,13 +55,15 @@ enum ConfigurationFile {
     let variables = ProcessInfo.processInfo.environment
     let source = try file(arguments["config"], variables)
     let named = Locked<[String]>([])
-    let surroundings = Surroundings(
+    var surroundings = Surroundings(
       variables: variables,
       readFile: { path in
         named.withLock { $0.append(path) }
         return contents(of: path)
       }, problemOfPlace: { text in ListenPlace.problem(of: text, among: sockets).map { ($0.message, $0.help) } },
       problemOfAddress: Gateway.problem)
+    surroundings.problemsOfTLS = Gateway.problems(of:)
+    surroundings.problemsOfUpstreamTLS = Gateway.problems(ofUpstream:)
     let configuration = try Configuration.read(file: source, flags: arguments.values, surroundings: surroundings)
     return (configuration, Files(configuration: source?.name, named: named.withLock { $0 }))
   }

@@ -20,6 +20,8 @@ final class GatewayProcess {
   private let supervisor: Supervisor
   private let supervision: Supervision
   private let load: Load
+  // What clients speak; it does not change.
+  private let scheme: String
   private let numbers: Locked<LoadNumbers>
   private var watch: FolderWatch?
   private var follower: StoreFollower?
@@ -50,6 +52,7 @@ final class GatewayProcess {
     self.serverLog = serverLog
     self.log = log
     self.load = load
+    scheme = loaded.configuration.tls == nil ? "http" : "https"
     let configuration = loaded.configuration
     let snapshot = try SnapshotBuilder.build(configuration, policies: loaded.files, generation: 1)
     let metrics = Metrics()
@@ -222,7 +225,7 @@ extension GatewayProcess {
       serverLog.info(
         "listening",
         [
-          "proxy": .text("http://\(address)"), "ops": .text("http://\(ops)"), "upstream": .text(configuration.upstream),
+          "proxy": .text("\(process.scheme)://\(address)"), "ops": .text("http://\(ops)"), "upstream": .text(configuration.upstream),
           "policies": .text(loaded.files.hash), "mode": .text(configuration.mode.rawValue),
         ])
       process.beginWatching(loaded)
@@ -235,7 +238,8 @@ extension GatewayProcess {
 
   private func writeReadyFile(_ path: String, proxy: SocketAddress, ops: SocketAddress) {
     let text =
-      JSONValue.object(["proxy": .string("http://\(proxy)"), "ops": .string("http://\(ops)"), "pid": .integer(Int64(getpid()))]).text + "\n"
+      JSONValue.object(["proxy": .string("\(scheme)://\(proxy)"), "ops": .string("http://\(ops)"), "pid": .integer(Int64(getpid()))]).text
+      + "\n"
     do {
       try text.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
@@ -334,6 +338,7 @@ extension GatewayProcess {
             "policy_set": .text(loaded.files.hash), "millis": .integer(Int((LoopClock.monotonicNanos() - began) / 1_000_000)),
           ])
         tellModes(loaded.configuration, snapshot)
+        for warning in loaded.configuration.warnings { serverLog.warn("configuration", ["warning": .text(warning)]) }
         beginWatching(loaded)
         follower?.reconsider()
         supervision.ready(condition)

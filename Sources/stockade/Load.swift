@@ -1,6 +1,7 @@
 internal import Admin
 internal import Bytes
 internal import Crypto
+internal import Net
 internal import Pipeline
 internal import Telemetry
 
@@ -67,6 +68,7 @@ struct LoadNumbers: Sendable {
   var mode: String
   var observedRoutes: Int
   var shadowPolicies: Int
+  var certificates: [(path: String, expiresAt: Int64)] = []
   var reloads = 0
   var failures = 0
   var lastWasGood = true
@@ -80,6 +82,10 @@ struct LoadNumbers: Sendable {
     mode = snapshot.mode.rawValue
     observedRoutes = snapshot.observedRoutes.count
     shadowPolicies = snapshot.shadow?.policyCount ?? 0
+    for identity in configuration.tls?.identities ?? [] {
+      guard let validity = PeerCertificate(pem: identity.chain.bytes)?.validity else { continue }
+      certificates.append((identity.chain.path, validity.last))
+    }
   }
 
   var enforcement: OpsServer.Enforcement {
@@ -100,6 +106,6 @@ struct LoadNumbers: Sendable {
       Metrics.Sample(.reloads, [MetricLabel("result", "success")], value: Double(reloads)),
       Metrics.Sample(.reloads, [MetricLabel("result", "failure")], value: Double(failures)),
       Metrics.Sample(.lastReloadGood, value: lastWasGood ? 1 : 0), Metrics.Sample(.lastReloadAt, value: Double(lastGoodAt)),
-    ]
+    ] + certificates.map { Metrics.Sample(.certificateExpiry, [MetricLabel("certificate", $0.path)], value: Double($0.expiresAt)) }
   }
 }

@@ -1,8 +1,13 @@
-"""CPU per request: Stockade deciding every request against nginx deciding nothing, in one run, interleaved.
+"""CPU per request: Stockade deciding every request against nginx deciding nothing, and against a relay of bytes that knows nothing
+of HTTP, in one run, interleaved.
 
-Stockade: signature verified once and then found in the token cache, Cedar policies of the sample, decision log to a file.
-nginx: plain proxy_pass, access log to a file. One worker each, keep-alive on both sides, the same client, the same
-upstream, the same requests. The proxy under test has one processor for itself; client and upstream share the other.
+Stockade: signature verified once and then found in the token cache, Cedar policies of the sample, identity headers, metrics; without
+log, and with the decision log to a file. nginx: plain proxy_pass; without access log, and with it. The relay (relay.c): what the
+kernel alone costs. One worker each, keep-alive on both sides, the same client, the same upstream, the same requests. The proxy under
+test has one processor for itself; client and upstream share the other.
+
+A run is void, and says so, if other processes used more than 0.3 of a core in it, or if relay and nginx stand to each other as they
+usually do not: then something else was measured.
 """
 
 import argparse
@@ -15,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -25,6 +31,9 @@ from cognito import Moto, Pool  # noqa: E402
 from processes import Running, Stockade, free_port, listening  # noqa: E402
 
 PROXY_CPU, OTHER_CPU = "0", "1"
+# A run in which other processes use more than this of a core is void, and so is one in which relay to nginx is not in this band.
+MOST_OTHERS = 0.3
+USUAL_RELAY = 0.48, 0.58
 HEADERS = {
     "Accept": "application/json, text/plain, */*", "Accept-Encoding": "gzip, deflate, br", "Accept-Language": "en-GB,en;q=0.9,de;q=0.8",
     "Cache-Control": "no-cache", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126 Safari/537.36",
@@ -65,11 +74,27 @@ def wrk(url, token, connections, seconds):
 
 
 class PlainNginx(Running):
+    """One worker and two ports: without access log, and with it."""
+
     def __init__(self, folder, upstream):
         folder = pathlib.Path(folder) / "nginx"
         (folder / "temp").mkdir(parents=True)
-        self.port = free_port()
+        self.ports = [free_port(), free_port()]
         temp = "\n".join(f"  {kind}_temp_path {folder}/temp/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+
+        def server(port, log):
+            return f"""  server {{
+    listen 127.0.0.1:{port};
+    access_log {log};
+    location / {{
+      proxy_pass http://service;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+  }}"""
+
         (folder / "nginx.conf").write_text(
             f"""daemon off;
 {"user root;" if os.geteuid() == 0 else ""}
@@ -79,27 +104,60 @@ error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{
 {temp}
-  access_log {folder}/access.log combined;
   keepalive_requests 1000000000;
   upstream service {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{self.port};
-    location / {{
-      proxy_pass http://service;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-    }}
-  }}
+{server(self.ports[0], "off")}
+{server(self.ports[1], f"{folder}/access.log combined")}
 }}
 """
         )
         super().__init__(["/usr/sbin/nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], folder, "process")
-        self.until("nginx listens", lambda: listening(self.port))
+        for port in self.ports:
+            self.until("nginx listens", lambda: listening(port))
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        self.measured = int(self.until("its worker runs", lambda: children.read_text().split())[0])
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.worker = int(self.until("its worker runs", lambda: children.read_text().split())[0])
+
+
+class Target:
+    """What is measured: where it listens, and whose processor time it is."""
+
+    def __init__(self, label, url, pid):
+        self.label, self.url, self.pid = label, url, pid
+        self.measured = []
+
+    @property
+    def cost(self):
+        return statistics.median(cost for cost, _ in self.measured)
+
+    @property
+    def rate(self):
+        return statistics.median(rate for _, rate in self.measured)
+
+
+class Others:
+    """How much of a core processes use that have no part in this."""
+
+    def __init__(self, ours):
+        self.ours = ours
+        self.began, self.before = time.monotonic(), self.ticks()
+
+    @staticmethod
+    def ticks():
+        """Processor time of every process, those it waited for included, by its number and when it was started."""
+        found = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    fields = pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                found[int(entry), fields[19]] = int(fields[11]) + int(fields[12])
+        return found
+
+    def cores(self):
+        after = self.ticks()
+        used = sum(ticks - self.before.get(key, 0) for key, ticks in after.items() if key[0] not in self.ours)
+        return used / os.sysconf("SC_CLK_TCK") / (time.monotonic() - self.began)
 
 
 def build(folder, name, *libraries):
@@ -112,9 +170,20 @@ def build(folder, name, *libraries):
 
 
 def measure(target, token, arguments):
-    before = cpu_nanoseconds(target.measured)
+    before = cpu_nanoseconds(target.pid)
     count, rate = wrk(target.url + "/orders/42", token, arguments.connections, arguments.seconds)
-    return (cpu_nanoseconds(target.measured) - before) / 1000 / count, rate
+    return (cpu_nanoseconds(target.pid) - before) / 1000 / count, rate
+
+
+def enforces(url, token):
+    """Whether a proxy lets exactly the right requests pass."""
+
+    def status(method, token):
+        return requests.request(method, url + "/orders/42", headers={"Authorization": "Bearer " + token} if token else {}, timeout=10).status_code
+
+    forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+    found = status("GET", token), status("GET", None), status("GET", forged), status("DELETE", token)
+    assert found == (200, 401, 401, 403), found
 
 
 def main():
@@ -134,67 +203,82 @@ def main():
             port = int(upstream.out.read_text())
             pool = Pool(moto)
             token = pool.sign_in("alice")["AccessToken"]
-            stockade = Stockade(
-                folder, "stockade", "--to", f"http://127.0.0.1:{port}", "--cognito", pool.id, "--id-prefix", "demo",
-                "--jwks-url", pool.jwks_url, "--client-id", pool.client_id, "--policies", CHECKOUT / "policies", "--workers", "1",
-            )  # fmt: skip
-            started.append(stockade)
-            stockade.measured, stockade.url = stockade.pid, stockade.proxy
+            flags = [
+                "--to", f"http://127.0.0.1:{port}", "--cognito", pool.id, "--id-prefix", "demo", "--jwks-url", pool.jwks_url,
+                "--client-id", pool.client_id, "--policies", CHECKOUT / "policies", "--workers", "1",
+            ]  # fmt: skip
+            quiet, logging = Stockade(folder, "quiet", *flags, log="none"), Stockade(folder, "logging", *flags)
+            relay = Running([build(folder, "relay"), str(port)], folder, "relay")
             nginx = PlainNginx(folder, port)
-            started.append(nginx)
-            targets = {"nginx": nginx, "stockade": stockade}
+            started += [quiet, logging, relay, nginx]
+            relay.until("it listens", lambda: relay.out.read_text().strip())
+            version = subprocess.run(["/usr/sbin/nginx", "-v"], capture_output=True, text=True).stderr.strip().split("/")[-1]
+            targets = {
+                "relay": Target("relay of bytes (the kernel alone)", f"http://127.0.0.1:{int(relay.out.read_text())}", relay.pid),
+                "nginx": Target(f"nginx {version}, plain `proxy_pass`", f"http://127.0.0.1:{nginx.ports[0]}", nginx.worker),
+                "stockade": Target("Stockade: token verified (cached), Cedar decided, metrics", quiet.proxy, quiet.pid),
+                "nginx, log": Target(f"nginx {version}, plain, access log on", f"http://127.0.0.1:{nginx.ports[1]}", nginx.worker),
+                "stockade, log": Target("Stockade, decision log on", logging.proxy, logging.pid),
+            }
+            for stockade in (quiet, logging):
+                stockade.until("keys", lambda: requests.get(stockade.ops + "/readyz", timeout=5).status_code == 200)
+                enforces(stockade.proxy, token)
             for target in targets.values():
-                pin(target.measured, PROXY_CPU)
-                answer = requests.get(target.url + "/orders/42", headers={"Authorization": "Bearer " + token}, timeout=10)
-                assert answer.status_code == 200, answer.text
-            stockade.until("keys", lambda: requests.get(stockade.ops + "/readyz", timeout=5).status_code == 200)
-            measured = {name: [] for name in targets}
-            for target in targets.values():
+                pin(target.pid, PROXY_CPU)
                 wrk(target.url + "/orders/42", token, arguments.connections, 1)
+            others = Others({os.getpid(), moto.pid, upstream.pid, nginx.pid, *(target.pid for target in targets.values())})
             for round_number in range(arguments.rounds):
                 for name, target in targets.items():
                     cost, rate = measure(target, token, arguments)
-                    measured[name].append((cost, rate))
-                    print(f"round {round_number + 1}: {name:9} {cost:6.2f} µs CPU/request, {rate:8.0f} requests/s", flush=True)
+                    target.measured.append((cost, rate))
+                    print(f"round {round_number + 1}: {name:13} {cost:6.2f} µs CPU/request, {rate:8.0f} requests/s", flush=True)
+            others = others.cores()
             if arguments.profile:
                 recorder = subprocess.Popen(
-                    ["perf", "record", "-q", "-F", "1999", "-g", "-o", arguments.profile, "-p", str(stockade.pid), "--", "sleep", "4"]
+                    ["perf", "record", "-q", "-F", "1999", "-g", "-o", arguments.profile, "-p", str(quiet.pid), "--", "sleep", "4"]
                 )
-                wrk(stockade.url + "/orders/42", token, arguments.connections, 5)
+                wrk(quiet.proxy + "/orders/42", token, arguments.connections, 5)
                 recorder.wait()
-            lines = sum(1 for _ in open(stockade.log))
-            report(arguments, measured, token, lines, {name: resident_kib(t.measured) for name, t in targets.items()})
+            lines = sum(1 for _ in open(logging.log))
+            report(arguments, targets, token, lines, others)
         finally:
             for process in reversed(started):
                 process.end()
 
 
-def report(arguments, measured, token, lines, resident):
-    def middle(name):
-        return statistics.median(cost for cost, _ in measured[name])
+def report(arguments, targets, token, lines, others):
+    def ratio(one, other):
+        return targets[one].cost / targets[other].cost
 
-    ratio = middle("stockade") / middle("nginx")
-    nginx_version = subprocess.run(["/usr/sbin/nginx", "-v"], capture_output=True, text=True).stderr.strip().split("/")[-1]
     rows = [
         "| one worker, keep-alive on both sides | CPU µs per request, median (lowest to highest) | requests/s | resident MB |",
         "|---|---|---|---|",
     ]
-    labels = {
-        "nginx": f"nginx {nginx_version}, plain `proxy_pass`, access log on",
-        "stockade": "Stockade, token verified (cached), Cedar decided, decision log on",
-    }
-    for name, label in labels.items():
-        costs = sorted(cost for cost, _ in measured[name])
-        rate = statistics.median(rate for _, rate in measured[name])
-        rows.append(f"| {label} | {middle(name):.1f} ({costs[0]:.1f} to {costs[-1]:.1f}) | {rate:.0f} | {resident[name] / 1024:.0f} |")
+    for target in targets.values():
+        costs = sorted(cost for cost, _ in target.measured)
+        rows.append(
+            f"| {target.label} | {target.cost:.1f} ({costs[0]:.1f} to {costs[-1]:.1f}) | {target.rate:.0f} | {resident_kib(target.pid) / 1024:.0f} |"
+        )
     rows.append("")
     rows.append(
-        f"Ratio **{ratio:.2f}** at {arguments.connections} connections, {arguments.rounds} interleaved rounds of {arguments.seconds} s, "
+        f"Stockade is **{ratio('stockade', 'nginx'):.2f}** of nginx and {ratio('stockade', 'relay'):.2f} of the relay (which is "
+        f"{ratio('relay', 'nginx'):.2f} of nginx); both with their logs, {ratio('stockade, log', 'nginx, log'):.2f}."
+    )
+    rows.append("")
+    rows.append(
+        f"At {arguments.connections} connections, {arguments.rounds} interleaved rounds of {arguments.seconds} s, "
         f"token of {len(token)} bytes, {lines} decision lines written; {platform.machine()}, {os.cpu_count()} cores shared by client, proxy "
         f"and upstream, {datetime.date.today()}. Measured by `.ci/bench`."
     )
     block = "\n".join(rows)
     print("\n" + block)
+    void = []
+    if others > MOST_OTHERS:
+        void.append(f"other processes used {others:.2f} of a core, and more than {MOST_OTHERS} is too much")
+    if not USUAL_RELAY[0] <= ratio("relay", "nginx") <= USUAL_RELAY[1]:
+        void.append(f"the relay is {ratio('relay', 'nginx'):.2f} of nginx, and usually from {USUAL_RELAY[0]} to {USUAL_RELAY[1]}")
+    if void:
+        raise SystemExit("\nThis run is void: " + "; ".join(void) + ".")
     if arguments.readme:
         readme = CHECKOUT / "README.md"
         text = readme.read_text()

@@ -109,12 +109,12 @@ class Running:
 class Stockade(Running):
     """`stockade run` with flags alone, listening on ports of its own choice."""
 
-    def __init__(self, folder, name, *flags, environment=None, waits=True, log=None, listen="127.0.0.1:0", **more):
+    def __init__(self, folder, name, *flags, environment=None, waits=True, log=None, listen="127.0.0.1:0", command=(), **more):
         self.log = pathlib.Path(folder) / f"{name}.decisions"
         ready = pathlib.Path(folder) / f"{name}.ready"
         super().__init__(
             [
-                binary(), "run", *map(str, flags), "--listen", listen, "--ops-listen", "127.0.0.1:0",
+                *command, binary(), "run", *map(str, flags), "--listen", listen, "--ops-listen", "127.0.0.1:0",
                 "--log", log or str(self.log), "--ready-file", str(ready),
             ],
             folder, name, {"STATE_DIRECTORY": str(pathlib.Path(folder) / f"{name}.state"), **(environment or {})}, **more,

@@ -105,19 +105,22 @@ class Service:
 class NameServer:
     """Answers questions for addresses from a table: name → (addresses of IPv4, of IPv6, seconds they hold)."""
 
-    def __init__(self, **names):
+    def __init__(self, place=("127.0.0.1", 0), **names):
         self.names = names
         self.asked = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
+        self.socket.bind(place)
+        self.address = "%s:%d" % self.socket.getsockname()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         while True:
             try:
                 query, peer = self.socket.recvfrom(1500)
             except OSError:
+                return
+            if not query:
                 return
             labels, at = [], 12
             while query[at]:
@@ -133,6 +136,10 @@ class NameServer:
             self.socket.sendto(head + query[12 : at + 5] + records, peer)
 
     def end(self):
+        # Wakes whoever waits for a question, so that the place is free.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
 
 

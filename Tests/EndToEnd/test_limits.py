@@ -13,7 +13,7 @@ import time
 import pytest
 import requests
 
-from processes import binary, eventually
+from processes import SLOWNESS, binary, eventually
 from services import Load, Service, connect, everything, has_reached, has_said, metric, reached, start
 
 OK = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -299,7 +299,8 @@ def test_bytes_that_are_held_are_bounded(run, service):
         with contextlib.suppress(TimeoutError, OSError):
             refused += status(client.recv(65536)) == 503
     assert refused > 0 and metric(server, "stockade_buffered_bytes") <= 1_200_000
-    assert server.memory_kib("VmRSS") < before + 30_000
+    # A sanitizer keeps what was freed.
+    assert SLOWNESS > 1 or server.memory_kib("VmRSS") < before + 30_000
     for client in clients:
         client.close()
     eventually("it serves again", lambda: get(server).status_code == 200)
@@ -348,4 +349,4 @@ def test_descriptors_that_are_gone_all_the_same_are_survived(run, service):
 def test_the_table_is_printed():
     done = subprocess.run([binary(), "config", "limits"], capture_output=True, text=True, timeout=20, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0].split()[:5] == ["setting", "default", "status", "log", "metric"] and len(lines) == 21
+    assert lines[0].split()[:5] == ["setting", "default", "status", "log", "metric"] and len(lines) == 24

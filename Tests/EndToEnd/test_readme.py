@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 import requests
+from authority import Authority
 from processes import CHECKOUT, Running, Stockade, binary
 
 README = (CHECKOUT / "README.md").read_text()
@@ -103,10 +104,16 @@ def test_the_sample_policy_shown_is_in_the_sample():
         assert block.strip() in sample
 
 
-@pytest.mark.parametrize(("shown", "word"), zip(blocks("json5"), ["unix:/run/orders.sock", "/payment/amount", "policy-store-alias/shop", "reports.s3.eu-central-1"], strict=True))
+@pytest.mark.parametrize(("shown", "word"), zip(blocks("json5"), ["unix:/run/orders.sock", "client_certificates", "/payment/amount", "policy-store-alias/shop", "reports.s3.eu-central-1"], strict=True))
 def test_the_settings_shown_are_a_configuration_s(tmp_path, shown, word):
     issuers = "issuers: { main: { cognito: 'us-east-1_AbC123', client_ids: ['app'] } },"
     (tmp_path / "stockade.json5").write_text(f"{{ upstream: 'http://127.0.0.1:3000', {issuers} policies: 'policies', {shown} }}")
+    if "tls:" in shown:
+        (tmp_path / "tls").mkdir()
+        authority = Authority(tmp_path, "authority")
+        authority.issue("api", "DNS:api.example").place(tmp_path / "tls")
+        (tmp_path / "tls/clients.pem").write_bytes(authority.pem.read_bytes())
+        (tmp_path / "tls/revoked.pem").write_text(authority.revocations())
     command = [binary(), "config", "show", "--config", tmp_path / "stockade.json5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0 and word in done.stdout, done.stdout + done.stderr

@@ -69,6 +69,22 @@ import Testing
     #expect(throws: JournalError.self) { try ids(folder) }
   }
 
+  @Test func aJournalThatIsClosedIsFreeThoughAChildThatIsBeingStartedHasACopyOfIt() throws {
+    let folder = folder()
+    var journal: Journal? = try Journal(in: folder) { _ in }
+    let copy = dup(try #require(descriptor(of: file(folder))))
+    defer { close(copy) }
+    #expect(copy >= 0 && journal != nil)
+    journal = nil
+    _ = try ids(folder)
+  }
+
+  private func descriptor(of file: URL) -> Int32? {
+    let manager = FileManager.default
+    let all = (try? manager.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return all.first { (try? manager.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == file.path }.flatMap { Int32($0) }
+  }
+
   @Test func aFolderIsOneProcesssAlone() throws {
     let folder = folder()
     let first = try Journal(in: folder) { _ in }

@@ -105,6 +105,24 @@ import Testing
         == "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The token ?x?y? is expired????\", scope=\"a b\"")
   }
 
+  /// RFC 9110 §11.2, `=` at the end alone: wherever in a token a byte stands, sixteen at a time or by itself.
+  @Test func everyByteOfATokenIsLookedAt() {
+    let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/".utf8)
+    for byte in UInt8(0x20)...0x7e {
+      for place in 0..<35 {
+        var token = [UInt8](repeating: UInt8(ascii: "a"), count: 35)
+        token[place] = byte
+        let head = Self.head("Authorization: Bearer \(String(decoding: token, as: UTF8.self))\r\n")
+        var length: Int?
+        if case .token(let range) = BearerCredential.find(in: head.fields) { length = range.count }
+        // White space around a token is no part of it.
+        let isOutside = byte == UInt8(ascii: " ") && (place == 0 || place == 34)
+        let isWhole = allowed.contains(byte) || byte == UInt8(ascii: "=") && place == 34
+        #expect(length == (isOutside ? 34 : isWhole ? 35 : nil), "\(byte) at \(place)")
+      }
+    }
+  }
+
   @Test func noValueOfOursCanEndItsLine() {
     for bad in ["a\r\nb", "a\nb", "a\rb", "a\0b", "\u{7f}", "a\tb", " a", "a ", "\u{e9}"] {
       var block = FieldBlock()

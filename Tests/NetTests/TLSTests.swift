@@ -310,6 +310,83 @@ import Testing
     }
   }
 
+  @Test func whicheverCertificateIsShownTheClientIsVerifiedAndTheProtocolAgreedOn() throws {
+    try withLoop { (loop) throws in
+      let roots = try certificates.pem("root.pem")
+      var options = TLSContext.ServerOptions()
+      options.clients = .required
+      options.clientRoots = roots
+      let context = try TLSContext(serverWith: [certificates.identity("good"), certificates.identity("wildcard")], options: options)
+      let known = try TLSContext(clientTrusting: .pem(roots), identity: certificates.identity("client"))
+      for host in ["localhost", "x.svc.internal"] {
+        let (client, server) = try meet(loop, server: context, client: known, host: host).get()
+        #expect(client.stream.applicationProtocol == "http/1.1", "\(host)")
+        #expect(server.stream.peerCertificate?.names.contains(.dns("client.example")) == true, "\(host)")
+      }
+      let strange = try TLSContext(clientTrusting: .pem(roots), identity: certificates.identity("strange"))
+      for client in [strange, try certificates.client] {
+        guard case .success(let (_, server)) = try meet(loop, server: context, client: client, host: "x.svc.internal") else { continue }
+        #expect(try loop.turn(until: { server.failure != nil }))
+      }
+    }
+  }
+
+  @Test func aServerGoesOnWithWhatWasReadBeforeIt() throws {
+    try withLoop { (loop) throws in
+      let plain = try SocketTests.Server(loop)
+      var outcome: Result<ByteStream, NetError>?
+      Connector.connect(loop, to: [plain.address], host: "localhost", tls: try certificates.client) { outcome = $0 }
+      #expect(try loop.turn(until: { plain.probes.first.map { !$0.received.isEmpty } ?? false }))
+      let probe = plain.probes[0]
+      let first = probe.received
+      probe.received = []
+      try first.withUnsafeBytes { try probe.stream.startTLS(accepting: certificates.server("good"), received: $0) }
+      probe.stream.beginHandshake()
+      #expect(try loop.turn(until: { outcome != nil }))
+      let client = StreamProbe(try #require(outcome).get(), loop)
+      probe.echoes = true
+      client.send(Array("hello".utf8))
+      #expect(try loop.turn(until: { client.received.count == 5 }))
+      #expect(throws: NetError.self) {
+        try probe.stream.startTLS(accepting: certificates.server("good"), received: .init(start: nil, count: 0))
+      }
+    }
+  }
+
+  @Test func aClientThatDoesNotSpeakTLSCanBeToldPlainly() throws {
+    try withLoop { (loop) throws in
+      let server = try SocketTests.Server(loop, tls: certificates.server("good"))
+      let client = try SocketTests.connect(loop, [server.address]).get()
+      client.send(Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8))
+      #expect(try loop.turn(until: { server.probes.first?.failure != nil }))
+      let stream = server.probes[0].stream
+      guard case .tls(let failure) = stream.handshakeFailure else {
+        Issue.record("\(String(describing: stream.handshakeFailure))")
+        return
+      }
+      #expect(failure.kind == .plainHTTP)
+      stream.speakPlainly()
+      _ = Array("speak TLS".utf8).withUnsafeBytes { stream.write($0) }
+      stream.closeDiscarding()
+      #expect(try loop.turn(until: { client.ended }))
+      #expect(String(decoding: client.received, as: UTF8.self) == "speak TLS")
+      // Who leaves without a word is told apart from who breaks off.
+      let silent = try SocketTests.connect(loop, [server.address]).get()
+      silent.stream.close()
+      #expect(try loop.turn(until: { server.probes.count == 2 && server.probes[1].failure != nil }))
+      guard case .tls(let nothing) = server.probes[1].failure else { return }
+      #expect(nothing.kind == .nothing)
+    }
+  }
+
+  @Test func aCertificateInAFileIsRead() throws {
+    let certificate = try #require(PeerCertificate(pem: certificates.pem("good.pem")))
+    #expect(certificate.names.contains(.dns("api.example")) && certificate.thumbprint.count == 32)
+    let validity = try #require(certificate.validity)
+    #expect(validity.last - validity.first == 30 * 86_400)
+    #expect(PeerCertificate(pem: Array("nothing".utf8)) == nil && PeerCertificate(pem: []) == nil)
+  }
+
   @Test func aClientCertificatesFactsAreRead() throws {
     try withLoop { (loop) throws in
       let roots = try certificates.pem("root.pem")

@@ -23,6 +23,8 @@ import Testing
   private static let pool = "cognito: 'us-east-1_AbC123', client_ids: ['app']"
   private static func route(_ text: String) -> String { with("routes: [\n    \(text)\n  ],") }
 
+  private static func tls(_ more: String) -> String { "tls: { certificates: [{ certificate: 'api.pem', key: 'api.key' }], \(more) }," }
+
   private static func handedOver(_ names: String) -> [Systemd.InheritedSocket] {
     Systemd.inheritedSockets(listenPID: "1", listenFDs: "3", names: names, processID: 1)
   }
@@ -307,6 +309,29 @@ import Testing
       name: "many mistakes at once",
       file: "{\n  mod: 'observe',\n  listen: 8080,\n  upstream: '${UP}',\n  issuers: { main: { cognito: 'x', client_ids: ['a'] } },\n}"),
     Case(name: "a file that writes to the terminal", file: with("mode: '\u{1b}[31m\u{202e}evil',")),
+
+    // TLS.
+    Case(name: "TLS without a certificate", file: with("tls: {},")),
+    Case(name: "a certificate without a key", file: with("tls: { certificates: [{ certificate: 'api.pem' }] },")),
+    Case(name: "a certificate that is not there", file: with("tls: { certificates: [{ certificate: 'api.pem', key: 'api.key' }] },")),
+    Case(
+      name: "client certificates of anybody", file: with(tls("client_certificates: 'required'")),
+      files: ["api.pem": "-", "api.key": "s3cret"]),
+    Case(
+      name: "authorities of clients that are not asked", file: with(tls("client_certificates: { ca: 'ca.pem', crl: 'ca.pem' }")),
+      files: ["api.pem": "-", "api.key": "s3cret", "ca.pem": "-"]),
+    Case(
+      name: "ciphers of a version that is not spoken", file: with(tls("minimum_version: '1.3', ciphers: 'ECDHE'")),
+      files: ["api.pem": "-", "api.key": "s3cret"]),
+    Case(name: "an old version", file: with(tls("minimum_version: '1.1'")), files: ["api.pem": "-", "api.key": "s3cret"]),
+    Case(
+      name: "TLS with a service that is reached without", file: with("", upstream: "upstream: { url: 'http://a', tls: { ca: 'ca.pem' } },")),
+    Case(
+      name: "half of a certificate for a service",
+      file: with("", upstream: "upstream: { url: 'https://a', tls: { certificate: 'us.pem' } },"), files: ["us.pem": "-"]),
+    Case(name: "bound tokens where no certificate is asked for", file: route("{ match: 'GET /a', certificate_bound: true }")),
+    Case(name: "bound tokens where no token is asked for", file: route("{ match: 'GET /a', access: 'public', certificate_bound: true }")),
+    Case(name: "no time for a handshake", file: with("limits: { handshake_timeout: '0s', handshakes: 0 },")),
 
     // Traces.
     Case(name: "a collector without a scheme", file: with("traces: 'collector:4318',")),

@@ -1,11 +1,12 @@
 import Bytes
 import Cedar
-import Development
+import Crypto
 import HTTP
 import JOSE
 import Telemetry
 import Testing
 
+@testable import Development
 @testable import Pipeline
 
 /// What the page needs to decide, without a socket: an issuer, policies, and requests written as bytes.
@@ -29,7 +30,7 @@ final class Desk {
     policies: String = Desk.policies, mode: Snapshot.Mode = .enforce, onPolicyError: Authorization.OnPolicyError = .deny,
     hasKeys: Bool = true
   ) throws {
-    issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
+    issuer = try Self.issuer()
     var configuration = Configuration(upstream: "http://127.0.0.1:2")
     configuration.mode = mode
     configuration.onPolicyError = onPolicyError
@@ -45,7 +46,7 @@ final class Desk {
     policies: String = Desk.policies, schema: String? = nil, entities: String? = nil, configuration text: String, issuer more: String = "",
     issuers others: String = ""
   ) throws {
-    issuer = try DevelopmentIssuer(url: "http://127.0.0.1:1")
+    issuer = try Self.issuer()
     let clients = issuer.directory.clients.map { "'\($0.id)'" }.joined(separator: ", ")
     let file = """
       { \(text) upstream: 'http://127.0.0.1:2', development: true,
@@ -58,6 +59,18 @@ final class Desk {
     snapshot = try SnapshotBuilder.build(configuration, policies: files, generation: 1)
     facts = Facts(issuers: snapshot.issuers.issuers.count, cacheKey: (1, 2))
     learnKeys()
+  }
+
+  // RSA keys take their time to be made: those of one ring serve every desk.
+  private static let keys = Result { () throws(KeyError) in
+    var ring = try KeyRing()
+    _ = try ring.stray(.rs256)
+    return ring
+  }
+
+  private static func issuer() throws -> DevelopmentIssuer {
+    DevelopmentIssuer(
+      url: "http://127.0.0.1:1", poolID: DevelopmentIssuer.defaultPoolID, issuer: nil, directory: UserDirectory(), keys: try keys.get())
   }
 
   static func pool(_ issuer: DevelopmentIssuer) -> IssuerConfiguration {

@@ -86,6 +86,19 @@ import Testing
     #expect(wanted.contains("SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-target"))
   }
 
+  @Test func nothingGoesOnBehindABodyThatNoSignatureCovers() throws {
+    let desk = try desk()
+    var exchange = try desk.exchange(
+      "PUT /stream/a", ["Transfer-Encoding: chunked", "Trailer: X-Sum", "TE: trailers"], token: desk.token("alice"))
+    let asked = try #require(question(desk, &exchange))
+    desk.facts.learn(SigningAnswer(try known(), askedAt: .max, until: .max), to: asked)
+    let head = try #require(try desk.forwarded(&exchange))
+    #expect(!head.lowercased().contains("trailer"))
+    var out: [UInt8] = []
+    ForwardedHead(upstreamAuthority: "a").appendTrailers(Array("X-Sum: 1\r\n".utf8), of: exchange, to: &out)
+    #expect(out.isEmpty)
+  }
+
   @Test func pathsOfBucketsAreSignedAsTheyAre() throws {
     let desk = try desk()
     let head = try signed(desk, "GET /bucket/a%20b/c(1)", token: try desk.token("alice"), session: "SESSION")

@@ -154,7 +154,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
       port.write(record(number), in: slot)
       port.flush()
     }
-    #expect(ContinuousClock.now - start < .seconds(5))
+    #expect(ContinuousClock.now - start < .seconds(5 * Sanitizer.slowness))
     let dropped = log.droppedLines
     #expect(dropped > 0)
     // The reader comes back: what was kept arrives, then one line that says how many did not.
@@ -222,7 +222,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
     #expect(eventually { pipe.isFull })
     #expect(group.wait(timeout: .now() + 0.1) == .timedOut)
     #expect(!log.drain(timeoutMillis: 50))
-    #expect(group.wait(timeout: .now() + 10) == .success)
+    #expect(group.wait(timeout: .now() + Double(10 * Sanitizer.slowness)) == .success)
     // The writer still holds the pipe: it must end before the pipe does.
     pipe.discardUntil { log.drain(timeoutMillis: 0) || log.queuedLines == 0 }
     #expect(eventually { log.queuedLines == 0 })

@@ -120,17 +120,15 @@ private func filled() -> Metrics {
     let shard = metrics.shard()
     let counters = DecisionCounters(shard)
     for reason in DecisionReason.allCases {
-      var record = DecisionRecord(
-        timeMillis: 0, id: DecisionID(milliseconds: 0, random: (0, 0)), decision: .deny, enforced: true, reason: reason)
-      record.policies = ["one", "two"]
-      record.token = DecisionRecord.TokenFacts(issuer: "main")
-      record.totalMicros = 1
-      record.authorizeMicros = 1
-      record.upstreamMicros = 1
-      var aside = DecisionCounters.Aside()
-      aside.failedPolicies = ["three"]
-      aside.tokenMicros = 1
-      counters.count(record, aside)
+      var counted = CountedDecision(decision: .deny, reason: reason, enforced: true, timeMillis: 0)
+      counted.policies = ["one", "two"]
+      counted.failedPolicies = ["three"]
+      counted.issuer = "main"
+      counted.totalMicros = 1
+      counted.authorizeMicros = 1
+      counted.upstreamMicros = 1
+      counted.tokenMicros = 1
+      counters.count(counted)
     }
     shard.publish()
     let documented = Dictionary(uniqueKeysWithValues: MetricFamily.all.map { ($0.name, $0.labels) })

@@ -20,6 +20,8 @@ enum {
   COPENSSL_TLS_HANDSHAKE = 6,
   COPENSSL_TLS_SESSION = 7,
   COPENSSL_TLS_CONFIGURATION = 8,
+  COPENSSL_TLS_PLAIN_HTTP = 9,   // the client speaks HTTP without TLS
+  COPENSSL_TLS_NOTHING = 10,     // the client left without a byte
 };
 
 // Results of reading. Positive: bytes.
@@ -72,6 +74,8 @@ size_t copenssl_tls_waiting(const copenssl_tls_session *session);
 void copenssl_tls_close_notify(copenssl_tls_session *session);
 // The failure's kind (0: none); its sentence, NUL-terminated, valid as long as the session; the errno under it, or 0.
 int32_t copenssl_tls_failure(const copenssl_tls_session *session, const char **text, int32_t *system_error);
+// Bytes that were read before the session began: they come before those of the socket. 1, or 0 without memory.
+int32_t copenssl_tls_feed(copenssl_tls_session *session, const void *bytes, size_t count);
 // Facts after the handshake: "TLSv1.3"; the ALPN protocol, not NUL-terminated, 0 bytes if none.
 const char *copenssl_tls_version(const copenssl_tls_session *session);
 size_t copenssl_tls_alpn(const copenssl_tls_session *session, const uint8_t **protocol);
@@ -80,6 +84,10 @@ int32_t copenssl_tls_was_resumed(const copenssl_tls_session *session);
 
 // --- the peer's certificate -------------------------------------------------------------------------------------
 typedef struct copenssl_certificate copenssl_certificate;
+// The first certificate of a PEM text; NULL: none. To be freed.
+copenssl_certificate *copenssl_certificate_read(const void *pem, size_t count);
+// Seconds since 1970 of its first and its last moment; 0 if that cannot be said.
+int32_t copenssl_certificate_times(const copenssl_certificate *certificate, int64_t *first, int64_t *last);
 // NULL: none. To be freed.
 copenssl_certificate *copenssl_tls_peer_certificate(const copenssl_tls_session *session);
 void copenssl_certificate_free(copenssl_certificate *certificate);

@@ -101,4 +101,6 @@ extension Evaluation {
 extension PreparedEntities {
   /// The value that was numbered with the entities; nil without one.
   public var value: Draft.Item? { cell.map { Draft.Item(cell: $0) } }
+  /// The name of the first of the entities; nil if there are none.
+  public var first: Draft.UID? { firstUID.map { Draft.UID(number: $0) } }
 }

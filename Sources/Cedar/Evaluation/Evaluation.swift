@@ -4,11 +4,14 @@ public final class PreparedEntities: @unchecked Sendable {
   let layer: Layer
   let authorizer: Authorizer
   let cell: Cell?
+  let firstUID: Int32?
 
   init(_ entities: [Entity], _ value: Value?, on authorizer: Authorizer) throws(OverlayError) {
-    layer = Layer.make(on: authorizer.symbols)
+    let layer = Layer.make(on: authorizer.symbols)
+    self.layer = layer
     self.authorizer = authorizer
     cell = value.map(layer.cell)
+    firstUID = entities.first.map { layer.uid($0.uid) }
     try layer.overlay(entities)
   }
 

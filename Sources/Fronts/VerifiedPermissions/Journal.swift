@@ -48,7 +48,11 @@ final class Journal {
     try Self.syncFolder(folder)
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    // A child of another thread's has a copy of the descriptor until it becomes its program: closing ours would leave it locked so long.
+    flock(descriptor, LOCK_UN)
+    close(descriptor)
+  }
 
   /// Appends a record and waits for the disk; afterwards it will be there whatever happens.
   func append(_ effects: [Documents.Effect]) throws(JournalError) {

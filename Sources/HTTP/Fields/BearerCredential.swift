@@ -54,7 +54,7 @@ public enum BearerCredential: Equatable, Sendable {
     guard scheme.spellsIgnoringCase(wanted.name) else { return .otherScheme }
     while index < value.count, value[index] == ASCII.space { index += 1 }
     let start = index
-    while index < value.count, isToken68(value[index]) { index += 1 }
+    index = ByteScan.endOfToken68(value, from: start)
     while index < value.count, index > start, value[index] == UInt8(ascii: "=") { index += 1 }
     guard index == value.count, index > start else {
       return index < value.count && index > start && value[index...].contains(UInt8(ascii: ",")) ? .multiple : .malformed
@@ -64,10 +64,5 @@ public enum BearerCredential: Equatable, Sendable {
 
   private static func isBase64URL(_ byte: UInt8) -> Bool {
     ASCII.isAlpha(byte) || ASCII.isDigit(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
-  }
-
-  /// RFC 9110 §11.2, without the final `=`.
-  private static func isToken68(_ byte: UInt8) -> Bool {
-    isBase64URL(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "~") || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
   }
 }

@@ -8,6 +8,9 @@ public struct FieldBlock: Sendable, Equatable {
   /// No lines.
   public init() {}
 
+  /// No lines yet, and memory for so many bytes of them.
+  public init(capacity: Int) { bytes.reserveCapacity(capacity) }
+
   /// Whether there are no lines.
   public var isEmpty: Bool { bytes.isEmpty }
 
@@ -15,18 +18,22 @@ public struct FieldBlock: Sendable, Equatable {
   /// control byte, is not ASCII, or begins or ends with white space.
   @discardableResult
   public mutating func append(_ name: String, _ value: String) -> Bool {
-    guard !name.isEmpty, name.utf8.allSatisfy(TokenTable.isToken), Self.isPlain(value) else { return false }
-    appendLine(name, value.utf8)
-    return true
+    var value = value
+    return value.withUTF8 { append(name, UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The same, for a value that is bytes.
+  @discardableResult
+  public mutating func append(_ name: String, _ value: UnsafeRawBufferPointer) -> Bool {
+    var name = name
+    return name.withUTF8 { appendLine(UnsafeRawBufferPointer($0), value: value) }
   }
 
   /// Adds a line for a value from elsewhere (a claim, a group): bytes that are not printable ASCII, `%`, and spaces at the
   /// ends are percent-encoded, so that any string arrives and none can end the line. False only for a bad name.
   @discardableResult
   public mutating func append(_ name: String, encoding value: String) -> Bool {
-    guard !name.isEmpty, name.utf8.allSatisfy(TokenTable.isToken) else { return false }
-    appendLine(name, Self.encoded(value))
-    return true
+    Self.encoded(value).withUnsafeBytes { append(name, $0) }
   }
 
   /// Adds the lines of another block.
@@ -51,18 +58,24 @@ public struct FieldBlock: Sendable, Equatable {
     return out
   }
 
-  static func isPlain(_ value: String) -> Bool {
-    let bytes = value.utf8
-    guard bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) else { return false }
-    return bytes.first != ASCII.space && bytes.last != ASCII.space
+  private static func isPlain(_ value: UnsafeRawBufferPointer) -> Bool {
+    for byte in value where byte < 0x20 || byte >= 0x7f { return false }
+    return value.first != ASCII.space && value.last != ASCII.space
   }
 
-  private mutating func appendLine(_ name: String, _ value: some Sequence<UInt8>) {
-    bytes.append(contentsOf: name.utf8)
-    bytes.append(UInt8(ascii: ":"))
-    bytes.append(ASCII.space)
-    bytes.append(contentsOf: value)
-    bytes.append(ASCII.cr)
-    bytes.append(ASCII.lf)
+  private static func isName(_ name: UnsafeRawBufferPointer) -> Bool {
+    for byte in name where !TokenTable.isToken(byte) { return false }
+    return !name.isEmpty
+  }
+
+  private mutating func appendLine(_ name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
+    guard Self.isName(name), Self.isPlain(value) else { return false }
+    bytes.append(estimate: name.count + value.count + 4) { out in
+      out.put(name)
+      out.put(ascii: ": ")
+      out.put(value)
+      out.put(ascii: "\r\n")
+    }
+    return true
   }
 }

@@ -10,24 +10,30 @@ public enum HeadWriter {
   /// - Parameters:
   ///   - head: a head that was parsed completely.
   ///   - rewrite: what is ours.
-  ///   - added: our lines: forwarding lines of the connection, identity lines of the request.
+  ///   - first: our lines: forwarding lines of the connection, identity lines of the request. (Three blocks and no list of them:
+  ///     a list is memory.)
   ///   - out: what is sent; the head is appended.
   public static func appendRequest(
-    _ head: borrowing RequestHead, _ rewrite: borrowing RequestRewrite, adding added: FieldBlock..., to out: inout [UInt8]
+    _ head: borrowing RequestHead, _ rewrite: borrowing RequestRewrite, adding first: FieldBlock = FieldBlock(),
+    _ second: FieldBlock = FieldBlock(), _ third: FieldBlock = FieldBlock(), to out: inout [UInt8]
   ) {
     let fields = head.fields
     let clientHost = fields.range(of: .host)
     // The head, our own words, and what may be said twice: Host.
     let estimate =
-      fields.bytes.count + 256 + 2 * (clientHost?.count ?? 0) + (rewrite.host?.utf8.count ?? 0) + added.reduce(0) { $0 + $1.bytes.count }
+      fields.bytes.count + 256 + 2 * (clientHost?.count ?? 0) + (rewrite.host?.utf8.count ?? 0) + first.bytes.count + second.bytes.count
+      + third.bytes.count
     out.append(estimate: estimate) { out in
-      appendRequest(head, fields, rewrite, clientHost: clientHost, adding: added, to: &out)
+      appendRequest(head, fields, rewrite, clientHost: clientHost, to: &out)
+      out.put(first.bytes)
+      out.put(second.bytes)
+      out.put(third.bytes)
+      out.put(ascii: "\r\n")
     }
   }
 
   private static func appendRequest(
     _ head: borrowing RequestHead, _ fields: FieldSection, _ rewrite: borrowing RequestRewrite, clientHost: Range<Int>?,
-    adding added: [FieldBlock],
     to out: inout ByteCursor
   ) {
     let upgrades = rewrite.offersUpgrade && head.upgradeRange != nil
@@ -82,8 +88,6 @@ public enum HeadWriter {
       }
     }
     appendFraming(framing, to: &out)
-    for block in added { out.put(block.bytes) }
-    out.put(ascii: "\r\n")
   }
 
   /// Appends the head of a response as the client gets it: a status line of our own, one framing, one `Connection`.
@@ -91,15 +95,15 @@ public enum HeadWriter {
   /// With framing `none` a `Content-Length` of the upstream stays where it describes a body that is not sent (answers to
   /// HEAD, and 304). Interim responses (1xx) carry neither framing nor, but for 101, `Connection`.
   public static func appendResponse(
-    _ head: borrowing ResponseHead, _ rewrite: borrowing ResponseRewrite, adding added: FieldBlock..., to out: inout [UInt8]
+    _ head: borrowing ResponseHead, _ rewrite: borrowing ResponseRewrite, adding added: FieldBlock = FieldBlock(), to out: inout [UInt8]
   ) {
     let fields = head.fields
-    let estimate = fields.bytes.count + 256 + added.reduce(0) { $0 + $1.bytes.count }
+    let estimate = fields.bytes.count + 256 + added.bytes.count
     out.append(estimate: estimate) { out in appendResponse(head, fields, rewrite, adding: added, to: &out) }
   }
 
   private static func appendResponse(
-    _ head: borrowing ResponseHead, _ fields: FieldSection, _ rewrite: borrowing ResponseRewrite, adding added: [FieldBlock],
+    _ head: borrowing ResponseHead, _ fields: FieldSection, _ rewrite: borrowing ResponseRewrite, adding added: FieldBlock,
     to out: inout ByteCursor
   ) {
     let status = head.status
@@ -125,7 +129,7 @@ public enum HeadWriter {
       appendFraming(rewrite.framing, to: &out)
       appendConnection(keepAlive: rewrite.keepAlive, minorVersion: rewrite.clientMinorVersion, to: &out)
     }
-    for block in added { out.put(block.bytes) }
+    out.put(added.bytes)
     out.put(ascii: "\r\n")
   }
 

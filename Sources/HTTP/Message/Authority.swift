@@ -48,10 +48,16 @@ public struct Authority: Equatable, Sendable {
 
   /// The host of an authority in lower case, without port and final dot; nil if it is not an authority.
   public static func canonicalHost(_ bytes: UnsafeRawBufferPointer) -> String? {
+    withCanonicalHost(bytes) { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// Lends it. Most clients write it so already: then no bytes are made.
+  static func withCanonicalHost<R>(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R) -> R? {
     guard let authority = Authority(bytes) else { return nil }
-    var host = bytes.part(0..<authority.hostLength).map { ASCII.lowercased($0) }
-    if host.last == UInt8(ascii: "."), host.count > 1 { host.removeLast() }
-    return String(decoding: host, as: UTF8.self)
+    var host = bytes.part(0..<authority.hostLength)
+    if host.last == UInt8(ascii: "."), host.count > 1 { host = host.part(0..<host.count - 1) }
+    for byte in host where ASCII.lowercased(byte) != byte { return host.map { ASCII.lowercased($0) }.withUnsafeBytes(body) }
+    return body(host)
   }
 
   /// Whether two authorities name the same host and port, the port of the scheme where none is written.

@@ -49,6 +49,11 @@ public struct RequestHead: Sendable {
     guard let range = fields.range(of: .host) else { return nil }
     return fields.withBytes(range) { Authority.canonicalHost($0) }
   }
+  /// Lends the bytes of the same; the result is nil where there is none.
+  public func withHost<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R? {
+    guard let range = fields.range(of: .host) else { return nil }
+    return fields.withBytes(range) { Authority.withCanonicalHost($0, body) }
+  }
 
   mutating func reset() {
     fields.removeAll()

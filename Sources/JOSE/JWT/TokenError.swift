@@ -44,10 +44,22 @@ public enum TokenError: Error, Sendable, Equatable {
   case lifetime(seconds: Int64, maximum: Int64)
   /// The token is bound to a key or certificate of its sender (`cnf`, RFC 7800), and no proof of it was checked.
   case senderConstrained
+  /// The token is bound to a client's certificate (RFC 8705), or has to be, and this client has another or none, or it is not.
+  case certificateBinding(CertificateMismatch)
   /// Its issuer says that it is not active (RFC 7662 §2.2).
   case inactive
   /// An operator has revoked it.
   case revoked(RevocationList.Match)
+
+  /// Why a token and the client's certificate do not belong together.
+  public enum CertificateMismatch: Sendable, Equatable {
+    /// The token is bound, and the client showed no certificate.
+    case noCertificate
+    /// It is bound to another.
+    case otherCertificate
+    /// It is bound to none, and has to be.
+    case notBound
+  }
 
   /// What the decision log calls it: a closed list.
   public enum Reason: String, Sendable, CaseIterable {
@@ -80,7 +92,7 @@ public enum TokenError: Error, Sendable, Equatable {
     case .expired: .expired
     case .notYetValid: .notYetValid
     case .lifetime: .lifetime
-    case .senderConstrained: .binding
+    case .senderConstrained, .certificateBinding: .binding
     case .revoked, .inactive: .revoked
     }
   }
@@ -97,7 +109,7 @@ public enum TokenError: Error, Sendable, Equatable {
     case .audience: "The token is for another audience"
     case .use: "This kind of token is not accepted"
     case .lifetime: "The token's lifetime is too long"
-    case .binding: "The token is bound to a key and needs a proof of it"
+    case .binding: "The token is bound to a key or certificate, or has to be, and this client did not prove to hold it"
     case .revoked: "The token has been revoked"
     }
   }
@@ -133,6 +145,10 @@ extension TokenError: CustomStringConvertible {
     case .inactive: "its issuer says that it is not active"
     case .revoked(let match): match.description
     case .senderConstrained: "cnf binds the token to its sender, and no proof was checked"
+    case .certificateBinding(.noCertificate): "cnf binds the token to a certificate, and the client showed none on this connection"
+    case .certificateBinding(.otherCertificate): "cnf binds the token to another certificate than the client's"
+    case .certificateBinding(.notBound):
+      "the route takes only tokens that cnf binds to the client's certificate, and this one has no x5t#S256"
     }
   }
 

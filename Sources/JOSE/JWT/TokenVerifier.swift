@@ -44,6 +44,8 @@ public struct VerifiedToken: Sendable {
   public var isSenderConstrained: Bool { claims["cnf"] != nil }
   /// `cnf.jkt`: the thumbprint of the key that a proof of possession must be signed by (RFC 9449 §6.1).
   public var keyThumbprint: String? { claims["cnf"]?["jkt"]?.string }
+  /// `cnf.x5t#S256`: the thumbprint of the certificate of whoever may use it (RFC 8705 §3.1).
+  public var certificateThumbprint: String? { claims["cnf"]?["x5t#S256"]?.string }
   /// `origin_jti`: the sign-in that this token and its refreshed successors come from (Cognito).
   public var originJTI: String? { claims["origin_jti"]?.string }
 

@@ -129,7 +129,8 @@ public final class HTTPCall: StreamOwner {
   private func connect(to addresses: [SocketAddress]) {
     let place = proxy?.url ?? request.url
     connector = Connector.connect(
-      client.loop, to: addresses, host: place.host, tls: place.isSecure ? client.tls : nil, timeoutMillis: limits.connectMillis
+      client.loop, to: addresses, host: proxy == nil ? client.tlsName ?? place.host : place.host, tls: place.isSecure ? client.tls : nil,
+      timeoutMillis: limits.connectMillis
     ) { [weak self] result in
       guard let self else {
         if case .success(let stream) = result { stream.close() }

@@ -66,6 +66,8 @@ public final class HTTPClient {
   let rule: AddressRule
   let tls: TLSContext?
   let proxies: HTTPProxies
+  /// The name that TLS asks for and verifies in place of a URL's host; nil for the host.
+  let tlsName: String?
   private var idle: [IdleConnection] = []
   private var sweep: TimerID?
   private var connecting = 0
@@ -78,13 +80,14 @@ public final class HTTPClient {
   /// connects in our place, only it knows the address of a name; `rule` is then asked about address literals.
   public init(
     _ loop: EventLoop, resolver: Resolver, tls: TLSContext?, rule: AddressRule = .any, limits: Limits = Limits(),
-    proxies: HTTPProxies = HTTPProxies()
+    proxies: HTTPProxies = HTTPProxies(), tlsName: String? = nil
   ) {
     self.loop = loop
     self.resolver = resolver
     self.tls = tls
     self.rule = rule
     self.proxies = proxies
+    self.tlsName = tlsName
     self.limits = limits
   }
 

@@ -282,13 +282,34 @@ public final class ByteStream: EventSource {
     state = .handshaking
   }
 
-  /// Sends a client's first handshake bytes.
-  func beginHandshake() {
+  /// Speaks TLS from here on, as a server; `received` is what was read already of what the client says. The owner hears of it when
+  /// the handshake is done or has failed, which may be from within `beginHandshake`.
+  public func startTLS(accepting context: TLSContext, received: UnsafeRawBufferPointer) throws(NetError) {
+    guard state == .open, !isTLS else { throw .closed }
+    guard let session = TLSSession(context, fd: fd, host: nil, now: loop.wallSeconds), session.feed(received) else {
+      throw .tls(TLSFailure(.configuration, "no session for a client"))
+    }
+    session.markReadable(isEnding: sawEnd)
+    tls = session
+    isTLS = true
+    state = .handshaking
+  }
+
+  /// Goes on with the handshake, where no event will say that it can: at its beginning, if there is something to send or something
+  /// was read already.
+  public func beginHandshake() {
     if state == .handshaking { proceedHandshake() }
   }
 
   /// Why the handshake failed, if it did.
-  private(set) var handshakeFailure: NetError?
+  public private(set) var handshakeFailure: NetError?
+
+  /// After a failed handshake: what is written from here on goes out as it is. For a client that does not speak TLS and can be told.
+  public func speakPlainly() {
+    guard handshakeFailure != nil, state == .open else { return }
+    tls = nil
+    isTLS = false
+  }
 
   private func proceedHandshake() {
     do throws(NetError) {

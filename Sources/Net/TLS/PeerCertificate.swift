@@ -27,6 +27,23 @@ public struct PeerCertificate: Hashable, Sendable {
   public let thumbprint: [UInt8]
   /// The certificate's DER form.
   public let der: [UInt8]
+  /// Its first and its last moment in seconds since 1970; nil if they cannot be read. Nobody says that they are in order.
+  public let validity: Validity?
+
+  /// When a certificate is good.
+  public struct Validity: Hashable, Sendable {
+    /// From when on.
+    public let first: Int64
+    /// Until when.
+    public let last: Int64
+  }
+
+  /// The first certificate of a PEM text; nil if there is none.
+  public init?(pem: [UInt8]) {
+    guard let certificate = pem.withUnsafeBytes({ copenssl_certificate_read($0.baseAddress, $0.count) }) else { return nil }
+    defer { copenssl_certificate_free(certificate) }
+    self.init(certificate)
+  }
 
   init(_ certificate: OpaquePointer) {
     func bytes(_ read: (UnsafeMutableRawPointer?, Int) -> Int) -> [UInt8] {
@@ -42,6 +59,8 @@ public struct PeerCertificate: Hashable, Sendable {
     serial = bytes { copenssl_certificate_serial(certificate, $0, $1) }
     thumbprint = bytes { copenssl_certificate_thumbprint(certificate, $0, $1) }
     der = bytes { copenssl_certificate_der(certificate, $0, $1) }
+    var (first, last): (Int64, Int64) = (0, 0)
+    validity = copenssl_certificate_times(certificate, &first, &last) == 1 ? Validity(first: first, last: last) : nil
     var found: [AlternativeName] = []
     for index in 0..<Self.mostNames {
       var kind: Int32 = 0

@@ -22,6 +22,9 @@ final class TLSSession {
 
   func markReadable(isEnding: Bool) { copenssl_tls_mark_readable(pointer, isEnding ? 1 : 0) }
 
+  /// What was read before the session began; false without memory.
+  func feed(_ bytes: UnsafeRawBufferPointer) -> Bool { copenssl_tls_feed(pointer, bytes.baseAddress, bytes.count) == 1 }
+
   /// True when done, false when it waits for the peer.
   func handshake() throws(NetError) -> Bool {
     switch copenssl_tls_handshake(pointer) {
@@ -92,6 +95,6 @@ final class TLSSession {
   private static let truncated: Int32 = -3
   private static let kinds: [Int32: TLSFailure.Kind] = [
     1: .certificateExpired, 2: .certificateNotYetValid, 3: .wrongName, 4: .untrusted, 5: .badCertificate, 6: .handshake, 7: .session,
-    8: .configuration,
+    8: .configuration, 9: .plainHTTP, 10: .nothing,
   ]
 }

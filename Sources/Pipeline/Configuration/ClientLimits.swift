@@ -6,6 +6,12 @@ public struct ClientLimits: Sendable, Equatable {
   public var connections = Defaults.clientConnections
   /// Connections of one address; nil for no bound.
   public var connectionsPerPeer: Int?
+  /// TLS handshakes under way at one time, in all.
+  public var handshakes = Defaults.handshakes
+  /// TLS handshakes begun in a second, in all.
+  public var handshakesPerSecond = Defaults.handshakesPerSecond
+  /// How long a TLS handshake may take, in milliseconds.
+  public var handshakeMillis = Defaults.handshakeTimeoutMillis
   /// Requests on one connection.
   public var requestsPerConnection = Defaults.requestsPerConnection
   /// Requests at one time, in all.
@@ -36,6 +42,9 @@ public struct ClientLimits: Sendable, Equatable {
     guard let setting else { return }
     connections = setting["connections"]?.whole ?? connections
     connectionsPerPeer = setting["connections_per_peer"]?.whole
+    handshakes = setting["handshakes"]?.whole ?? handshakes
+    handshakesPerSecond = setting["handshake_rate"]?.whole ?? handshakesPerSecond
+    handshakeMillis = setting["handshake_timeout"]?.count ?? handshakeMillis
     requestsPerConnection = setting["requests_per_connection"]?.whole ?? requestsPerConnection
     requestsInFlight = setting["requests_in_flight"]?.whole ?? requestsInFlight
     headBytes = setting["header"]?.whole ?? headBytes
@@ -64,6 +73,8 @@ public struct ClientLimits: Sendable, Equatable {
     var limits = self
     limits.connections = part(connections)
     limits.connectionsPerPeer = connectionsPerPeer.map(part)
+    limits.handshakes = part(handshakes)
+    limits.handshakesPerSecond = part(handshakesPerSecond)
     limits.requestsInFlight = part(requestsInFlight)
     limits.bufferedBytes = part(bufferedBytes)
     return limits

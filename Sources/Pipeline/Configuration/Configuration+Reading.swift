@@ -38,6 +38,7 @@ extension Configuration {
       )
     }
     for (name, setting) in root["upstreams"]?.members ?? [] { readService(name, setting, &report) }
+    readTLS(root, surroundings, &report)
     readProcess(root, &report)
     debugTickets = DebugTickets.read(root, &report)
     if let decisions = root["log"]?["decisions"] {
@@ -64,7 +65,9 @@ extension Configuration {
     if let name = root.text("namespace") {
       do throws(NameError) { namespace = try Name(normalized: name).text } catch { report.add(root["namespace"], error.description) }
     }
-    var builder = RouteBuilder(namespace: namespace, upstreams: upstreams)
+    warnings = report.warnings
+    var builder = RouteBuilder(
+      namespace: namespace, upstreams: upstreams, asksForCertificates: (tls?.clients ?? .none) != .none)
     engine = builder.engines.engine(root["engine"], &report) ?? .local
     if let list = root["routes"], !list.members.isEmpty {
       routes = builder.table(list, &report)
@@ -114,6 +117,15 @@ extension Configuration {
       upstreams.append(service)
     } else {
       report.add(setting, "has no address", help: "write \(name): 'http://127.0.0.1:3000', or a list of addresses")
+    }
+  }
+
+  private mutating func readTLS(_ root: Setting, _ surroundings: Surroundings, _ report: inout ConfigurationReport) {
+    let reader = TLSReader(surroundings: surroundings, place: besideFile)
+    tls = reader.listener(root["tls"], &report)
+    for index in upstreams.indices {
+      let service = index == 0 ? root["upstream"] : root["upstreams"]?[upstreams[index].name]
+      upstreams[index].tls = reader.upstream(service, addresses: upstreams[index].addresses, &report)
     }
   }
 

@@ -11,6 +11,8 @@ public struct Configuration: Sendable {
   public var listen = Defaults.listen
   /// Whether other processes may listen there, too.
   public var sharesPort = false
+  /// How clients speak TLS; nil for plain HTTP.
+  public var tls: TLSSettings?
   /// Where `/livez`, `/readyz`, `/startupz` and `/metrics` are served.
   public var opsListen = Defaults.opsListen
   /// The services behind: the usual one, then those of single routes. A route's `upstream` is a place in here.

@@ -22,8 +22,15 @@ extension Configuration {
   /// Equal for two configurations that say the same, what is masked and what stands in the key files included.
   public var fingerprint: [UInt8] {
     var text: [UInt8] = []
+    for file in pemFiles { text += Array("\(file.path)\n\(file.bytes.count)\n".utf8) + file.bytes }
     for file in issuers.compactMap(\.keyFile) { text += Array("\(file.name)\n\(file.bytes.count)\n".utf8) + file.bytes }
     return Digest.sha256(Array((settings.map { Self.json($0, masking: false) } ?? .object([:])).text.utf8) + text)
+  }
+
+  private var pemFiles: [PEMFile] {
+    let identities = (tls?.identities ?? []) + upstreams.compactMap { $0.tls?.identity }
+    let files = identities.flatMap { [$0.chain, PEMFile(path: $0.keyPath, bytes: $0.key.exposed)] }
+    return files + [tls?.clientRoots, tls?.clientRevocations].compactMap { $0 } + upstreams.compactMap { $0.tls?.roots }
   }
 
   /// The same as JSON, without where values came from.

@@ -69,6 +69,12 @@ public enum Defaults {
   public static let upstreamAddresses = 64
   /// How many client connections are served at most.
   public static let clientConnections = 10_000
+  /// TLS handshakes of clients under way at one time.
+  public static let handshakes = 1_000
+  /// TLS handshakes of clients begun in a second: what two cores can do beside their other work.
+  public static let handshakesPerSecond = 1_000
+  /// How long a TLS handshake of a client may take.
+  public static let handshakeTimeoutMillis: UInt64 = 10_000
   /// How many requests a connection carries: often enough for any client, and a worker that got too many of them loses them again.
   public static let requestsPerConnection = 10_000
   /// How many requests are decided or forwarded at one time: none waits for another where each connection has one.

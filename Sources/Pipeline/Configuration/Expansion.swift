@@ -9,6 +9,11 @@ public struct Surroundings: Sendable {
   /// What is wrong with a text that says where to listen, and what to do; nil if nothing is.
   public var problemOfPlace: @Sendable (_ text: String) -> (message: String, help: String?)?
 
+  /// What is wrong with certificates, keys and ciphers for clients. Who speaks TLS knows.
+  public var problemsOfTLS: @Sendable (_ settings: TLSSettings) -> [TLSProblem] = { _ in [] }
+  /// The same for those that a service behind is shown and judged by.
+  public var problemsOfUpstreamTLS: @Sendable (_ settings: UpstreamTLSSettings) -> [TLSProblem] = { _ in [] }
+
   /// What is wrong with an address, and what to do; nil if nothing is. Who opens connections knows what an address is.
   public var problemOfAddress: @Sendable (_ text: String, _ use: AddressUse) -> (message: String, help: String?)?
 

@@ -6,6 +6,12 @@ extension Fields {
       "limits.connections", .integer(1...1_000_000), "How many connections of clients, in all", default: "\(Defaults.clientConnections)"),
     Field(
       "limits.connections_per_peer", .integer(1...1_000_000), "How many of one address, proxies that are trusted apart; default: no bound"),
+    Field("limits.handshakes", .integer(1...1_000_000), "How many TLS handshakes at one time, in all", default: "\(Defaults.handshakes)"),
+    Field(
+      "limits.handshake_rate", .integer(1...1_000_000), "How many TLS handshakes may begin in a second, in all",
+      default: "\(Defaults.handshakesPerSecond)"),
+    Field(
+      "limits.handshake_timeout", .duration(timeout), "How long a TLS handshake may take", default: millis(Defaults.handshakeTimeoutMillis)),
     Field(
       "limits.requests_per_connection", .integer(1...1_000_000_000), "How many requests, one after the other, on one connection",
       default: "\(Defaults.requestsPerConnection)"),

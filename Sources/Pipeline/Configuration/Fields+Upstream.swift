@@ -28,6 +28,7 @@ extension Fields {
         default: "\(Defaults.upstreamWaiting)"),
       Field(
         "\(place).waiting_timeout", .duration(timeout), "How long they wait at most", default: millis(Defaults.upstreamWaitingMillis)),
+    ] + upstreamTLS(place) + [
       Field(ejection, .object, "When an address that fails is left out for a while, where there are others"),
       Field(
         "\(ejection).failures", .integer(0...10_000), "After so many failures in a row; 0: never",

@@ -9,7 +9,7 @@ public enum Fields {
   public static let all: [Field] = [
     first, service("upstream", "The service behind", flag: "to"),
     [Field("upstreams", .names, "More services, each under a name by which routes call it")], service("upstreams.*", "One service"),
-    process,
+    process, tls,
     limits, logSinks, traces, issuers, routes, engine("routes.*.engine", "Who decides, for this route"), unrouted, policies,
     engine("engine", "Who decides"),
     engine("compare", "Who is asked in the background about what another engine has decided; differences are logged and counted"),
@@ -254,6 +254,9 @@ public enum Fields {
     Field("routes.*.entities.headers.*", .text("VALUE"), "The field's value", secret: true),
     Field("routes.*.scopes", .texts("SCOPE"), "Scopes that the token must have, all of them"),
     Field("routes.*.dpop", .flag, "Whether whoever asks must prove to hold the key of its token (RFC 9449)"),
+    Field(
+      "routes.*.certificate_bound", .flag,
+      "Whether the token must be bound to the certificate of the client that sends it (RFC 8705); tls.client_certificates asks for one"),
     Field("routes.*.step_up", .object, "What the sign-in behind the token must be like; if it is not, the client is told so (RFC 9470)"),
     Field("routes.*.step_up.acr", .texts("ACR"), "Accepted values of acr, the preferred one first"),
     Field("routes.*.step_up.max_age", .duration(1000...(366 * 86_400_000)), "The longest time since auth_time"),

@@ -7,6 +7,9 @@ public import HTTP
 public enum Limit: String, Sendable, CaseIterable {
   case connections
   case connectionsPerPeer = "connections_per_peer"
+  case handshakes
+  case handshakeRate = "handshake_rate"
+  case handshakeTimeout = "handshake_timeout"
   case requestsPerConnection = "requests_per_connection"
   case requestsInFlight = "requests_in_flight"
   case header
@@ -47,6 +50,11 @@ public enum Limit: String, Sendable, CaseIterable {
         effect: "Those that have been idle for longest are closed; where none is idle, new ones wait in the kernel's queue.")
     case .connectionsPerPeer:
       Row(setting: "limits.connections_per_peer", status: .tooManyRequests, logged: nil, effect: "Answered unread, and closed.")
+    case .handshakes:
+      Row(setting: "limits.handshakes", status: nil, logged: nil, effect: "The one that has been under way for longest is closed.")
+    case .handshakeRate:
+      Row(setting: "limits.handshake_rate", status: nil, logged: nil, effect: "New connections wait in the kernel's queue.")
+    case .handshakeTimeout: Row(setting: "limits.handshake_timeout", status: nil, logged: nil, effect: "Closed.")
     case .requestsPerConnection:
       Row(setting: "limits.requests_per_connection", status: nil, logged: nil, effect: "The last response says that it is the last.")
     case .requestsInFlight: Row(setting: "limits.requests_in_flight", overload: "Retry-After: 1.")

@@ -12,6 +12,8 @@ public struct UpstreamSettings: Sendable, Equatable {
   public var breaker = Breaker()
   /// How each address is asked whether it is well; nil if it is not.
   public var health: HealthCheck?
+  /// How TLS is spoken with it, where an address of it is https; nil as usual.
+  public var tls: UpstreamTLSSettings?
 
   /// A service with the usual bounds.
   public init(name: String, addresses: [String]) {

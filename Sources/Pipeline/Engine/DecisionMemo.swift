@@ -64,6 +64,8 @@ extension DecisionMemo.Key {
       inputs.append(0)
     }
     if let address = peer.address { inputs.append(contentsOf: address.utf8) }
+    inputs.append(0)
+    if let certificate = peer.certificate { inputs.append(contentsOf: certificate.thumbprint.utf8) }
     self.inputs = inputs
   }
 }

@@ -1,14 +1,17 @@
 internal import Cedar
 public import Crypto
-internal import HTTP
+public import HTTP
 public import JOSE
-internal import Telemetry
+public import Telemetry
 
 /// Writes the head of an allowed request as the upstream gets it. The only way to forward a request, and it takes a permit.
 public struct ForwardedHead: Sendable {
   private let upstreamAuthority: String
   private let plain: FieldBlock
   private let secure: FieldBlock
+
+  // Where a request comes from, and its decision's name.
+  private static let usualBytes = 192
 
   /// For one upstream.
   ///
@@ -31,9 +34,9 @@ public struct ForwardedHead: Sendable {
     _ exchange: borrowing Exchange, with permit: consuming Permit, signing keys: AssertionKeys? = nil, at seconds: Int64,
     to out: inout [UInt8]
   ) throws(KeyError) {
-    var lines = FieldBlock()
+    var lines = FieldBlock(capacity: Self.usualBytes)
     if let path = exchange.client.path ?? exchange.peer.address { lines.append("X-Forwarded-For", path) }
-    lines.append(IdentityHeaders.decisionID, exchange.id.description)
+    lines.append(IdentityHeaders.decisionID, exchange.id)
     let headers = exchange.snapshot.identityHeaders
     if let keys, let settings = exchange.snapshot.assertion, let identity = permit.identity {
       let assertion = IdentityAssertion(
@@ -76,5 +79,15 @@ public struct ForwardedHead: Sendable {
   public func appendTrailers(_ lines: [UInt8], of exchange: borrowing Exchange, to out: inout [UInt8]) {
     guard exchange.route?.signing == nil else { return }
     TrailerSection.append(lines, of: exchange.head.fields, owned: exchange.snapshot.identityHeaders.rewrite.owned, to: &out)
+  }
+}
+
+extension FieldBlock {
+  /// Adds a line for a decision's name, without making a string of it.
+  public mutating func append(_ name: String, _ id: DecisionID) {
+    withUnsafeTemporaryAllocation(byteCount: DecisionID.textLength, alignment: 1) { text in
+      id.write(to: text)
+      append(name, UnsafeRawBufferPointer(text))
+    }
   }
 }

@@ -37,6 +37,10 @@ public struct IdentityHeaders: Sendable {
   var evaluated: [String] = [] {
     didSet { prepare() }
   }
+  /// Whether clients' TLS ends here: then what they say under the names by which proxies tell of certificates (RFC 9440) is theirs alone.
+  var endsTLS = false {
+    didSet { prepare() }
+  }
   /// How the head of a request is written for the service behind.
   private(set) var rewrite: RequestRewrite
   /// The same for a request that is signed on its way there.
@@ -64,6 +68,7 @@ public struct IdentityHeaders: Sendable {
   }
 
   private mutating func prepare() {
+    let names = self.names + (endsTLS ? ["Client-Cert", "Client-Cert-Chain"] : [])
     rewrite = RequestRewrite(owned: OwnedFields(names, prefixes: ["x-amzn-oidc-"], evaluated: evaluated))
     rewrite.keepsAuthorization = keepsAuthorization
     // The upstream answers it, and its 100 is relayed: whether a body is wanted is the upstream's to say.

@@ -47,6 +47,8 @@ public final class Identity: Sendable {
   let isSenderConstrained: Bool
   /// The thumbprint of the key that it is bound to.
   let keyThumbprint: String?
+  /// The thumbprint of the certificate that it is bound to.
+  let certificateThumbprint: String?
   /// `acr`: how the user signed in.
   let acr: String?
   /// `auth_time`: when.
@@ -81,6 +83,7 @@ public final class Identity: Sendable {
     expiresAt = token.expiresAt
     isSenderConstrained = token.isSenderConstrained
     keyThumbprint = token.keyThumbprint
+    certificateThumbprint = token.certificateThumbprint
     acr = token.acr
     authenticatedAt = token.authenticatedAt
     self.scopes = scopes

@@ -2,7 +2,9 @@ internal import Bytes
 public import JOSE
 
 /// One issuer of tokens, as configured.
-public struct Issuer: Sendable {
+///
+/// A class, so that what refers to it is one word: credentials do, in every request.
+public final class Issuer: Sendable {
   /// The configuration's name for it.
   public let name: String
   /// Its place in the table; `Facts` keeps its keys there.
@@ -21,6 +23,21 @@ public struct Issuer: Sendable {
   public let introspection: IntrospectionSettings?
   /// What identity pools call it; nil for what a load balancer says.
   let loginProvider: String?
+
+  init(
+    name: String, index: Int, rules: ClaimRules, mapping: IdentityMapping, acceptsBareToken: Bool, keys: KeySource,
+    loadBalancer: LoadBalancerSettings?, introspection: IntrospectionSettings?, loginProvider: String?
+  ) {
+    self.name = name
+    self.index = index
+    self.rules = rules
+    self.mapping = mapping
+    self.acceptsBareToken = acceptsBareToken
+    self.keys = keys
+    self.loadBalancer = loadBalancer
+    self.introspection = introspection
+    self.loginProvider = loginProvider
+  }
 }
 
 /// Where an issuer's keys are found.

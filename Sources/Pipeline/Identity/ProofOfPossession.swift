@@ -49,8 +49,10 @@ extension Exchange {
   /// Refuses a request whose sender does not prove that it holds the key of its token, where the route demands that; and a token
   /// that is bound to a key where no proof is asked for: whoever has stolen it would pass.
   mutating func requireProof(of identity: Identity, by credential: Credential, for question: Question, _ facts: Facts) throws(Stop) {
+    try requireCertificate(of: identity, for: question)
     guard question.demandsProof else {
-      if identity.isSenderConstrained { throw .refuse(.token(.senderConstrained)) }
+      let isCertificates = identity.certificateThumbprint != nil && identity.keyThumbprint == nil
+      if identity.isSenderConstrained, !isCertificates { throw .refuse(.token(.senderConstrained)) }
       return
     }
     // The page may run again for the same request; its proof was used once all the same.

@@ -40,7 +40,7 @@ public struct TrustedProxies: Sendable {
       client.path = (chain.map(\.description) + (peer.address.map { [$0] } ?? [])).joined(separator: ", ")
     }
     // What stands in front of us may have ended TLS; the service behind wants to know what the client spoke.
-    client.scheme = head.fields.value(of: .xForwardedProto).flatMap(Client.Scheme.init)
+    client.scheme = head.fields.value(of: .xForwardedProto).flatMap(Client.Scheme.init) ?? client.scheme
     return client
   }
 }
@@ -53,7 +53,7 @@ public struct Client: Sendable {
   public internal(set) var isForwarded = false
   /// The addresses from the client to the connection's peer, for X-Forwarded-For; nil if the peer is the client.
   var path: String?
-  /// What the client spoke with the proxy; nil if no trusted one says.
+  /// What the client spoke, with us or as a trusted proxy says; nil if that is not known.
   public internal(set) var scheme: Scheme?
 
   /// What a client may speak.
@@ -64,5 +64,8 @@ public struct Client: Sendable {
     case https
   }
 
-  init(peer: Peer) { self.peer = peer }
+  init(peer: Peer) {
+    self.peer = peer
+    scheme = peer.isSecure ? .https : nil
+  }
 }

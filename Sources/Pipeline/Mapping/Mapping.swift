@@ -25,6 +25,8 @@ public struct Question: Sendable {
 
   /// Whether whoever asks must prove to hold the key of its token.
   var demandsProof: Bool { route?.demandsProof ?? false }
+  /// Whether the token must be bound to the client's certificate.
+  var demandsCertificate: Bool { route?.demandsCertificate ?? false }
 
   /// Whether the request passes whoever asks: on a public route, and as a preflight on a route for preflights.
   func isOpen(to head: borrowing RequestHead) throws(Stop) -> Bool {
@@ -227,7 +229,10 @@ public struct Mapping: Sendable {
       Record.Field("http", .record(Record(lastWins: http))),
       Record.Field("time", .datetime(Datetime(milliseconds: time.multipliedReportingOverflow(by: 1000).partialValue))),
     ]
-    if let ip = peer.ip { fields.append(Record.Field("client", .record(Record(lastWins: [Record.Field("ip", .ip(ip))])))) }
+    var client: [Record.Field] = []
+    if let ip = peer.ip { client.append(Record.Field("ip", .ip(ip))) }
+    if let certificate = peer.certificate { client.append(Record.Field("certificate", .record(certificate.record))) }
+    if !client.isEmpty { fields.append(Record.Field("client", .record(Record(lastWins: client)))) }
     if let token = identity.tokenContext { fields.append(Record.Field("token", .record(token))) }
     guard let resource = question.resource else { throw .refuse(.engineFailed(detail: "the resource is not known yet")) }
     let request = Request(
@@ -245,14 +250,33 @@ public struct Mapping: Sendable {
     return Record(lastWins: fields)
   }
 
-  private static func path(of head: RequestHead) -> String {
-    var bytes: [UInt8] = []
+  private static func path(of head: borrowing RequestHead) -> String {
     // A slash that belongs to a segment must not look like one between two.
-    let escapes = head.path.ambiguities.contains(.encodedSlashIsData)
+    if head.path.ambiguities.contains(.encodedSlashIsData) { return escapedPath(of: head) }
+    var count = head.path.hasTrailingSlash ? 1 : 0
+    for index in 0..<head.path.count { count += 1 + head.path.byteCount(ofSegment: index) }
+    return String(unsafeUninitializedCapacity: count) { text in
+      let text = UnsafeMutableRawBufferPointer(text)
+      var end = 0
+      for index in 0..<head.path.count {
+        text[end] = UInt8(ascii: "/")
+        let start = end + 1
+        end = head.path.withSegment(index) { segment in
+          UnsafeMutableRawBufferPointer(rebasing: text[start...]).copyBytes(from: segment)
+          return start + segment.count
+        }
+      }
+      guard head.path.hasTrailingSlash else { return end }
+      text[end] = UInt8(ascii: "/")
+      return end + 1
+    }
+  }
+
+  private static func escapedPath(of head: borrowing RequestHead) -> String {
+    var bytes: [UInt8] = []
     for index in 0..<head.path.count {
       bytes.append(UInt8(ascii: "/"))
       head.path.withSegment(index) { segment in
-        guard escapes else { return bytes.append(contentsOf: segment) }
         for byte in segment {
           switch byte {
           case UInt8(ascii: "/"): bytes.append(contentsOf: "%2F".utf8)

@@ -43,7 +43,9 @@ extension Mapping {
     _ question: Question, by identity: Identity, from peer: Peer, _ head: borrowing RequestHead, at time: Int64,
     of authorization: Authorization, _ evaluation: Evaluation
   ) -> Response? {
-    guard let words = authorization.words, isPlain, let pathText = question.path, question.body == nil, question.learned.isEmpty else {
+    guard let words = authorization.words, isPlain, let pathText = question.path, question.body == nil, question.learned.isEmpty,
+      peer.certificate == nil
+    else {
       return nil
     }
     let entities = identity.entities(for: authorization)
@@ -54,6 +56,8 @@ extension Mapping {
         return draft.record(UnsafeMutableBufferPointer(rebasing: fields[..<given.count]))
       }
       var parent = draft.uid(words.pathType, words.root)
+      // The whole path, in the end.
+      var path = words.root
       let rootRecord = record((words.path, draft.item(words.root)), (words.segments, draft.item(0)))
       guard draft.add(parent, attributes: rootRecord, below: nil) else { return nil }
       var text = pathText
@@ -67,20 +71,20 @@ extension Mapping {
         return bytes.count <= max(end, 1) || add(bytes, upTo: bytes.count, segments: head.path.count)
       }
       func add(_ bytes: UnsafeBufferPointer<UInt8>, upTo end: Int, segments: Int) -> Bool {
-        let prefix = draft.text(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[..<min(end, bytes.count)]))
-        let uid = draft.uid(words.pathType, prefix)
-        let attributes = record((words.path, draft.item(prefix)), (words.segments, draft.item(Int64(segments))))
+        path = draft.text(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[..<min(end, bytes.count)]))
+        let uid = draft.uid(words.pathType, path)
+        let attributes = record((words.path, draft.item(path)), (words.segments, draft.item(Int64(segments))))
         guard draft.add(uid, attributes: attributes, below: parent) else { return false }
         parent = uid
         return true
       }
       guard isAdded else { return nil }
 
-      let method = draft.item(draft.text(head.methodText))
-      let path = draft.item(draft.text(pathText))
+      let method = draft.text(head.methodText)
+      let host = head.withHost { draft.item(draft.text($0)) }
       let http =
-        head.host.map { record((words.method, method), (words.path, path), (words.host, draft.item(draft.text($0)))) }
-        ?? record((words.method, method), (words.path, path))
+        host.map { record((words.method, draft.item(method)), (words.path, draft.item(path)), (words.host, $0)) }
+        ?? record((words.method, draft.item(method)), (words.path, draft.item(path)))
       let client = peer.ip.map { record((words.ip, draft.item($0))) }
       let instant = draft.item(Datetime(milliseconds: time.multipliedReportingOverflow(by: 1000).partialValue))
       var count = 2
@@ -92,8 +96,11 @@ extension Mapping {
         count += 1
       }
       let context = draft.record(UnsafeMutableBufferPointer(rebasing: fields[..<count]))
+      // Where no route says otherwise the method is the action; but for HEAD.
+      let action = question.route?.action == nil && head.method != .head ? method : draft.text(question.action.id)
+      // An identity's entities begin with its principal.
       return draft.isAuthorized(
-        principal: draft.uid(identity.principal), action: draft.uid(words.actionType, draft.text(question.action.id)), resource: parent,
+        principal: entities.first ?? draft.uid(identity.principal), action: draft.uid(words.actionType, action), resource: parent,
         context: context)
     }
   }

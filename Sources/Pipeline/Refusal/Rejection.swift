@@ -4,8 +4,10 @@ public import Telemetry
 
 /// Why a request is refused: the one closed table from what was found to what the client and the log are told.
 ///
+/// What a request that passes carries of it is one word, hence `indirect`.
+///
 /// Public texts never contain a claim, a policy, a key or anything the client sent; `detail` is for the log alone.
-public enum Rejection: Error, Sendable, Equatable {
+public indirect enum Rejection: Error, Sendable, Equatable {
   // Its form.
   case syntax(HTTPRefusal)
   case headTimeout

@@ -59,6 +59,8 @@ public final class Route: Sendable {
   public let scopes: [String]
   /// Whether whoever asks must prove to hold the key of its token (DPoP).
   let demandsProof: Bool
+  /// Whether a token must be bound to the certificate of the client that sends it (RFC 8705).
+  let demandsCertificate: Bool
   /// What the sign-in behind a token must be like; nil for nothing.
   let stepUp: StepUp?
   /// Whether decisions are enforced; nil as for all requests.
@@ -78,7 +80,8 @@ public final class Route: Sendable {
 
   init(
     methods: RouteMethods, path: RoutePath, reading: PathReading, host: RouteHost?, access: Access, action: EntityUID?,
-    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], demandsProof: Bool, stepUp: StepUp?,
+    resource: ResourceTemplate?, body: BodyFields?, entities: EntitySource?, scopes: [String], demandsProof: Bool,
+    demandsCertificate: Bool = false, stepUp: StepUp?,
     mode: Snapshot.Mode?, closeStreams: StreamRule? = nil, upstream: Int, timeouts: Timeouts, bodyLimit: UInt64?, engine: Engine? = nil,
     signing: RouteSigning? = nil
   ) {
@@ -95,6 +98,7 @@ public final class Route: Sendable {
     asksForMore = body != nil || entities != nil
     self.scopes = scopes
     self.demandsProof = demandsProof
+    self.demandsCertificate = demandsCertificate
     self.stepUp = stepUp
     self.mode = mode
     self.closeStreams = closeStreams

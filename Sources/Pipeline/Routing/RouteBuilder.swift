@@ -13,8 +13,12 @@ struct RouteBuilder {
   /// How requests are signed, each way once.
   private(set) var signings = SigningBuilder()
 
-  init(namespace: String, upstreams: [UpstreamSettings]) {
+  private let asksForCertificates: Bool
+
+  /// - Parameter asksForCertificates: whether clients are asked for certificates.
+  init(namespace: String, upstreams: [UpstreamSettings], asksForCertificates: Bool) {
     self.namespace = namespace
+    self.asksForCertificates = asksForCertificates
     self.upstreams = upstreams
   }
 
@@ -80,6 +84,7 @@ struct RouteBuilder {
       methods: methods, path: path, reading: reading, host: host, access: access, action: action(setting, &report),
       resource: resource, body: body, entities: MoreBuilder.entities(setting["entities"], path, sources, &report),
       scopes: setting["scopes"]?.texts ?? [], demandsProof: setting["dpop"]?.bool ?? false,
+      demandsCertificate: certificateBound(setting, &report),
       stepUp: stepUp(setting["step_up"], &report), mode: setting.text("mode").flatMap(Snapshot.Mode.init),
       closeStreams: setting.text("close_streams").flatMap(StreamRule.init),
       upstream: upstream,
@@ -140,12 +145,22 @@ struct RouteBuilder {
       }
     }
     guard access != .authenticated else { return }
-    for name in ["scopes", "step_up", "dpop"] {
+    for name in ["scopes", "step_up", "dpop", "certificate_bound"] {
       guard let useless = setting[name], useless.origin != .byDefault else { continue }
       report.add(
         useless, "with access '\(access.rawValue)' no token is asked for, so this has no effect",
         help: "leave it out, or use access: 'authenticated'")
     }
+  }
+
+  private func certificateBound(_ route: Setting, _ report: inout ConfigurationReport) -> Bool {
+    guard let setting = route["certificate_bound"], setting.bool ?? false else { return false }
+    if !asksForCertificates {
+      report.add(
+        setting, "clients are not asked for certificates, so every request would be refused",
+        help: "write tls: { certificates: […], client_certificates: { ask: 'optional', ca: 'tls/clients.pem' } }")
+    }
+    return true
   }
 
   private func stepUp(_ setting: Setting?, _ report: inout ConfigurationReport) -> StepUp? {

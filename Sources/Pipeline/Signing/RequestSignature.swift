@@ -17,7 +17,9 @@ struct SignedBody: Sendable {
 }
 
 /// With what a request is signed for the service behind. Signs the head as it is sent, and nothing else.
-struct RequestSignature: Sendable {
+///
+/// A class, so that the permit of a request that is not signed carries one word for it.
+final class RequestSignature: Sendable {
   private let key: SigningKey
   private let sessionToken: Secret<String>?
   private let payload: String

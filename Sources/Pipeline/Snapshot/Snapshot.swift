@@ -77,6 +77,7 @@ public final class Snapshot: Sendable {
     identityTypes = issuers.issuers.flatMap { [$0.mapping.principalType, $0.mapping.groupType] }
     var headers = configuration.identityHeaders
     headers.evaluated = mapping.evaluatedFields
+    headers.endsTLS = configuration.tls != nil
     identityHeaders = headers
     trustedProxies = configuration.trustedProxies
     errorOrigins = configuration.errorOrigins

@@ -157,8 +157,9 @@ public enum SnapshotBuilder {
         return nil
       }
     }
-    // Where a route demands proofs, the page looks at every token that is bound to a key; else none is accepted.
-    rules.acceptsSenderConstrained = configuration.routes?.routes.contains(where: \.demandsProof) ?? false
+    // Where a route demands proofs, or clients show certificates, the page looks at every token that is bound; else none is accepted.
+    rules.acceptsSenderConstrained =
+      (configuration.routes?.routes.contains(where: \.demandsProof) ?? false) || (configuration.tls?.clients ?? .none) != .none
     rules.tokenUses = item.tokenUses
     rules.clockSkew = item.clockSkewSeconds
     rules.maximumLifetime = item.maximumLifetimeSeconds

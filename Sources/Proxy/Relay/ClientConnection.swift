@@ -26,7 +26,7 @@ final class ClientConnection: Waiter, StreamOwner {
     case closed
   }
 
-  unowned let worker: Worker
+  let worker: Worker
   let stream: ByteStream
   var phase = Phase.reading
   var exchange: Exchange
@@ -90,6 +90,10 @@ final class ClientConnection: Waiter, StreamOwner {
     stream.owner = self
     deadline.set(service.limits.headMillis)
   }
+
+  /// Lends the exchange to what looks at the whole of it: it is large, and would be copied otherwise. Nothing in `body` may come back to
+  /// this connection's exchange.
+  func withExchange<R>(_ body: (inout Exchange) -> R) -> R { body(&exchange) }
 
   // MARK: - Events
 
@@ -240,7 +244,7 @@ final class ClientConnection: Waiter, StreamOwner {
     let outcome = exchange.decide(worker.facts)
     decidedAt = LoopClock.monotonicNanos()
     if let issuer = exchange.trail.issuerDoubted { worker.doubtKeys(of: issuer) }
-    if let comparison = exchange.comparison(worker.facts) { worker.compare(comparison, of: exchange) }
+    if let comparison = withExchange({ $0.comparison(worker.facts) }) { worker.compare(comparison, of: exchange) }
     switch consume outcome {
     case .forward(let permit): forward(with: permit)
     case .answer(let answer):
@@ -325,7 +329,7 @@ final class ClientConnection: Waiter, StreamOwner {
     var fields = FieldBlock()
     fields.append("Content-Type", answer.contentType)
     fields.append("Cache-Control", answer.cacheControl)
-    fields.append(IdentityHeaders.decisionID, exchange.id.description)
+    fields.append(IdentityHeaders.decisionID, exchange.id)
     for field in answer.fields { fields.append(field.name, field.value) }
     var out = worker.takeBuffer()
     MessageWriter.appendResponse(
@@ -345,13 +349,21 @@ final class ClientConnection: Waiter, StreamOwner {
     guard !isRecorded else { return }
     isRecorded = true
     let now = LoopClock.monotonicNanos()
-    var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: isObserved)
-    record.authorizeMicros = micros(from: beganAt, to: decidedAt)
-    record.lookupMicros = lookupMicros
-    record.totalMicros = micros(from: beganAt, to: now)
-    if phase == .forwarding { record.upstreamMicros = micros(from: decidedAt, to: now) }
-    record.upstreamError = upstreamError?.rawValue
-    worker.write(record, of: exchange, spanFacts(now, status: status, upstreamError), in: slot)
+    let wallMillis = UInt64(max(worker.loop.wallMillis, 0))
+    var counted = withExchange { $0.counted(status: status, wallMillis: wallMillis, observed: isObserved) }
+    counted.authorizeMicros = micros(from: beganAt, to: decidedAt)
+    counted.totalMicros = micros(from: beganAt, to: now)
+    if phase == .forwarding { counted.upstreamMicros = micros(from: decidedAt, to: now) }
+    worker.count(counted)
+    if !worker.log.isOff || exchange.isTraced {
+      var record = withExchange { $0.record(status: status, wallMillis: wallMillis, observed: isObserved) }
+      record.authorizeMicros = counted.authorizeMicros
+      record.lookupMicros = lookupMicros
+      record.totalMicros = counted.totalMicros
+      record.upstreamMicros = counted.upstreamMicros
+      record.upstreamError = upstreamError?.rawValue
+      worker.write(&record, exchange.trace, spanFacts(now, status: status, upstreamError), in: slot)
+    }
     slot = nil
   }
 

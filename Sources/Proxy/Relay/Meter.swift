@@ -34,7 +34,7 @@ struct MeteredQueue {
   }
 
   /// Forgets everything and gives the memory back.
-  mutating func release() { _ = take() }
+  mutating func release() { if queue.ownsMemory { _ = take() } }
 
   /// Gives away everything: it counts here no longer.
   mutating func take() -> ByteQueue {

@@ -103,9 +103,14 @@ final class StreamReview: Waiter {
   }
 
   private func record(observed: Bool) {
-    var record = exchange.record(status: status, wallMillis: UInt64(max(worker.loop.wallMillis, 0)), observed: observed)
+    let wallMillis = UInt64(max(worker.loop.wallMillis, 0))
+    var counted = exchange.counted(status: status, wallMillis: wallMillis, observed: observed)
+    counted.isOfStream = true
+    worker.count(counted)
+    guard !worker.log.isOff else { return }
+    var record = exchange.record(status: status, wallMillis: wallMillis, observed: observed)
     record.streamOf = beganBy
-    worker.write(record, ofStream: exchange)
+    worker.write(ofStream: &record)
   }
 
   // MARK: - Waiting

@@ -15,6 +15,7 @@ final class HealthChecks {
     let check: UpstreamSettings.HealthCheck
     let name: String
     let gauge: MetricsShard.Counter
+    let client: HTTPClient
     var isDown = false
     // How often in a row it was otherwise than it counts as.
     var against = 0
@@ -22,8 +23,10 @@ final class HealthChecks {
     var timer: TimerID?
 
     init(
-      _ upstream: Int, _ address: Int, _ url: HTTPURL, _ check: UpstreamSettings.HealthCheck, _ name: String, _ gauge: MetricsShard.Counter
+      _ upstream: Int, _ address: Int, _ url: HTTPURL, _ check: UpstreamSettings.HealthCheck, _ name: String, _ gauge: MetricsShard.Counter,
+      _ client: HTTPClient
     ) {
+      self.client = client
       self.upstream = upstream
       self.address = address
       self.url = url
@@ -34,7 +37,6 @@ final class HealthChecks {
   }
 
   private let loop: EventLoop
-  private let client: HTTPClient?
   private let serverLog: ServerLog
   private let metrics: MetricsShard
   private let tell: (_ upstream: Int, _ address: Int, _ isDown: Bool) -> Void
@@ -42,7 +44,7 @@ final class HealthChecks {
 
   /// Checks of a load; what is known of equal ones of the load before is known on.
   init(
-    _ loop: EventLoop, _ upstreams: [UpstreamPlan], resolver: Resolver, after before: HealthChecks?, serverLog: ServerLog,
+    _ loop: EventLoop, _ plan: ServicePlan, resolver: Resolver, after before: HealthChecks?, serverLog: ServerLog,
     metrics: MetricsShard, tell: @escaping (_ upstream: Int, _ address: Int, _ isDown: Bool) -> Void
   ) {
     self.loop = loop
@@ -53,20 +55,14 @@ final class HealthChecks {
     var limits = HTTPClient.Limits()
     limits.idle = 0
     limits.idlePerPlace = 0
-    let isSecure = upstreams.contains { $0.settings.health != nil && $0.urls.contains(where: \.isSecure) }
-    var tls: TLSContext?
-    if isSecure {
-      do throws(NetError) { tls = try TLSContext(clientTrusting: .system) } catch {
-        serverLog.error("health_checks", ["why": .text("\(error)")])
-      }
-    }
-    client = HTTPClient(loop, resolver: resolver, tls: tls, limits: limits)
-    for (upstream, plan) in upstreams.enumerated() {
+    for (upstream, (plan, tls)) in zip(plan.upstreams, plan.upstreamTLS).enumerated() {
       guard let check = plan.settings.health else { continue }
+      // As requests go there.
+      let client = HTTPClient(loop, resolver: resolver, tls: tls, limits: limits, tlsName: plan.settings.tls?.serverName)
       for (address, url) in plan.urls.enumerated() {
         let gauge = metrics.counter(
           .upstreamUp, MetricLabel("upstream", plan.settings.name), MetricLabel("address", plan.settings.addresses[address]))
-        let target = Target(upstream, address, url.with(target: check.path), check, plan.settings.name, gauge)
+        let target = Target(upstream, address, url.with(target: check.path), check, plan.settings.name, gauge, client)
         target.isDown = before?.targets.first { $0.url == target.url && $0.check == check }?.isDown ?? false
         targets.append(target)
       }
@@ -92,7 +88,7 @@ final class HealthChecks {
   }
 
   private func ask(_ target: Target) {
-    guard let client else { return }
+    let client = target.client
     client.limits.connectMillis = target.check.timeoutMillis
     client.limits.totalMillis = target.check.timeoutMillis
     target.call = client.send(HTTPClient.Request(.get, target.url)) { [weak self] result in

@@ -6,13 +6,18 @@ internal import Pipeline
 /// One connection to the service behind: serves one exchange at a time, and waits in the pool in between.
 final class UpstreamConnection: StreamOwner {
   private let pool: UpstreamPool
-  private unowned let worker: Worker
+  private let worker: Worker
   private let stream: ByteStream
   private var client: ClientConnection?
   private var method = Method.other
   private var inbound: MeteredQueue
   private var outbound: MeteredQueue
-  private var head = ResponseHead()
+  private var current = ResponseHead()
+  // Lent, as a client's exchange is.
+  private var head: ResponseHead {
+    _read { yield current }
+    _modify { yield &current }
+  }
   private var response: BodyRelay?
   private var isReadable = true
   private var hasServed = false
@@ -147,13 +152,13 @@ final class UpstreamConnection: StreamOwner {
     pool.answered()
     let rewrite = client.responseBegins(head)
     var out = worker.takeBuffer()
-    HeadWriter.appendResponse(head, rewrite, adding: worker.responseFields(for: client.exchange), to: &out)
+    HeadWriter.appendResponse(head, rewrite, adding: client.withExchange { worker.responseFields(for: $0) }, to: &out)
     response = BodyRelay(from: head.framing, asChunks: rewrite.framing == .chunked, limits: worker.service.chunkLimits)
     relay(rest, collecting: out, for: client)
   }
 
   private func relay(_ bytes: UnsafeRawBufferPointer, collecting head: consuming [UInt8], for client: ClientConnection) {
-    // Out of its place while it reads, so that what it holds is not copied for each piece.
+    // Out of its place while it reads, so that what it holds is not copied for each piece, and what is sent on may end the exchange.
     guard var body = response.take() else { return }
     var out = head
     let fields = self.head.fields

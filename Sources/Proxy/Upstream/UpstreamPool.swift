@@ -179,7 +179,7 @@ final class UpstreamPool {
   private func sockets(_ addresses: [IPAddress]) -> [SocketAddress] { addresses.map { .ip($0, port: url.port) } }
 
   private func connect(to places: [SocketAddress], within millis: UInt64, _ completion: @escaping (Result<ByteStream, NetError>) -> Void) {
-    Connector.connect(loop, to: places, host: url.host, tls: tls, timeoutMillis: millis, completion: completion)
+    Connector.connect(loop, to: places, host: settings.tls?.serverName ?? url.host, tls: tls, timeoutMillis: millis, completion: completion)
   }
 
   private func finish(
@@ -194,7 +194,7 @@ final class UpstreamPool {
       completion(.success(connection))
     case .failure(let error):
       let fault = Self.fault(error)
-      worker.upstreamFailed(error)
+      worker.upstreamFailed(error, at: url)
       if fault != .busy { addressFailed(for: worker) }
       freed?()
       loop.later { completion(.failure(fault)) }

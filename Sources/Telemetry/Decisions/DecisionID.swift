@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CSystem
 
 /// The name of one decision: a ULID, 48 bits of milliseconds and 80 random bits, 26 characters of Crockford's base 32.
 ///
@@ -63,22 +63,27 @@ public struct DecisionIDGenerator {
 
 /// Random words of one thread, from the kernel's generator a block at a time, so that a word costs no system call of its own.
 struct RandomWords {
-  private var pool: [UInt64] = []
+  private var pool = [UInt64](repeating: 0, count: poolWords)
+  private var left = 0
 
   mutating func next() -> UInt64 {
-    if pool.isEmpty { refill() }
-    return pool.popLast() ?? 0
+    if left == 0 { refill() }
+    left -= 1
+    let word = pool[left]
+    // What was given out is nowhere else.
+    pool[left] = 0
+    return word
   }
 
   private mutating func refill() {
-    pool = [UInt64](repeating: 0, count: Self.poolWords)
-    let failed = pool.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) } != 0
+    left = pool.count
+    let failed = pool.withUnsafeMutableBytes { csystem_random($0.baseAddress, $0.count) } != 0
     if failed {
       var generator = SystemRandomNumberGenerator()
       for index in pool.indices { pool[index] = generator.next() }
     }
   }
 
-  // 256 bytes: the most that getentropy gives at once.
-  private static let poolWords = 32
+  // 2 KiB: for some hundred requests.
+  private static let poolWords = 256
 }

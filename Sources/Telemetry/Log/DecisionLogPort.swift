@@ -7,13 +7,19 @@ public final class DecisionLogPort {
   }
 
   private var sinks: [SinkPort]
+  /// Whether lines go nowhere: then no record need be made.
+  public let isOff: Bool
 
-  init(_ sinks: [DecisionLog.Sink]) { self.sinks = sinks.map(SinkPort.init) }
+  init(_ sinks: [DecisionLog.Sink]) {
+    self.sinks = sinks.map(SinkPort.init)
+    isOff = self.sinks.allSatisfy(\.isOff)
+  }
 
   /// Takes room for one line before the request is forwarded.
   /// - Returns: nil only with `onFull: deny` and no room: refuse the request with `log_full`.
   ///   With `onFull: block` this waits, having flushed what the worker itself holds.
   public func reserve() -> Slot? {
+    if isOff { return Slot(counted: 0) }
     var slot = Slot(counted: 0)
     for index in sinks.indices {
       switch sinks[index].reserve() {
@@ -59,7 +65,7 @@ private struct SinkPort {
   private var batch = LineBuffer()
   private var batchLines = 0
   private var rendering: DecisionRendering
-  private let isOff: Bool
+  let isOff: Bool
   private let isPlain: Bool
 
   init(_ sink: DecisionLog.Sink) {

@@ -1,20 +1,58 @@
 public import HTTP
 
+/// What is counted of a decision.
+///
+/// Not taken from its record: every decision is counted, and a record, which costs more than all the rest, is made for those that
+/// somebody reads.
+public struct CountedDecision: Sendable {
+  /// What was decided.
+  public var decision: Decision
+  /// Why.
+  public var reason: DecisionReason
+  /// Whether the decision was acted upon; false in observe mode.
+  public var enforced: Bool
+  /// Milliseconds since 1970 UTC when the request was decided.
+  public var timeMillis: UInt64
+  /// The status sent to the client; 0 if the client went away before one was sent.
+  public var status: Int = 0
+  /// The method, nil if the request could not be read.
+  public var method: String?
+  /// The matched route as written in the configuration.
+  public var route: String?
+  /// The policies that determined the decision.
+  public var policies: [String] = []
+  /// The policies that failed to evaluate.
+  public var failedPolicies: [String] = []
+  /// What would be decided if the policies in the shadow were in force; nil where they change nothing.
+  public var would: Decision?
+  /// The configuration's name for the token's issuer.
+  public var issuer: String?
+  /// Which engine answered.
+  public var engine: String?
+  /// Whether it ended a stream that had begun; false for a decision about a request that came.
+  public var isOfStream = false
+  /// Microseconds spent on deciding.
+  public var authorizeMicros: Int?
+  /// Microseconds from the first byte of the request to the response's head.
+  public var totalMicros: Int?
+  /// Microseconds from the first byte forwarded to the upstream's response head.
+  public var upstreamMicros: Int?
+  /// Microseconds that verifying its token took; nil if that was known, or there was none.
+  public var tokenMicros: Int?
+  /// The trace that the request belongs to.
+  public var trace: TraceParent?
+
+  /// What is always known; the rest has defaults and is filled in.
+  public init(decision: Decision, reason: DecisionReason, enforced: Bool, timeMillis: UInt64) {
+    self.decision = decision
+    self.reason = reason
+    self.enforced = enforced
+    self.timeMillis = timeMillis
+  }
+}
+
 /// What decisions add to the numbers of one worker.
 public final class DecisionCounters {
-  /// What is counted of a decision and not written in its record.
-  public struct Aside: Sendable {
-    /// The trace that the request belongs to.
-    public var trace: TraceParent?
-    /// The policies that failed to evaluate.
-    public var failedPolicies: [String] = []
-    /// Microseconds that verifying its token took; nil if that was known, or there was none.
-    public var tokenMicros: Int?
-
-    /// Nothing.
-    public init() {}
-  }
-
   private let shard: MetricsShard
   private let duration: MetricsShard.Histogram
   private let upstreamDuration: MetricsShard.Histogram
@@ -22,9 +60,9 @@ public final class DecisionCounters {
   private let streamsClosed: MetricsShard.Counter
   private let turnedAway: [TurnedAway: MetricsShard.Counter]
   // Looked up by what the configuration calls things: policies, engines, issuers.
-  private var engines: [String: MetricsShard.Histogram] = [:]
-  private var permits: [String: MetricsShard.Counter] = [:]
-  private var forbids: [String: MetricsShard.Counter] = [:]
+  private var engines = KnownByName<MetricsShard.Histogram>()
+  private var permits = KnownByName<MetricsShard.Counter>()
+  private var forbids = KnownByName<MetricsShard.Counter>()
 
   /// Counters of a worker's shard.
   public init(_ shard: MetricsShard) {
@@ -38,24 +76,24 @@ public final class DecisionCounters {
   }
 
   /// Counts a decision.
-  public func count(_ record: borrowing DecisionRecord, _ aside: Aside) {
-    shard.countDecision(record.decision, reason: record.reason, enforced: record.enforced, route: record.route)
-    if let would = record.would { shard.countShadow(would.decision, beside: record.decision) }
-    if record.streamOf == nil {
-      shard.countRequest(method: record.http.method, status: record.status)
-    } else if record.enforced {
+  public func count(_ counted: borrowing CountedDecision) {
+    shard.countDecision(counted.decision, reason: counted.reason, enforced: counted.enforced, route: counted.route)
+    if let would = counted.would { shard.countShadow(would, beside: counted.decision) }
+    if !counted.isOfStream {
+      shard.countRequest(method: counted.method, status: counted.status)
+    } else if counted.enforced {
       // Its request was counted when it came.
       shard.add(streamsClosed)
     }
-    if let turned = TurnedAway(record.reason) { countTurnedAway(turned) }
-    countPolicies(of: record, aside)
-    if record.reason == .keyUnknown, let issuer = record.token?.issuer {
+    if let turned = TurnedAway(counted.reason) { countTurnedAway(turned) }
+    countPolicies(of: counted)
+    if counted.reason == .keyUnknown, let issuer = counted.issuer {
       shard.add(shard.counter(.unknownKeys, MetricLabel("issuer", issuer)))
     }
-    observe(record.totalMicros, duration, record, aside)
-    observe(record.upstreamMicros, upstreamDuration, record, aside)
-    observe(record.authorizeMicros, engine(record.engine ?? "none"), record, aside)
-    if let micros = aside.tokenMicros { shard.observe(tokenValidation, micros: micros) }
+    observe(counted.totalMicros, duration, counted)
+    observe(counted.upstreamMicros, upstreamDuration, counted)
+    observe(counted.authorizeMicros, engine(counted.engine ?? "none"), counted)
+    if let micros = counted.tokenMicros { shard.observe(tokenValidation, micros: micros) }
   }
 
   /// Counts a connection whose proxy said nothing that can be read.
@@ -63,19 +101,19 @@ public final class DecisionCounters {
 
   private func countTurnedAway(_ why: TurnedAway) { if let counter = turnedAway[why] { shard.add(counter) } }
 
-  private func countPolicies(of record: borrowing DecisionRecord, _ aside: Aside) {
-    for policy in aside.failedPolicies { shard.add(shard.counter(.policyErrors, MetricLabel("policy", policy))) }
-    switch record.reason {
+  private func countPolicies(of counted: borrowing CountedDecision) {
+    for policy in counted.failedPolicies { shard.add(shard.counter(.policyErrors, MetricLabel("policy", policy))) }
+    switch counted.reason {
     case .policyPermit:
-      for policy in record.policies { shard.add(determination(of: policy, effect: "permit", in: &permits)) }
+      for policy in counted.policies { shard.add(determination(of: policy, effect: "permit", in: &permits)) }
     // A forbid that another sign-in would lift is a forbid; on a route that asks for the sign-in itself there is no policy.
     case .policyForbid, .insufficientAuthentication:
-      for policy in record.policies { shard.add(determination(of: policy, effect: "forbid", in: &forbids)) }
+      for policy in counted.policies { shard.add(determination(of: policy, effect: "forbid", in: &forbids)) }
     default: break
     }
   }
 
-  private func determination(of policy: String, effect: String, in known: inout [String: MetricsShard.Counter]) -> MetricsShard.Counter {
+  private func determination(of policy: String, effect: String, in known: inout KnownByName<MetricsShard.Counter>) -> MetricsShard.Counter {
     if let counter = known[policy] { return counter }
     let counter = shard.counter(.determinations, MetricLabel("policy", policy), MetricLabel("effect", effect))
     // Whatever policies come and go, this remembers no more than are shown.
@@ -90,11 +128,9 @@ public final class DecisionCounters {
     return histogram
   }
 
-  private func observe(
-    _ micros: Int?, _ histogram: MetricsShard.Histogram, _ record: borrowing DecisionRecord, _ aside: Aside
-  ) {
+  private func observe(_ micros: Int?, _ histogram: MetricsShard.Histogram, _ counted: borrowing CountedDecision) {
     guard let micros else { return }
-    shard.observe(histogram, micros: micros, in: aside.trace, wallMillis: record.timeMillis)
+    shard.observe(histogram, micros: micros, in: counted.trace, wallMillis: counted.timeMillis)
   }
 
   // Why something is turned away before anybody decides about it.

@@ -30,6 +30,12 @@ extension MetricFamily {
   /// `stockade_connections_limit`.
   public static let connectionsLimit = MetricFamily(
     "stockade_connections_limit", .gauge, labels: ["state"], "How many connections may be open before new ones wait.")
+  /// `stockade_tls_handshakes_total`.
+  public static let handshakes = MetricFamily(
+    "stockade_tls_handshakes", .counter, labels: ["result"], "TLS handshakes of clients: full, resumed by a ticket, or failed.")
+  /// `stockade_tls_certificate_expiry_timestamp_seconds`.
+  public static let certificateExpiry = MetricFamily(
+    "stockade_tls_certificate_expiry_timestamp_seconds", .gauge, labels: ["certificate"], "When the time of a certificate of ours is over.")
   /// `stockade_rejected_total`.
   public static let rejected = MetricFamily(
     "stockade_rejected", .counter, labels: ["reason"],
@@ -177,6 +183,7 @@ extension MetricFamily {
   public static var all: [MetricFamily] {
     [
       build, developmentMode, observeMode, observedRoutes, requests, requestDuration, requestsInFlight, connections, connectionsLimit,
+      handshakes, certificateExpiry,
       limitsReached, bufferedBytes,
       rejected, heldBodyBytes, decisions, shadowDecisions, determinations, policyErrors, authorizeDuration, compared, tokenValidation,
       tokenCache, keyRefreshes, keysFetched, keys, keysStale, unknownKeys, upstreamDuration, upstreamUp, upstreamEjections, upstreamErrors,

@@ -31,7 +31,7 @@ public final class MetricsShard {
 
   // Counters of the hot path, by the indices of their labels; -1 until first used. Decisions have a row for each route.
   private var decisionCells: [[Int]] = []
-  private var decisionRows: [String: Int] = [:]
+  private var decisionRows = KnownByName<Int>()
   private var requestCells: [Int]
 
   init(published: PublishedMetrics) {
@@ -79,7 +79,9 @@ public final class MetricsShard {
 
   /// Sets this shard's part of a gauge.
   public func set(_ gauge: Counter, _ value: Int) {
-    cells[gauge.cell] = UInt64(bitPattern: Int64(value))
+    let value = UInt64(bitPattern: Int64(value))
+    guard cells[gauge.cell] != value else { return }
+    cells[gauge.cell] = value
     isDirty = true
   }
 
@@ -100,7 +102,7 @@ public final class MetricsShard {
   public func countDecision(_ decision: Decision, reason: DecisionReason, enforced: Bool, route: String? = nil) {
     let row = decisionRow(of: route)
     let verdict = decision == .allow ? 0 : decision == .deny ? 1 : 2
-    let slot = (verdict * 2 + (enforced ? 1 : 0)) * DecisionReason.allCases.count + reason.index
+    let slot = (verdict * 2 + (enforced ? 1 : 0)) * Self.reasonCount + reason.index
     if decisionCells[row.index][slot] < 0 {
       decisionCells[row.index][slot] = cell(
         .decisions,
@@ -122,7 +124,7 @@ public final class MetricsShard {
     }
     let index = decisionCells.count
     decisionRows[route] = index
-    decisionCells.append(Array(repeating: -1, count: Decision.allCases.count * 2 * DecisionReason.allCases.count))
+    decisionCells.append(Array(repeating: -1, count: Decision.allCases.count * 2 * Self.reasonCount))
     return (index, route)
   }
 
@@ -185,6 +187,7 @@ public final class MetricsShard {
   private static let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "_OTHER"]
   // Routes by their own name; the configuration may have more.
   private static let routesShown = 100
+  private static let reasonCount = DecisionReason.allCases.count
   // Status codes 100 to 599.
   private static let statusCount = 500
 }

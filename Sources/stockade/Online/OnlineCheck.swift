@@ -22,7 +22,7 @@ enum OnlineCheck {
       for service in configuration.upstreams {
         for (index, address) in service.addresses.enumerated() {
           let place = service.addresses.count > 1 ? "\(service.name), \(index + 1)" : service.name
-          probes.append(UpstreamProbe(place, address, net, finished: finished))
+          probes.append(try UpstreamProbe(place, address, of: service, net, finished: finished))
         }
       }
       for engine in configuration.engines + [configuration.policySource?.store].compactMap({ $0 }) {

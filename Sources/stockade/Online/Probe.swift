@@ -1,6 +1,8 @@
 internal import Bytes
 internal import HTTP
 internal import Net
+internal import Pipeline
+internal import Proxy
 
 /// What all probes of a run share.
 final class ProbeNet {
@@ -29,6 +31,9 @@ final class ProbeNet {
 class Probe {
   let subject: String
   let net: ProbeNet
+  /// How TLS is spoken there, and the name that is verified in place of the host.
+  var tls: TLSContext { net.tls }
+  var tlsName: String? { nil }
   private(set) var steps: [ProbeStep] = []
   private(set) var isDone = false
   private let finished: () -> Void
@@ -112,7 +117,7 @@ class Probe {
     let place = url.socketPath.map { "unix:\($0)" } ?? "\(url.host):\(url.port)"
     start(url.isSecure ? "TLS" : "TCP", place)
     connector = Connector.connect(
-      net.loop, to: addresses, host: url.host, tls: url.isSecure ? net.tls : nil, timeoutMillis: net.client.limits.connectMillis
+      net.loop, to: addresses, host: tlsName ?? url.host, tls: url.isSecure ? tls : nil, timeoutMillis: net.client.limits.connectMillis
     ) { [self] result in
       connector = nil
       switch result {
@@ -136,9 +141,17 @@ class Probe {
 /// Tries a service behind. It is connected to and nothing more: no request is sent, so that nothing happens there.
 final class UpstreamProbe: Probe {
   private let address: String
+  private let context: TLSContext?
+  private let settings: UpstreamSettings
+  override var tls: TLSContext { context ?? net.tls }
+  override var tlsName: String? { settings.tls?.serverName }
 
-  init(_ subject: String, _ address: String, _ net: ProbeNet, finished: @escaping () -> Void) {
+  init(
+    _ subject: String, _ address: String, of settings: UpstreamSettings, _ net: ProbeNet, finished: @escaping () -> Void
+  ) throws(NetError) {
     self.address = address
+    self.settings = settings
+    context = try settings.tls.map { (tls) throws(NetError) in try Gateway.tls(with: tls) }
     super.init(subject, net, finished: finished)
   }
 

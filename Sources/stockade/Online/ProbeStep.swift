@@ -68,7 +68,7 @@ enum NetAdvice {
     case .untrusted:
       "this machine's roots do not know who issued the certificate: install ca-certificates, or name a file with SSL_CERT_FILE"
     case .badCertificate: "the certificate must be replaced there"
-    case .handshake, .session: "does it speak TLS 1.2 or 1.3 on this port?"
+    case .handshake, .session, .plainHTTP, .nothing: "does it speak TLS 1.2 or 1.3 on this port?"
     case .configuration: nil
     }
   }
