@@ -13,18 +13,27 @@ import threading
 import requests
 from cognito import Moto, Pool
 from processes import Running, Stockade, listening
-from proxy import build
+from proxy import OTHER_CPU, PROXY_CPU, build, pin
 
 POLICIES, PACE, SECONDS = 10_000, 1000, 5
+TEXT = 'permit(principal, action, resource) when { context.http.method == "GET" };\n' + "".join(
+    f'permit(principal == User::"demo|u{index}", action, resource) when {{ context.http.path like "/p{index}/*" }};\n' for index in range(POLICIES - 1)
+)  # fmt: skip
 
 
 def written(folder, number):
-    """The policies; the last says something else each time."""
-    text = 'permit(principal, action, resource) when { context.http.method == "GET" };\n' + "".join(
-        f'permit(principal == User::"demo|u{index}", action, resource) when {{ context.http.path like "/p{index}/*" }};\n' for index in range(POLICIES - 1)
-    )  # fmt: skip
-    (folder / "all.cedar.next").write_text(text + f'// {number}\n')
+    """The policies; each time the text is another."""
+    (folder / "all.cedar.next").write_text(TEXT + f"// {number}\n")
     os.replace(folder / "all.cedar.next", folder / "all.cedar")
+
+
+def part(proxy, others):
+    """The worker, its client and its service on one processor, what loads on the other: a machine that has one to spare for it."""
+    for task in os.listdir(f"/proc/{proxy.pid}/task"):
+        name = pathlib.Path(f"/proc/{proxy.pid}/task/{task}/comm").read_text()
+        os.sched_setaffinity(int(task), {int(PROXY_CPU if name.startswith("worker") else OTHER_CPU)})
+    pin(others.pid, PROXY_CPU)
+    os.sched_setaffinity(0, {int(OTHER_CPU)})
 
 
 def generation(proxy):
@@ -33,7 +42,7 @@ def generation(proxy):
 
 
 def paced(folder, proxy, token):
-    command = [build(folder, "paced"), proxy.url.rsplit(":", 1)[1], "/orders/42", token, "8", str(PACE), str(SECONDS)]
+    command = ["taskset", "-c", PROXY_CPU, build(folder, "paced"), proxy.url.rsplit(":", 1)[1], "/orders/42", token, "8", str(PACE), str(SECONDS)]
     return int(subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout.split()[2])
 
 
@@ -58,6 +67,7 @@ def ratios(rounds):
             proxy.url = proxy.proxy
             proxy.until("keys", lambda: requests.get(proxy.ops + "/readyz", timeout=5).status_code == 200)
             found, number = [], 0
+            part(proxy, upstream)
             paced(folder, proxy, token)
             for _ in range(rounds):
                 quiet = paced(folder, proxy, token)

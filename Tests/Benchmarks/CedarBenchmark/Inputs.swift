@@ -14,8 +14,8 @@ struct Input {
   /// What requests say again and again, and what a token says that is laid down with its entities.
   var words: [String] = []
   var tokenValue: Value?
-  /// Builds a request from the bytes that came, and asks.
-  var draft: ((Authorizer) -> (Int, Draft, PreparedEntities) -> Response)?
+  /// Builds a request from the bytes that came, and asks so many times.
+  var draft: ((Authorizer) -> (Int, Draft, PreparedEntities, Int) -> Response)?
   /// The same as values.
   var values: ((Int) -> (Request, [Entity]))?
 }

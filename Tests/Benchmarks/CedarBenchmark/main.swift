@@ -31,14 +31,18 @@ func run(_ input: Input) throws {
   }
   let count = input.requests.count
   let whole: (median: Double, p99: Double)
+  // Of a request that is built: what its answer costs without the building.
+  var alone = 0.0
   if let make = input.draft?(authorizer) {
     for index in 0..<count {
-      let answer = make(index, evaluation.draft(on: authorizer, with: token), token)
+      let answer = make(index, evaluation.draft(on: authorizer, with: token), token, 1)
       guard try answer == authorizer.isAuthorized(input.requests[index], with: token, and: resources[index]) else {
         throw Mistake(text: "\(input.name): the draft says something else than the request")
       }
     }
-    whole = measure { index in _ = make(index % count, evaluation.draft(on: authorizer, with: token), token) }
+    whole = measure { index in _ = make(index % count, evaluation.draft(on: authorizer, with: token), token, 1) }
+    let often = measure { index in _ = make(index % count, evaluation.draft(on: authorizer, with: token), token, 17) }
+    alone = (often.median - whole.median) / 16
   } else if let make = input.values {
     whole = measure { index in
       let (request, own) = make(index % count)
@@ -52,7 +56,8 @@ func run(_ input: Input) throws {
     }
   }
   tell([
-    "name": .string(input.name), "median": .number(whole.median), "p99": .number(whole.p99), "parse": .number(parsed - start),
+    "name": .string(input.name), "median": .number(whole.median), "alone": .number(alone), "p99": .number(whole.p99),
+    "parse": .number(parsed - start),
     "load": .number(ready - start), "requests": .number(count), "allowed": .number(allowed), "reasons": .number(reasons),
     "errors": .number(errors),
   ])
