@@ -26,7 +26,7 @@ fds = [os.dup(int(fd)) for fd in sys.argv[1].split(",") if fd]
 fds = [os.dup2(fd, 100 + index) for index, fd in enumerate(fds)]
 for index, fd in enumerate(fds):
     os.dup2(fd, 3 + index)
-os.closerange(3 + len(fds), 200)
+os.closerange(3 + len(fds), 65536)
 os.environ["LISTEN_PID"] = str(os.getpid() + int(os.environ.pop("WRONG_PID", "0")))
 os.environ["LISTEN_FDS"] = str(len(fds))
 os.execv(sys.argv[2], sys.argv[2:])
