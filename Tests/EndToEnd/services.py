@@ -16,6 +16,36 @@ LEAST = f"""mode: 'observe', policies: '{CHECKOUT}/policies', workers: 1,
   issuers: {{ main: {{ cognito: 'us-east-1_AbC123', client_ids: ['app'], jwks_url: 'http://127.0.0.1:1/keys' }} }},"""
 
 
+class Accepting:
+    """A service on a port of its own whose connections are served at the same time: `serve` says how. It accepts at once, so what
+    `serve` needs is there before this is made."""
+
+    def __init__(self, patience=20, backlog=128):
+        self.patience = patience
+        self.server = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self.port = self.server.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            connection.settimeout(self.patience)
+            self.arrived(connection)
+
+    def arrived(self, connection):
+        self.begin(connection)
+
+    def begin(self, *connection):
+        threading.Thread(target=self.serve, args=connection, daemon=True).start()
+
+    def end(self):
+        self.server.close()
+
+
 class Service:
     """Answers every request with its name; counts them; may be stopped, and started again at the same place."""
 

@@ -8,33 +8,26 @@ import threading
 import pytest
 
 from processes import CHECKOUT, Stockade
+from services import Accepting
 
 PATIENCE = 10
 
 
-class Upstream:
+class Upstream(Accepting):
     """A service whose every connection is played by a function of the test."""
 
     def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = "http://127.0.0.1:%d" % self.server.getsockname()[1]
         self.play = None
         self.connections = 0
         self.requests, self.trailers = [], []
         self.lock = threading.Lock()
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__(PATIENCE)
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            connection.settimeout(PATIENCE)
-            with self.lock:
-                self.connections += 1
-                number = self.connections
-            threading.Thread(target=self.serve, args=(connection, number), daemon=True).start()
+    def arrived(self, connection):
+        with self.lock:
+            self.connections += 1
+            number = self.connections
+        self.begin(connection, number)
 
     def serve(self, connection, number):
         with contextlib.suppress(OSError), connection:
@@ -71,9 +64,6 @@ class Upstream:
         with self.lock:
             self.requests.append((head, body))
         return head, body
-
-    def end(self):
-        self.server.close()
 
 
 def chunks(connection, data):

@@ -13,36 +13,28 @@ import threading
 import pytest
 
 from processes import SLOWNESS
-from services import Load, metric, start
+from services import Accepting, Load, metric, start
 from wire import BrokenOff, Message, end
 
 PATIENCE = 20 * SLOWNESS
 
 
-class Hostile:
+class Hostile(Accepting):
     """A service whose connections are played by a function of the test."""
 
     def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.url = "http://127.0.0.1:%d" % self.server.getsockname()[1]
         self.play = None
         self.lock = threading.Lock()
         self.connections = set()
         self.count = 0
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__(PATIENCE, backlog=1024)
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            connection.settimeout(PATIENCE)
-            with self.lock:
-                self.connections.add(connection)
-                self.count += 1
-                number = self.count
-            threading.Thread(target=self.serve, args=(connection, number), daemon=True).start()
+    def arrived(self, connection):
+        with self.lock:
+            self.connections.add(connection)
+            self.count += 1
+            number = self.count
+        self.begin(connection, number)
 
     def serve(self, connection, number):
         with contextlib.suppress(OSError), connection:

@@ -9,12 +9,11 @@ import os
 import pathlib
 import re
 import socket
-import threading
 
 import pytest
 
 from processes import CHECKOUT
-from services import connect, everything, start
+from services import Accepting, connect, everything, start
 from wire import BrokenOff, Message
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "listener-verdicts.txt"
@@ -28,19 +27,12 @@ OPINIONS = {
 }  # fmt: skip
 
 
-class Noting:
+class Noting(Accepting):
     """A service that notes every whole request: method, target and body."""
 
     def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d" % self.server.getsockname()[1]
         self.got = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            connection, _ = self.server.accept()
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        super().__init__(patience=None)
 
     def serve(self, connection):
         message = Message(connection)

@@ -16,7 +16,7 @@ import requests
 from authority import Authority, openssl
 from issuer import Issuer
 from processes import Stockade, binary, outside
-from services import Service
+from services import Accepting, Service
 from test_reload import generation
 
 POLICIES = """
@@ -490,7 +490,7 @@ def test_what_is_protected_stays_so_in_check_and_show(run, folder):
 UPSTREAM = "{{ url: 'https://127.0.0.1:{port}', tls: {{ ca: 'ca.pem', {more} }} }}"
 
 
-class Secure:
+class Secure(Accepting):
     """A service that speaks TLS, and keeps what it hears."""
 
     def __init__(self, certificate, clients=None):
@@ -501,20 +501,9 @@ class Secure:
             self.context.verify_mode = ssl.CERT_REQUIRED
         self.heard, self.names, self.shown = [], [], []
         self.context.sni_callback = lambda connection, name, context: self.names.append(name)
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        super().__init__(patience=10)
 
     def serve(self, plain):
-        plain.settimeout(10)
         with contextlib.suppress(OSError), self.context.wrap_socket(plain, server_side=True) as connection:
             self.shown.append(connection.getpeercert())
             while data := connection.recv(65536):
@@ -522,24 +511,17 @@ class Secure:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
-class Plain:
+class Plain(Accepting):
     """A service that does not speak TLS, and says so at once."""
 
     def __init__(self):
         self.heard = []
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), connection:
-                self.heard.append(connection.recv(65536))
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    def serve(self, connection):
+        with contextlib.suppress(OSError), connection:
+            self.heard.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
 def through(server, issuer):
